@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/durable_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/id.hpp"
+
+namespace icecore::base {
+
+namespace {
+
+void write_all(int fd, ByteView bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_errno(errno, "write '" + path.string() + "'");
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void sync_fd(int fd, const std::filesystem::path& path) {
+  if (::fsync(fd) != 0) fail_errno(errno, "fsync '" + path.string() + "'");
+}
+
+std::uint64_t file_size(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) fail_errno(errno, "stat '" + path.string() + "'");
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesystem::path& path) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_errno(errno, "read '" + path.string() + "'");
+    if (count == 0) fail(Fault::corrupt, "'{}' is shorter than the {} bytes expected", path.string(), offset + out.size());
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+}  // namespace
+
+Fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  if (fd < 0) fail_errno(errno, "open '" + path.string() + "'");
+  return Fd(fd);
+}
+
+void write_durably(const std::filesystem::path& path, std::span<const ByteView> parts, unsigned mode) {
+  const std::filesystem::path temp = path.string() + ".tmp-" + random_id(4);
+  ScopeExit discard([&] { ::unlink(temp.c_str()); });
+  Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, mode);
+  for (const ByteView part : parts) write_all(fd.get(), part, temp);
+  sync_fd(fd.get(), temp);
+  fd.reset();
+  if (::rename(temp.c_str(), path.c_str()) != 0) fail_errno(errno, "rename to '" + path.string() + "'");
+  discard.dismiss();
+  sync_folder(path.parent_path());
+}
+
+void write_durably(const std::filesystem::path& path, ByteView bytes, unsigned mode) {
+  write_durably(path, std::span(&bytes, 1), mode);
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder.empty() ? "." : folder;
+  const Fd fd = open_file(path, O_RDONLY | O_DIRECTORY);
+  sync_fd(fd.get(), path);
+}
+
+void create_folders(const std::filesystem::path& folder, unsigned mode) {
+  if (folder.empty() || std::filesystem::is_directory(folder)) return;
+  create_folders(folder.parent_path(), mode);
+  if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST) fail_errno(errno, "create folder '" + folder.string() + "'");
+  sync_folder(folder.parent_path());
+}
+
+Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max) {
+  const Fd fd = open_file(path, O_RDONLY);
+  const std::uint64_t size = file_size(fd.get(), path);
+  if (size > size_max) fail(Fault::corrupt, "'{}' has {} bytes, more than the {} allowed", path.string(), size, size_max);
+  Bytes bytes(size);
+  read_exactly(fd.get(), bytes, 0, path);
+  return bytes;
+}
+
+Bytes read_file_range(const std::filesystem::path& path, std::uint64_t offset, std::size_t length) {
+  const Fd fd = open_file(path, O_RDONLY);
+  Bytes bytes(length);
+  read_exactly(fd.get(), bytes, offset, path);
+  return bytes;
+}
+
+}  // namespace icecore::base

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that are either wholly there after a crash or not there at all: temp name, write, fsync, rename,
+// fsync of the folder. Everything durable in the program goes through here.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+#include "base/bytes.hpp"
+#include "base/handle.hpp"
+
+namespace icecore::base {
+
+// Writes the parts one after another to `path`. On failure `path` is what it was before and no temp file
+// is left (after a crash a "<name>.tmp-*" may be; it is never read). Permissions are `mode`.
+void write_durably(const std::filesystem::path& path, std::span<const ByteView> parts, unsigned mode = 0600);
+void write_durably(const std::filesystem::path& path, ByteView bytes, unsigned mode = 0600);
+
+// fsync of a folder, so that names created or removed in it stay so.
+void sync_folder(const std::filesystem::path& folder);
+
+// Creates the folder and its missing parents, each durably.
+void create_folders(const std::filesystem::path& folder, unsigned mode = 0700);
+
+// The whole file. Throws Fault::not_found, or Fault::corrupt when longer than `size_max`.
+Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max = 256 * k_mib);
+
+// `length` bytes at `offset`; a shorter file is Fault::corrupt.
+Bytes read_file_range(const std::filesystem::path& path, std::uint64_t offset, std::size_t length);
+
+// open(2) with O_CLOEXEC that throws, naming the path.
+Fd open_file(const std::filesystem::path& path, int flags, unsigned mode = 0600);
+
+}  // namespace icecore::base

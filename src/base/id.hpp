@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace icecore::base {
+
+// `bytes` random bytes from the kernel as lower-case hex (two digits a byte).
+std::string random_id(std::size_t bytes);
+
+// A random (version 4) UUID in its usual form.
+std::string random_uuid();
+
+// This host's name, as gethostname(2) has it.
+std::string host_name();
+
+}  // namespace icecore::base

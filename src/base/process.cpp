@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <thread>
+
+#include "base/error.hpp"
+
+namespace icecore::base {
+
+namespace {
+
+constexpr std::size_t k_output_max = 64 * 1024 * 1024;
+constexpr int k_exec_failed = 127;
+
+struct Pipe {
+  Fd read_end;
+  Fd write_end;
+};
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail_errno(errno, "pipe");
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+// What the child does between fork and exec: only async-signal-safe calls.
+struct ChildSetup {
+  std::vector<char*> arguments;
+  std::array<int, 3> standard;  // our descriptors for 0, 1, 2
+  const std::vector<std::pair<int, int>>* pass;
+  bool survive_parent;
+  pid_t parent;
+
+  [[noreturn]] void exec() const noexcept {
+    if (!survive_parent) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != parent) ::_exit(k_exec_failed);
+    }
+    for (int i = 0; i < 3; ++i) ::dup2(standard[static_cast<std::size_t>(i)], i);
+    for (const auto& [ours, theirs] : *pass) {
+      if (ours == theirs) {
+        ::fcntl(ours, F_SETFD, 0);
+      } else {
+        ::dup2(ours, theirs);
+      }
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::signal(SIGPIPE, SIG_DFL);
+    ::execvp(arguments[0], arguments.data());
+    ::_exit(k_exec_failed);
+  }
+};
+
+pid_t start(const Command& command, int in, int out, int err) {
+  ChildSetup setup{{}, {in, out, err}, &command.pass_descriptors, command.survive_parent, ::getpid()};
+  for (const std::string& argument : command.arguments) setup.arguments.push_back(const_cast<char*>(argument.c_str()));
+  setup.arguments.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) fail_errno(errno, "fork");
+  if (pid == 0) setup.exec();
+  return pid;
+}
+
+int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return exit_code_of(status);
+}
+
+// Appends what is readable; closes the descriptor at its end.
+void drain(Fd& fd, std::string& text) {
+  std::array<char, 65536> buffer;
+  const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (count <= 0) return fd.reset();
+  if (text.size() + static_cast<std::size_t>(count) > k_output_max) fail(Fault::internal, "a child process printed over 64 MiB");
+  text.append(buffer.data(), static_cast<std::size_t>(count));
+}
+
+void feed(Fd& fd, std::string_view& rest) {
+  const ssize_t count = rest.empty() ? 0 : ::write(fd.get(), rest.data(), rest.size());
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (count < 0) rest = {};
+  if (count > 0) rest.remove_prefix(static_cast<std::size_t>(count));
+  if (rest.empty()) fd.reset();
+}
+
+struct Conversation {
+  Pipe in = make_pipe();
+  Pipe out = make_pipe();
+  Pipe err = make_pipe();
+};
+
+// One round of poll over the three pipes, at most 100 ms.
+void exchange_once(Conversation& talk, std::string_view& input, Outcome& outcome) {
+  std::array<pollfd, 3> fds = {pollfd{talk.in.write_end.get(), POLLOUT, 0}, pollfd{talk.out.read_end.get(), POLLIN, 0},
+                               pollfd{talk.err.read_end.get(), POLLIN, 0}};
+  ::poll(fds.data(), fds.size(), 100);
+  if (fds[0].revents != 0) feed(talk.in.write_end, input);
+  if (fds[1].revents != 0) drain(talk.out.read_end, outcome.output);
+  if (fds[2].revents != 0) drain(talk.err.read_end, outcome.error_output);
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+Outcome run(const Command& command, Milliseconds deadline, std::stop_token stop) {
+  const Stopwatch watch;
+  Conversation talk;
+  Outcome outcome;
+  std::string_view input = command.input;
+  const pid_t pid = start(command, talk.in.read_end.get(), talk.out.write_end.get(), talk.err.write_end.get());
+  ScopeExit kill_child([&] {
+    ::kill(pid, SIGKILL);
+    wait_for(pid);
+  });
+  talk.in.read_end.reset();
+  talk.out.write_end.reset();
+  talk.err.write_end.reset();
+  ::fcntl(talk.in.write_end.get(), F_SETFL, O_NONBLOCK);
+  while (talk.out.read_end || talk.err.read_end) {
+    if (stop.stop_requested()) fail(Fault::cancelled, "'{}' was interrupted", command.arguments[0]);
+    if (watch.elapsed() > deadline) fail(Fault::unavailable, "'{}' did not end within {} s", command.arguments[0], deadline.count() / 1000);
+    exchange_once(talk, input, outcome);
+  }
+  kill_child.dismiss();
+  outcome.exit_code = wait_for(pid);
+  return outcome;
+}
+
+std::string run_checked(const Command& command, Milliseconds deadline, std::stop_token stop) {
+  Outcome outcome = run(command, deadline, std::move(stop));
+  if (outcome.exit_code != 0) {
+    const std::string said = outcome.exit_code == k_exec_failed && outcome.error_output.empty()
+                                 ? "the program is not installed"
+                                 : first_line(outcome.error_output);
+    fail(Fault::unavailable, "'{}' failed with exit code {}: {}", command.arguments[0], outcome.exit_code, said);
+  }
+  return std::move(outcome.output);
+}
+
+Child::Child(const Command& command) : reaper_(-1) {
+  const Fd null = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  Pipe err = make_pipe();
+  reaper_.pid = start(command, null.get(), null.get(), err.write_end.get());
+  error_pipe_ = std::move(err.read_end);
+  ::fcntl(error_pipe_.get(), F_SETFL, O_NONBLOCK);
+}
+
+std::optional<int> Child::poll() {
+  if (exit_code_) return exit_code_;
+  int status = 0;
+  if (::waitpid(reaper_.pid, &status, WNOHANG) == reaper_.pid) {
+    reaper_.pid = -1;
+    exit_code_ = exit_code_of(status);
+  }
+  return exit_code_;
+}
+
+std::string Child::error_text() {
+  if (error_pipe_) drain(error_pipe_, error_text_);
+  return error_text_;
+}
+
+Child::Reaper::~Reaper() {
+  if (pid <= 0) return;
+  ::kill(pid, SIGTERM);
+  const Stopwatch watch;
+  while (watch.elapsed() < std::chrono::seconds(2)) {
+    if (::waitpid(pid, nullptr, WNOHANG) != 0) return;
+    std::this_thread::sleep_for(Milliseconds(5));
+  }
+  ::kill(pid, SIGKILL);
+  wait_for(pid);
+}
+
+}  // namespace icecore::base

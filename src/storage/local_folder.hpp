@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects as files below one folder of this host.
+#pragma once
+
+#include <filesystem>
+
+#include "storage/storage.hpp"
+
+namespace icecore::storage {
+
+class LocalFolder final : public Storage {
+ public:
+  // The folder must exist.
+  explicit LocalFolder(std::filesystem::path root);
+
+  std::string url() const override { return root_.string(); }
+  using Storage::put;
+  void put(const std::string& name, std::span<const base::ByteView> parts) override;
+  void replace(const std::string& name, base::ByteView bytes) override;
+  base::Bytes get(const std::string& name, std::uint64_t size_max) override;
+  base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
+  bool exists(const std::string& name) override;
+  std::vector<ObjectInfo> list(const std::string& folder) override;
+  void remove(const std::string& name) override;
+
+ private:
+  std::filesystem::path path_of(const std::string& name) const;
+
+  std::filesystem::path root_;
+};
+
+}  // namespace icecore::storage

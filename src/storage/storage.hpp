@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The place that holds a repository's objects. An object is immutable: put() makes it appear whole or not
+// at all, and nothing ever changes it. Names are relative paths of lower-case words ("packs/3f/3f2a...").
+//
+// Threads: every method may be called from several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace icecore::storage {
+
+struct ObjectInfo {
+  std::string name;
+  std::uint64_t size = 0;
+};
+
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  // For messages and `--json`: never holds a secret.
+  virtual std::string url() const = 0;
+
+  // Stores the parts, one after another, as object `name`, durably: when put() returns the object survives
+  // power loss. A name that exists already is kept as it is when its size is the same (immutable objects
+  // named by content) and is Fault::conflict otherwise. On failure no object of that name appears.
+  // Fault::no_space, denied, unavailable.
+  virtual void put(const std::string& name, std::span<const base::ByteView> parts) = 0;
+  void put(const std::string& name, base::ByteView bytes) { put(name, std::span(&bytes, 1)); }
+
+  // Replaces or creates `name` atomically. Only for locks, whose heartbeat changes.
+  virtual void replace(const std::string& name, base::ByteView bytes) = 0;
+
+  // The whole object, at most `size_max` bytes (more is Fault::corrupt). Missing is Fault::not_found.
+  virtual base::Bytes get(const std::string& name, std::uint64_t size_max = 256 * base::k_mib) = 0;
+
+  // `length` bytes at `offset`; an object that ends before is Fault::corrupt, missing is Fault::not_found.
+  virtual base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) = 0;
+
+  virtual bool exists(const std::string& name) = 0;
+
+  // All objects whose name starts with `folder` + "/", in no particular order. A missing folder is empty.
+  // Half-written temporary objects are never listed.
+  virtual std::vector<ObjectInfo> list(const std::string& folder) = 0;
+
+  // Removing what is not there is no error: deletion is re-entered after a crash.
+  virtual void remove(const std::string& name) = 0;
+};
+
+// Opens the storage a URL names: a path or file:///path. The place must exist unless `create`, which makes
+// the folder and its parents. Fault::not_found, denied, usage (unknown scheme).
+std::unique_ptr<Storage> open_storage(const std::string& url, bool create = false);
+
+}  // namespace icecore::storage

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/process.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "base/error.hpp"
+
+namespace icecore::base {
+namespace {
+
+using std::chrono::seconds;
+
+TEST(Process, PassesInputAndCollectsBothStreams) {
+  const Outcome outcome = run({.arguments = {"sh", "-c", "cat; echo oops >&2; exit 3"}, .input = "hello"}, seconds(10));
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_EQ(outcome.output, "hello");
+  EXPECT_EQ(outcome.error_output, "oops\n");
+}
+
+TEST(Process, KillsAtTheDeadline) {
+  const Stopwatch watch;
+  try {
+    run({.arguments = {"sleep", "60"}}, Milliseconds(200));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::unavailable);
+  }
+  EXPECT_LT(watch.elapsed(), seconds(10));
+}
+
+TEST(Process, CheckedRunSaysWhatTheProgramSaid) {
+  try {
+    run_checked({.arguments = {"sh", "-c", "echo 'no such disk' >&2; exit 1"}}, seconds(10));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "'sh' failed with exit code 1: no such disk");
+  }
+  EXPECT_THROW(run_checked({.arguments = {"icecore-no-such-program"}}, seconds(10)), Error);
+}
+
+TEST(Process, ChildEndsWithItsOwner) {
+  pid_t pid = 0;
+  {
+    Child child({.arguments = {"sleep", "60"}});
+    pid = child.pid();
+    EXPECT_FALSE(child.poll());
+  }
+  EXPECT_NE(::kill(pid, 0), 0);
+}
+
+}  // namespace
+}  // namespace icecore::base
