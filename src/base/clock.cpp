@@ -17,8 +17,8 @@ std::string format_time(Timestamp time) {
   const std::time_t unix_time = seconds.time_since_epoch().count();
   std::tm parts{};
   ::gmtime_r(&unix_time, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, (time - seconds).count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (time - seconds).count());
 }
 
 namespace {
@@ -41,9 +41,9 @@ Timestamp parse_time(std::string_view text) {
   int consumed = 0;
   int milliseconds = 0;
   const std::string copy(text);
-  const int fields = std::sscanf(copy.c_str(), "%4d-%2d-%2d%n%*1[T ]%2d:%2d%n:%2d%n", &parts.tm_year, &parts.tm_mon,
-                                 &parts.tm_mday, &consumed, &parts.tm_hour, &parts.tm_min, &consumed, &parts.tm_sec,
-                                 &consumed);
+  const int fields =
+      std::sscanf(copy.c_str(), "%4d-%2d-%2d%n%*1[T ]%2d:%2d%n:%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday,
+                  &consumed, &parts.tm_hour, &parts.tm_min, &consumed, &parts.tm_sec, &consumed);
   std::string_view rest = text.substr(static_cast<std::size_t>(consumed));
   if (fields == 6 && !rest.empty() && rest[0] == '.') milliseconds = parse_fraction(rest);
   if (fields >= 5 && rest == "Z") rest.remove_prefix(1);

@@ -40,7 +40,8 @@ void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesys
     const ssize_t count = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail_errno(errno, "read '" + path.string() + "'");
-    if (count == 0) fail(Fault::corrupt, "'{}' is shorter than the {} bytes expected", path.string(), offset + out.size());
+    if (count == 0)
+      fail(Fault::corrupt, "'{}' is shorter than the {} bytes expected", path.string(), offset + out.size());
     done += static_cast<std::size_t>(count);
   }
 }
@@ -78,14 +79,16 @@ void sync_folder(const std::filesystem::path& folder) {
 void create_folders(const std::filesystem::path& folder, unsigned mode) {
   if (folder.empty() || std::filesystem::is_directory(folder)) return;
   create_folders(folder.parent_path(), mode);
-  if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST) fail_errno(errno, "create folder '" + folder.string() + "'");
+  if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST)
+    fail_errno(errno, "create folder '" + folder.string() + "'");
   sync_folder(folder.parent_path());
 }
 
 Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max) {
   const Fd fd = open_file(path, O_RDONLY);
   const std::uint64_t size = file_size(fd.get(), path);
-  if (size > size_max) fail(Fault::corrupt, "'{}' has {} bytes, more than the {} allowed", path.string(), size, size_max);
+  if (size > size_max)
+    fail(Fault::corrupt, "'{}' has {} bytes, more than the {} allowed", path.string(), size, size_max);
   Bytes bytes(size);
   read_exactly(fd.get(), bytes, 0, path);
   return bytes;

@@ -12,21 +12,16 @@ namespace {
 Fault fault_of(int error_number) noexcept {
   switch (error_number) {
     case ENOSPC:
-    case EDQUOT:
-      return Fault::no_space;
+    case EDQUOT: return Fault::no_space;
     case ENOENT:
-    case ENOTDIR:
-      return Fault::not_found;
+    case ENOTDIR: return Fault::not_found;
     case EACCES:
     case EPERM:
-    case EROFS:
-      return Fault::denied;
+    case EROFS: return Fault::denied;
     case EBUSY:
     case EAGAIN:
-    case ETXTBSY:
-      return Fault::busy;
-    default:
-      return Fault::unavailable;
+    case ETXTBSY: return Fault::busy;
+    default: return Fault::unavailable;
   }
 }
 
@@ -61,8 +56,7 @@ Error& Error::add_hint(std::string hint) {
 }
 
 void fail_errno(int error_number, std::string_view what) {
-  throw Error(fault_of(error_number),
-              fmt::format("{}: {}", what, std::generic_category().message(error_number)));
+  throw Error(fault_of(error_number), fmt::format("{}: {}", what, std::generic_category().message(error_number)));
 }
 
 std::string describe(const std::exception_ptr& failure) {

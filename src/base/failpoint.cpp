@@ -40,7 +40,8 @@ Table parse_table(std::string_view text) {
     const std::string_view item = text.substr(0, text.find(','));
     text.remove_prefix(std::min(item.size() + 1, text.size()));
     const auto equals = item.find('=');
-    if (equals != std::string_view::npos) table[std::string(item.substr(0, equals))] = parse_action(item.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      table[std::string(item.substr(0, equals))] = parse_action(item.substr(equals + 1));
   }
   return table;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Random names and this host's own: what makes ids unique across hosts and runs.
 #pragma once
 
 #include <cstddef>

@@ -87,7 +87,8 @@ void drain(Fd& fd, std::string& text) {
   const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
   if (count <= 0) return fd.reset();
-  if (text.size() + static_cast<std::size_t>(count) > k_output_max) fail(Fault::internal, "a child process printed over 64 MiB");
+  if (text.size() + static_cast<std::size_t>(count) > k_output_max)
+    fail(Fault::internal, "a child process printed over 64 MiB");
   text.append(buffer.data(), static_cast<std::size_t>(count));
 }
 
@@ -135,7 +136,8 @@ Outcome run(const Command& command, Milliseconds deadline, std::stop_token stop)
   ::fcntl(talk.in.write_end.get(), F_SETFL, O_NONBLOCK);
   while (talk.out.read_end || talk.err.read_end) {
     if (stop.stop_requested()) fail(Fault::cancelled, "'{}' was interrupted", command.arguments[0]);
-    if (watch.elapsed() > deadline) fail(Fault::unavailable, "'{}' did not end within {} s", command.arguments[0], deadline.count() / 1000);
+    if (watch.elapsed() > deadline)
+      fail(Fault::unavailable, "'{}' did not end within {} s", command.arguments[0], deadline.count() / 1000);
     exchange_once(talk, input, outcome);
   }
   kill_child.dismiss();

@@ -38,7 +38,8 @@ void LocalFolder::put(const std::string& name, std::span<const base::ByteView> p
   const std::uintmax_t size = std::filesystem::file_size(path, missing);
   if (!missing) {
     if (size == total_size(parts)) return;
-    base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url(), size, total_size(parts));
+    base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url(), size,
+               total_size(parts));
   }
   base::create_folders(path.parent_path());
   base::write_durably(path, parts);
@@ -62,7 +63,8 @@ bool LocalFolder::exists(const std::string& name) { return std::filesystem::exis
 std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
   std::vector<ObjectInfo> objects;
   std::error_code error;
-  for (std::filesystem::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end;
+       at.increment(error)) {
     const bool temporary = at->path().filename().string().find(k_temp_mark) != std::string::npos;
     if (temporary || !at->is_regular_file()) continue;
     objects.push_back({std::filesystem::relative(at->path(), root_).string(), at->file_size()});

@@ -15,7 +15,8 @@ std::filesystem::path local_path(const std::string& url) {
   constexpr std::string_view k_file_scheme = "file://";
   if (url.starts_with(k_file_scheme)) return url.substr(k_file_scheme.size());
   if (const auto colon = url.find("://"); colon != std::string::npos) {
-    base::fail(base::Fault::usage, "'{}' is no storage this version knows; use a path or file:///path", url.substr(0, colon + 3));
+    base::fail(base::Fault::usage, "'{}' is no storage this version knows; use a path or file:///path",
+               url.substr(0, colon + 3));
   }
   return url;
 }

@@ -10,7 +10,8 @@ namespace {
 
 TEST(Error, ContextsPrintOutermostFirst) {
   try {
-    with_context([] { with_context([] { fail(Fault::corrupt, "hash {} differs", 7); }, "disk '{}'", "vda"); }, "domain '{}'", "web1");
+    with_context([] { with_context([] { fail(Fault::corrupt, "hash {} differs", 7); }, "disk '{}'", "vda"); },
+                 "domain '{}'", "web1");
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "domain 'web1': disk 'vda': hash 7 differs");
