@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backup of one domain: planned -> frozen -> snapshotted -> thawed -> reading -> sealed -> committing ->
+// committed -> uploading -> published -> done. See state.hpp and the state table in ARCHITECTURE.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "job/context.hpp"
+#include "repository/manifest.hpp"
+#include "repository/repository.hpp"
+
+namespace icecore::job {
+
+enum class Quiesce {
+  required,  // no frozen file systems, no backup
+  attempt,   // freeze if the agent does; say so when it did not
+  off,       // never ask the agent
+};
+
+struct BackupOptions {
+  Quiesce quiesce = Quiesce::attempt;
+  base::Milliseconds freeze_limit{0};      // 0: the guest's own limit (8 s Windows, 30 s others)
+  std::vector<std::string> include_disks;  // targets; empty: all that can be included
+  std::vector<std::string> exclude_disks;
+  std::filesystem::path overlay_folder;  // empty: next to each base
+  int compression_level = 0;             // 0: the repository's default
+  std::vector<std::string> tags;
+  double overlay_free_share_min = 0.05;  // of the overlay's file system: less free space ends the backup early
+};
+
+struct BackupReport {
+  repository::Manifest manifest;  // as published
+  std::vector<std::string> notes;
+};
+
+// Backs up one domain, waits until the point is published and the domain is on its bases again.
+// A failure before `sealed` leaves the domain on its bases and no point; afterwards the job stays in the
+// journal and recover() finishes it; the message says which. Fault::busy when another icecore works on it.
+BackupReport run_backup(const JobContext& context, repository::Repository& repository, const std::string& domain,
+                        const BackupOptions& options);
+
+}  // namespace icecore::job

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every job needs from outside.
+#pragma once
+
+#include <filesystem>
+#include <stop_token>
+#include <string>
+
+#include "job/progress.hpp"
+
+namespace icecore::job {
+
+struct JobContext {
+  std::filesystem::path state_dir;  // journal, domain locks, index cache
+  std::string connect_uri = "qemu:///system";
+  Progress& progress;    // outlives the job
+  std::stop_token stop;  // asks the job to end cleanly; safety is never skipped for it
+};
+
+// Where the repositories' index caches live.
+inline std::filesystem::path cache_folder(const JobContext& context) { return context.state_dir / "cache"; }
+
+}  // namespace icecore::job

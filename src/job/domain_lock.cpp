@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/domain_lock.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+
+namespace icecore::job {
+
+namespace {
+
+std::filesystem::path lock_path(const std::filesystem::path& state_dir, const std::string& domain_uuid) {
+  base::create_folders(state_dir / "domains");
+  return state_dir / "domains" / (domain_uuid + ".lock");
+}
+
+// The file holds the holder's process id, for the message only; the lock itself is flock(2).
+void write_holder(int fd) {
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0)
+    base::fail_errno(errno, "write the domain's lock file");
+}
+
+std::string read_holder(const std::filesystem::path& path) {
+  std::string pid = base::to_string(base::read_file(path, 64));
+  while (!pid.empty() && pid.back() == '\n') pid.pop_back();
+  return pid.empty() ? "unknown" : pid;
+}
+
+}  // namespace
+
+std::optional<DomainLock> DomainLock::try_lock(const std::filesystem::path& state_dir, const std::string& domain_uuid) {
+  base::Fd file = base::open_file(lock_path(state_dir, domain_uuid), O_RDWR | O_CREAT);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    base::fail_errno(errno, "lock domain " + domain_uuid);
+  }
+  write_holder(file.get());
+  return DomainLock(std::move(file));
+}
+
+DomainLock::DomainLock(const std::filesystem::path& state_dir, const std::string& domain_uuid,
+                       const std::string& domain_name) {
+  std::optional<DomainLock> lock = try_lock(state_dir, domain_uuid);
+  if (!lock) {
+    base::Error error(base::Fault::busy, fmt::format("another icecore (process {}) is working on domain '{}'",
+                                                     read_holder(lock_path(state_dir, domain_uuid)), domain_name));
+    throw error.add_hint("wait for it to end; `icecore doctor` shows what it does");
+  }
+  file_ = std::move(lock->file_);
+}
+
+}  // namespace icecore::job

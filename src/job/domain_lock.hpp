@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// One job at a time on one domain of this host: a locked file in the state folder, let go by the kernel
+// when the process dies, whatever the way.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/handle.hpp"
+
+namespace icecore::job {
+
+class DomainLock {
+ public:
+  // Fault::busy naming the process that holds it.
+  DomainLock(const std::filesystem::path& state_dir, const std::string& domain_uuid, const std::string& domain_name);
+
+  // Empty when somebody holds it.
+  static std::optional<DomainLock> try_lock(const std::filesystem::path& state_dir, const std::string& domain_uuid);
+
+ private:
+  explicit DomainLock(base::Fd file) : file_(std::move(file)) {}
+  base::Fd file_;
+};
+
+}  // namespace icecore::job

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts back what a killed or failed job left: thaws guests, merges overlays down (live or offline), removes
+// half-made restores, publishes points that were sealed. Touches only what the journal or our overlay names own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "job/context.hpp"
+#include "repository/repository.hpp"
+
+namespace icecore::job {
+
+struct RecoveredJob {
+  std::string job_id;  // empty: an overlay of ours that no journal knows
+  std::string domain_name;
+  std::vector<std::string> actions;  // what was done, or with dry_run would be
+  bool finished = false;             // nothing of the job is left
+  std::string problem;               // why not finished, and the next command
+};
+
+struct RecoverReport {
+  std::vector<RecoveredJob> jobs;
+};
+
+struct RecoverOptions {
+  std::optional<std::string> domain;  // name or UUID; empty: all
+  bool dry_run = false;
+};
+
+// Opens the repository with this URL for publishing a sealed point; returns null when it cannot (no key
+// here): the overlays are merged all the same and the job stays open.
+using OpenRepository = std::function<std::unique_ptr<repository::Repository>(const std::string& url)>;
+
+RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository);
+
+}  // namespace icecore::job

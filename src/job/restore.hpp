@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Restore of one point: planned -> writing -> written -> defined -> done. Until the domain is defined nothing
+// that existed before is touched; a failure removes what was made.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "job/context.hpp"
+#include "repository/manifest.hpp"
+#include "repository/repository.hpp"
+
+namespace icecore::job {
+
+struct RestoreOptions {
+  std::optional<std::string> new_name;      // --as: new name, UUID and MACs
+  bool replace = false;                     // take the place of the shut-off domain with the point's UUID
+  bool disks_only = false;                  // write disk files, define nothing
+  std::optional<std::filesystem::path> to;  // folder for the disk files; required with disks_only
+  std::vector<std::string> disks;           // targets; empty: all of the point
+  bool start = false;                       // start the domain at the end
+  bool dry_run = false;                     // only the report
+};
+
+struct RestoredDisk {
+  std::string target;
+  std::filesystem::path path;
+  std::uint64_t bytes_written = 0;
+};
+
+struct RestoreReport {
+  std::string point_id;
+  std::string domain_name;  // as defined; empty with disks_only
+  std::string domain_uuid;
+  std::vector<RestoredDisk> disks;
+  std::string xml_diff;  // unified: the point's XML against the one defined
+  std::vector<std::string> notes;
+  base::Milliseconds duration{0};
+};
+
+// Refuses to write over anything that exists or is in use, except with `replace`, where the old files give
+// way only when the new ones are complete. Fault::conflict, not_found, busy, no_space, corrupt.
+RestoreReport run_restore(const JobContext& context, repository::Repository& repository,
+                          const repository::Manifest& manifest, const RestoreOptions& options);
+
+}  // namespace icecore::job
