@@ -12,13 +12,14 @@
 #include <cerrno>
 #include <thread>
 
+#include "base/bytes.hpp"
 #include "base/error.hpp"
 
 namespace icecore::base {
 
 namespace {
 
-constexpr std::size_t k_output_max = 64 * 1024 * 1024;
+constexpr std::size_t k_output_max = 64 * k_mib;
 constexpr int k_exec_failed = 127;
 
 struct Pipe {
