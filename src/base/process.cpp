@@ -5,9 +5,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <thread>
@@ -157,10 +160,17 @@ std::string run_checked(const Command& command, Milliseconds deadline, std::stop
   return std::move(outcome.output);
 }
 
-Child::Child(const Command& command) : reaper_(-1) {
-  const Fd null = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+Child::Child(const Command& command, Wiring wiring) : reaper_(-1) {
+  Fd theirs(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (wiring == Wiring::dialog) {
+    // A socket pair and not two pipes: sending to a child that is gone is then an error and not a SIGPIPE.
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) fail_errno(errno, "socketpair");
+    dialog_ = Fd(ends[0]);
+    theirs = Fd(ends[1]);
+  }
   Pipe err = make_pipe();
-  reaper_.pid = start(command, null.get(), null.get(), err.write_end.get());
+  reaper_.pid = start(command, theirs.get(), theirs.get(), err.write_end.get());
   error_pipe_ = std::move(err.read_end);
   ::fcntl(error_pipe_.get(), F_SETFL, O_NONBLOCK);
 }
@@ -173,6 +183,46 @@ std::optional<int> Child::poll() {
     exit_code_ = exit_code_of(status);
   }
   return exit_code_;
+}
+
+std::optional<int> Child::wait(Milliseconds deadline) {
+  if (poll()) return exit_code_;
+  const Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, reaper_.pid, 0)));
+  pollfd fd{ended.get(), POLLIN, 0};
+  while (::poll(&fd, 1, static_cast<int>(deadline.count())) < 0 && errno == EINTR) {
+  }
+  return poll();
+}
+
+void Child::send_line(std::string_view line) {
+  std::string text(line);
+  text += '\n';
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t count = ::send(dialog_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(Fault::unavailable, "the child process {} has ended", reaper_.pid);
+    rest.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+std::optional<std::string> Child::read_line(Milliseconds deadline) {
+  const Stopwatch watch;
+  while (true) {
+    if (const auto end = unread_.find('\n'); end != std::string::npos) {
+      std::string line = unread_.substr(0, end);
+      unread_.erase(0, end + 1);
+      return line;
+    }
+    if (!dialog_) return std::nullopt;
+    pollfd fd{dialog_.get(), POLLIN, 0};
+    const auto left = std::max(deadline - watch.elapsed(), Milliseconds(0));
+    if (::poll(&fd, 1, static_cast<int>(left.count())) == 0) return std::nullopt;
+    drain(dialog_, unread_);
+  }
+}
+
+void Child::end_input() noexcept {
+  if (dialog_) ::shutdown(dialog_.get(), SHUT_WR);
 }
 
 std::string Child::error_text() {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,19 +38,34 @@ Outcome run(const Command& command, Milliseconds deadline, std::stop_token stop 
 // As run(), but a non-zero exit code throws with the first line of its standard error; returns its output.
 std::string run_checked(const Command& command, Milliseconds deadline, std::stop_token stop = {});
 
+// What a child's standard input and output are joined to.
+enum class Wiring {
+  silent,  // /dev/null
+  dialog,  // us: send_line() and read_line()
+};
+
 // A child that goes on while we work (qemu-nbd). Destruction: SIGTERM, 2 s later SIGKILL, reaped.
 class Child {
  public:
-  // Standard error goes to a pipe read by error_text(); standard output to /dev/null.
-  explicit Child(const Command& command);
+  // Standard error goes to a pipe read by error_text(); Command::input is not used.
+  explicit Child(const Command& command, Wiring wiring = Wiring::silent);
   Child(Child&&) noexcept = default;
   Child& operator=(Child&&) noexcept = default;
 
   pid_t pid() const noexcept { return reaper_.pid; }
   // Its exit code when it has ended.
   std::optional<int> poll();
+  // Its exit code as soon as it ends, or nothing at the deadline.
+  std::optional<int> wait(Milliseconds deadline);
   // What it has written to standard error so far.
   std::string error_text();
+
+  // The dialog. A line has no line break inside; send_line() throws Fault::unavailable once the child no longer
+  // listens. read_line() returns nothing at the deadline or when the child closed its output: wait() tells which.
+  void send_line(std::string_view line);
+  std::optional<std::string> read_line(Milliseconds deadline);
+  // The child reads end of file after what was sent.
+  void end_input() noexcept;
 
  private:
   struct Reaper {
@@ -64,6 +80,8 @@ class Child {
   };
   Fd error_pipe_;
   std::string error_text_;
+  Fd dialog_;
+  std::string unread_;
   std::optional<int> exit_code_;
   Reaper reaper_;
 };

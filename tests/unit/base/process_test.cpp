@@ -49,5 +49,20 @@ TEST(Process, ChildEndsWithItsOwner) {
   EXPECT_NE(::kill(pid, 0), 0);
 }
 
+TEST(Process, DialogGoesBackAndForthAndEnds) {
+  Child child({.arguments = {"sh", "-c", "while read line; do echo \"<$line>\"; done; exit 7"}}, Wiring::dialog);
+  child.send_line("one");
+  EXPECT_EQ(child.read_line(seconds(10)), "<one>");
+  EXPECT_EQ(child.read_line(Milliseconds(1)), std::nullopt);
+  child.send_line("two");
+  child.send_line("three");
+  EXPECT_EQ(child.read_line(seconds(10)), "<two>");
+  EXPECT_EQ(child.read_line(seconds(10)), "<three>");
+  child.end_input();
+  EXPECT_EQ(child.wait(seconds(10)), 7);
+  EXPECT_EQ(child.read_line(seconds(10)), std::nullopt);
+  EXPECT_THROW(child.send_line("four"), Error);
+}
+
 }  // namespace
 }  // namespace icecore::base
