@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/block_reader.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/error.hpp"
+
+namespace icecore::repository {
+
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t k_recent_max = 4;
+
+// Locations come from a cache that may say anything.
+void check_range(const FrameLocation& frame, const WantedBlock& block, std::size_t frame_bytes) {
+  if (block.length == 0 || block.offset > frame_bytes || block.length > frame_bytes - block.offset) {
+    base::fail(Fault::corrupt, "block {} lies outside of the frame at byte {} of pack {}", block.name.hex(),
+               frame.offset, frame.pack.hex());
+  }
+}
+
+bool may_be_stale_index(const base::Error& error) {
+  return error.fault() == Fault::corrupt || error.fault() == Fault::not_found;
+}
+
+}  // namespace
+
+BlockReader::BlockReader(Repository& repository) : repository_(repository) {}
+
+BlockLocation BlockReader::locate_or_fail(const BlockName& name) {
+  if (const auto location = locate(name)) return *location;
+  repository_.rebuild_index_once();
+  if (const auto location = locate(name)) return *location;
+  base::fail(Fault::corrupt, "block {} is in no index of '{}'", name.hex(), repository_.storage().url());
+}
+
+base::Buffer BlockReader::read_frame(const FrameLocation& frame, std::span<const WantedBlock> wanted) {
+  std::exception_ptr reason;
+  try {
+    base::Buffer bytes =
+        repository::read_frame(repository_.storage(), repository_.keys(), repository_.config(), decompressor_, frame);
+    check_blocks(frame, bytes.view(), wanted);
+    return bytes;
+  } catch (const base::Error& error) {
+    if (!may_be_stale_index(error)) throw;
+    reason = std::current_exception();
+  }
+  return read_again(frame, wanted, reason);
+}
+
+base::Bytes BlockReader::read_block(const BlockName& name) {
+  assert(!name.is_zero());
+  const BlockLocation location = locate_or_fail(name);
+  const WantedBlock wanted{name, location.offset, location.length};
+  const auto known = std::find_if(recent_.begin(), recent_.end(),
+                                  [&](const Decoded& frame) { return frame.location == location.frame; });
+  if (known != recent_.end()) {
+    check_blocks(location.frame, known->bytes.view(), std::span(&wanted, 1));
+    std::rotate(recent_.begin(), known, known + 1);
+  } else {
+    base::Buffer bytes = read_frame(location.frame, std::span(&wanted, 1));
+    if (recent_.size() == k_recent_max) recent_.pop_back();
+    recent_.insert(recent_.begin(), Decoded{location.frame, std::move(bytes)});
+  }
+  const base::ByteView block = recent_.front().bytes.view().subspan(wanted.offset, wanted.length);
+  return {block.begin(), block.end()};
+}
+
+base::Buffer BlockReader::read_again(const FrameLocation& frame, std::span<const WantedBlock> wanted,
+                                     const std::exception_ptr& reason) {
+  repository_.rebuild_index_once();
+  std::size_t end = 0;
+  for (const WantedBlock& block : wanted) end = std::max<std::size_t>(end, std::size_t{block.offset} + block.length);
+  if (end > repository_.config().frame_bytes) std::rethrow_exception(reason);
+  base::Buffer out(
+      std::max<std::size_t>(end, frame.raw_length <= repository_.config().frame_bytes ? frame.raw_length : 0));
+  for (const WantedBlock& block : wanted) {
+    const std::optional<BlockLocation> found = locate(block.name);
+    if (!found || (found->frame == frame && found->offset == block.offset) || found->length != block.length) {
+      std::rethrow_exception(reason);
+    }
+    const base::Buffer bytes = repository::read_frame(repository_.storage(), repository_.keys(), repository_.config(),
+                                                      decompressor_, found->frame);
+    const WantedBlock moved{block.name, found->offset, found->length};
+    check_blocks(found->frame, bytes.view(), std::span(&moved, 1));
+    std::copy_n(bytes.view().begin() + found->offset, found->length, out.span().begin() + block.offset);
+  }
+  return out;
+}
+
+void BlockReader::check_blocks(const FrameLocation& frame, base::ByteView bytes,
+                               std::span<const WantedBlock> wanted) const {
+  std::vector<base::ByteView> views;
+  views.reserve(wanted.size());
+  for (const WantedBlock& block : wanted) {
+    check_range(frame, block, bytes.size());
+    views.push_back(bytes.subspan(block.offset, block.length));
+  }
+  std::vector<BlockName> names(wanted.size());
+  repository_.keys().names_of(views, names);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (names[i] == wanted[i].name) continue;
+    base::fail(Fault::corrupt, "block {} in the frame at byte {} of pack {} is not what its name says",
+               wanted[i].name.hex(), frame.offset, frame.pack.hex());
+  }
+}
+
+}  // namespace icecore::repository

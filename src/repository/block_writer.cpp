@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/block_writer.hpp"
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "repository/compression.hpp"
+#include "repository/index_object.hpp"
+
+namespace icecore::repository {
+
+namespace {
+
+// 4 GiB of 64 KiB blocks and a 2.4 MB object.
+constexpr std::size_t k_blocks_per_index = 64 * 1024;
+
+}  // namespace
+
+BlockWriter::BlockWriter(Repository& repository, int compression_level)
+    : repository_(repository), compression_level_(compression_level) {
+  Compressor check_level(compression_level);
+  repository_.refresh_index();
+}
+
+bool BlockWriter::claim(const BlockName& name) {
+  if (name.is_zero()) return false;
+  // Order matters: write_index() puts names into the index before it takes them out of claimed_. Looking
+  // there first, a name on its way could be missed in both.
+  const bool fresh = claimed_.with([&](auto& names) { return names.insert(name).second; });
+  if (!fresh) return false;
+  if (!repository_.index().contains(name)) return true;
+  claimed_.with([&](auto& names) { names.erase(name); });
+  return false;
+}
+
+void BlockWriter::add(SealedFrame frame) {
+  std::optional<PackWriter> ready = state_.with([&](State& state) -> std::optional<PackWriter> {
+    state.stats.new_blocks += frame.entry.blocks.size();
+    state.stats.new_bytes += frame.entry.raw_length;
+    state.stats.compressed_bytes += frame.entry.stored_length;
+    const FrameKind kind = frame.kind;
+    PackWriter& open = kind == FrameKind::data ? state.data : state.tree;
+    open.add(std::move(frame));
+    if (!open.full(repository_.config())) return std::nullopt;
+    return std::exchange(open, PackWriter(kind));
+  });
+  if (ready) write_pack(std::move(*ready));
+}
+
+void BlockWriter::write_pack(PackWriter pack) {
+  std::uint64_t stored = 0;
+  PackEntry entry = pack.write(repository_.storage(), repository_.keys(), stored);
+  std::vector<PackEntry> ready = state_.with([&](State& state) -> std::vector<PackEntry> {
+    state.stats.packs += 1;
+    state.stats.stored_bytes += stored;
+    state.unindexed_blocks += entry.block_count();
+    state.unindexed.push_back(std::move(entry));
+    if (state.unindexed_blocks < k_blocks_per_index) return {};
+    state.unindexed_blocks = 0;
+    return std::exchange(state.unindexed, {});
+  });
+  if (!ready.empty()) write_index(std::move(ready));
+}
+
+void BlockWriter::write_index(std::vector<PackEntry> packs) {
+  const std::string id = base::random_id(16);
+  const base::Bytes object = encode_index(repository_.keys(), id, packs);
+  repository_.storage().put(index_object(id), object);
+  base::failpoint("repository.index_written");
+  state_.with([&](State& state) { state.stats.stored_bytes += object.size(); });
+  // Only now: the cache never knows more than the repository.
+  repository_.index().add(id, packs);
+  claimed_.with([&](auto& names) {
+    for (const PackEntry& pack : packs) {
+      for (const FrameEntry& frame : pack.frames) {
+        for (const FrameBlock& block : frame.blocks) names.erase(block.name);
+      }
+    }
+  });
+}
+
+WriteStats BlockWriter::finish() {
+  const auto take = [&](PackWriter State::*pack, FrameKind kind) {
+    return state_.with([&](State& state) { return std::exchange(state.*pack, PackWriter(kind)); });
+  };
+  PackWriter data = take(&State::data, FrameKind::data);
+  PackWriter tree = take(&State::tree, FrameKind::tree);
+  if (!data.empty()) write_pack(std::move(data));
+  if (!tree.empty()) write_pack(std::move(tree));
+  std::vector<PackEntry> rest = state_.with([](State& state) { return std::exchange(state.unindexed, {}); });
+  if (!rest.empty()) write_index(std::move(rest));
+  const std::size_t owed = claimed_.with([](auto& names) { return names.size(); });
+  if (owed != 0) base::fail(base::Fault::internal, "{} blocks were claimed and never stored", owed);
+  return stats();
+}
+
+WriteStats BlockWriter::stats() const {
+  return state_.with([](const State& state) { return state.stats; });
+}
+
+}  // namespace icecore::repository

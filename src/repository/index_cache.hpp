@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local copy of all index objects as an LMDB database: looked up from a memory map, nothing loaded at
+// start. It is a cache: it holds only what durable index objects say, and whatever it answers is proved
+// by the hash of the block read. Several icecore processes may share it.
+//
+// Threads: all methods may be called from several threads at once.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "repository/pack_reader.hpp"
+
+struct MDB_env;
+
+namespace icecore::repository {
+
+struct BlockLocation {
+  FrameLocation frame;
+  std::uint32_t offset = 0;  // in the decoded frame
+  std::uint32_t length = 0;
+};
+
+class IndexCache {
+ public:
+  // Opens or creates the database in `folder`; a damaged one, or one of another version, is thrown away
+  // first. LMDB forbids a process to open one database twice, so openers of one folder share one object.
+  static std::shared_ptr<IndexCache> open(const std::filesystem::path& folder);
+
+  std::optional<BlockLocation> find(const BlockName& name) const;
+  bool contains(const BlockName& name) const;
+
+  // The index objects whose content is in here.
+  std::set<std::string> loaded() const;
+  // Adds the packs of a durable index object. Interrupted, it has added a part and is begun again.
+  void add(const std::string& index_id, const std::vector<PackEntry>& packs);
+  // Forgets everything.
+  void clear();
+
+ private:
+  struct CloseEnvironment {
+    void operator()(MDB_env* environment) const noexcept;
+  };
+  using Environment = std::unique_ptr<MDB_env, CloseEnvironment>;
+
+  explicit IndexCache(const std::filesystem::path& folder);
+  void open_tables();
+  void add_pack(const PackEntry& pack);
+
+  std::filesystem::path folder_;
+  Environment environment_;
+  unsigned blocks_ = 0;        // block name -> location
+  unsigned packs_ = 0;         // pack number -> pack id, kind
+  unsigned pack_numbers_ = 0;  // pack id -> pack number
+  unsigned indexes_ = 0;       // index id -> nothing
+};
+
+}  // namespace icecore::repository

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/index_object.hpp"
+
+#include "base/error.hpp"
+#include "repository/envelope.hpp"
+
+namespace icecore::repository {
+
+namespace {
+
+constexpr std::size_t k_pack_record_bytes = 32 + 1 + 4;
+
+}  // namespace
+
+std::string index_object(const std::string& id) { return "index/" + id; }
+
+base::Bytes encode_index(const KeyRing& keys, const std::string& id, const std::vector<PackEntry>& packs) {
+  base::ByteWriter writer;
+  writer.u32(static_cast<std::uint32_t>(packs.size()));
+  for (const PackEntry& pack : packs) {
+    writer.raw(pack.id.bytes);
+    writer.u8(static_cast<std::uint8_t>(pack.kind));
+    encode_frames(writer, pack.frames);
+  }
+  return seal(keys, ObjectKind::index, index_object(id), writer.take());
+}
+
+std::vector<PackEntry> decode_index(const KeyRing& keys, const Config& config, const std::string& id,
+                                    base::ByteView object) {
+  const std::string what = "index '" + index_object(id) + "'";
+  const base::Bytes payload = open(keys, ObjectKind::index, index_object(id), object);
+  base::ByteReader reader(payload, what);
+  const std::uint32_t count = reader.u32();
+  if (count > reader.remaining() / k_pack_record_bytes)
+    base::fail(base::Fault::corrupt, "{} lists more packs than it holds", what);
+  std::vector<PackEntry> packs;
+  packs.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    PackEntry pack{{reader.array<32>()}, decode_frame_kind(reader.u8(), what), {}};
+    pack.frames = decode_frames(reader, config, what);
+    packs.push_back(std::move(pack));
+  }
+  reader.expect_end();
+  return packs;
+}
+
+}  // namespace icecore::repository

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/key_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cctype>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "repository/key_ring.hpp"
+
+namespace icecore::repository {
+
+using base::Fault;
+
+namespace {
+
+constexpr std::string_view k_prefix = "icecore-key-v1 ";
+constexpr std::size_t k_file_bytes_max = 4096;
+
+void check_private(const std::filesystem::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) base::fail_errno(errno, "key file '" + path.string() + "'");
+  if ((info.st_mode & 077) != 0) {
+    throw base::Error(Fault::denied, fmt::format("key file '{}' is open to other users (mode {:04o})", path.string(),
+                                                 static_cast<unsigned>(info.st_mode & 07777)))
+        .add_hint(fmt::format("chmod 600 '{}'", path.string()));
+  }
+}
+
+std::string_view trimmed(std::string_view text) {
+  if (text.starts_with(k_prefix)) text.remove_prefix(k_prefix.size());
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0) text.remove_suffix(1);
+  return text;
+}
+
+Secret parse_key(const std::filesystem::path& path, base::ByteView content) {
+  if (content.size() == k_key_bytes) return Secret::copy_of(content);
+  const std::string_view hex = trimmed({reinterpret_cast<const char*>(content.data()), content.size()});
+  const bool digits = std::all_of(hex.begin(), hex.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
+  if (hex.size() != 2 * k_key_bytes || !digits)
+    base::fail(Fault::usage, "'{}' is not an icecore key file", path.string());
+  base::Bytes bytes = base::from_hex(hex);
+  Secret key = Secret::copy_of(bytes);
+  wipe(bytes);
+  return key;
+}
+
+}  // namespace
+
+void create_key_file(const std::filesystem::path& path) {
+  if (std::filesystem::exists(path))
+    base::fail(Fault::conflict, "'{}' exists already and is left as it is", path.string());
+  const Secret key = Secret::random(k_key_bytes);
+  std::string text = std::string(k_prefix) + base::to_hex(key.view()) + "\n";
+  base::write_durably(path, base::as_bytes(text), 0600);
+  wipe(std::as_writable_bytes(std::span(text)));
+}
+
+Secret read_key_file(const std::filesystem::path& path) {
+  check_private(path);
+  base::Bytes content = base::with_context([&] { return base::read_file(path, k_file_bytes_max); }, "key file");
+  const base::ScopeExit forget([&] { wipe(content); });
+  return parse_key(path, content);
+}
+
+}  // namespace icecore::repository

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/manifest.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "repository/envelope.hpp"
+
+namespace icecore::repository {
+
+using base::Fault;
+
+namespace {
+
+constexpr std::string_view k_hex = "0123456789abcdef";
+
+// Both become parts of an object's name, so nothing else may be in them.
+void check_identity(const Manifest& manifest) {
+  const bool id_good = manifest.id.size() == 32 && manifest.id.find_first_not_of(k_hex) == std::string::npos;
+  const bool uuid_good = manifest.domain_uuid.size() == 36 &&
+                         manifest.domain_uuid.find_first_not_of("0123456789abcdef-") == std::string::npos;
+  if (!id_good) base::fail(Fault::usage, "'{}' is no restore point id", manifest.id);
+  if (!uuid_good) base::fail(Fault::usage, "'{}' is no lower-case UUID", manifest.domain_uuid);
+}
+
+// "2026-11-21T09:30:00.123Z" -> "20261121T093000123Z"
+std::string compact_time(base::Timestamp time) {
+  std::string text = base::format_time(time);
+  std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == '.'; });
+  return text;
+}
+
+std::string_view last_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
+
+}  // namespace
+
+std::string manifest_object(const Manifest& manifest) {
+  return "manifests/" + manifest.domain_uuid + "/" + compact_time(manifest.time) + "-" + manifest.id;
+}
+
+std::string publish(Repository& repository, const Manifest& manifest) {
+  check_identity(manifest);
+  const std::string object = manifest_object(manifest);
+  const base::Bytes bytes = seal(repository.keys(), ObjectKind::manifest, object, encode_manifest(manifest));
+  base::failpoint("repository.before_manifest");
+  repository.storage().put(object, bytes);
+  return object;
+}
+
+Manifest load_manifest(Repository& repository, const std::string& object) {
+  const base::Bytes bytes = repository.storage().get(object, size_max(ObjectKind::manifest));
+  const base::Bytes payload = open(repository.keys(), ObjectKind::manifest, object, bytes);
+  const std::string what = "manifest '" + object + "'";
+  Manifest manifest = decode_manifest(payload, what);
+  if (manifest_object(manifest) != object)
+    base::fail(Fault::corrupt, "{} describes '{}'", what, manifest_object(manifest));
+  return manifest;
+}
+
+std::vector<std::string> list_manifest_objects(Repository& repository, const std::optional<std::string>& domain_uuid) {
+  std::vector<std::string> names;
+  for (storage::ObjectInfo& object :
+       repository.storage().list(domain_uuid ? "manifests/" + *domain_uuid : "manifests")) {
+    names.push_back(std::move(object.name));
+  }
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(last_part(a), std::string_view(a)) < std::pair(last_part(b), std::string_view(b));
+  });
+  return names;
+}
+
+std::vector<Manifest> list_manifests(Repository& repository, const std::optional<std::string>& domain_uuid,
+                                     std::vector<DamagedManifest>* damaged) {
+  std::vector<Manifest> manifests;
+  for (const std::string& object : list_manifest_objects(repository, domain_uuid)) {
+    try {
+      manifests.push_back(load_manifest(repository, object));
+    } catch (const base::Error& error) {
+      if (damaged == nullptr || (error.fault() != Fault::corrupt && error.fault() != Fault::usage)) throw;
+      damaged->push_back({object, error.what()});
+    }
+  }
+  return manifests;
+}
+
+}  // namespace icecore::repository

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// A manifest is the small object that makes a restore point exist: written last, when everything it names
+// is durable. Written in FORMAT.md, "Manifest".
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "repository/image_tree.hpp"
+#include "repository/repository.hpp"
+
+namespace icecore::repository {
+
+enum class CaptureMode { disk_only, full_state, offline, copy };
+enum class Consistency { crash, filesystem, application, full_state };
+
+std::string_view to_string(CaptureMode mode) noexcept;
+std::string_view to_string(Consistency consistency) noexcept;
+
+struct ManifestDisk {
+  std::string target;
+  std::string bus;
+  std::string source_path;
+  std::string format;
+  std::uint64_t virtual_size = 0;
+  std::uint64_t cluster_size = 0;  // 0: not a format that has them
+  std::string compat;
+  bool extended_l2 = false;
+  std::uint64_t allocated_bytes = 0;
+  ImageRoot image;
+  std::string change_map;         // bitmap, layer, scan
+  std::string change_map_reason;  // why this one and not a better
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_new = 0;
+  std::uint64_t bytes_stored = 0;
+};
+
+struct SkippedDisk {
+  std::string target;
+  std::string reason;
+};
+
+// Anything that is not a disk: nvram, tpm state, memory; stored as an image of its own.
+struct ManifestBlob {
+  std::string kind;
+  std::string path;
+  std::uint64_t size = 0;
+  ImageRoot image;
+};
+
+struct Manifest {
+  std::string id;  // 32 hex digits
+  std::string domain_name;
+  std::string domain_uuid;
+  std::string host;
+  base::Timestamp time{};  // of the snapshot
+  CaptureMode mode = CaptureMode::disk_only;
+  Consistency consistency = Consistency::crash;
+  std::uint64_t freeze_ms = 0;
+  std::uint64_t snapshot_ms = 0;
+  std::uint64_t duration_ms = 0;
+  std::string tool_version;
+  std::vector<std::string> tags;
+  std::vector<ManifestDisk> disks;
+  std::vector<SkippedDisk> skipped;
+  std::vector<ManifestBlob> blobs;
+  std::uint64_t bytes_read = 0;  // totals of disks and blobs
+  std::uint64_t bytes_new = 0;
+  std::uint64_t bytes_stored = 0;
+  std::string live_xml;      // empty: the domain was not running
+  std::string inactive_xml;  // empty: transient domain
+};
+
+// "manifests/<domain uuid>/20261121T093000123Z-<id>": sorts by time.
+std::string manifest_object(const Manifest& manifest);
+
+// The payload before sealing and back. Unknown fields are ignored; Fault::corrupt or, for a newer format,
+// Fault::usage, naming `what`.
+base::Bytes encode_manifest(const Manifest& manifest);
+Manifest decode_manifest(base::ByteView payload, std::string_view what);
+
+// Stores it durably; from then on the restore point exists. Only after BlockWriter::finish(). Returns the
+// object's name. Fault::usage when id or domain uuid are malformed.
+std::string publish(Repository& repository, const Manifest& manifest);
+
+// Fault::not_found, Fault::corrupt, Fault::usage (newer), naming the object.
+Manifest load_manifest(Repository& repository, const std::string& object);
+
+// A manifest that cannot be read; the others still can.
+struct DamagedManifest {
+  std::string object;
+  std::string reason;
+};
+
+// The names of all manifests, or one domain's, oldest first.
+std::vector<std::string> list_manifest_objects(Repository& repository,
+                                               const std::optional<std::string>& domain_uuid = {});
+
+// All restore points, or one domain's, oldest first. What cannot be read goes to `damaged`, or is thrown
+// when that is null.
+std::vector<Manifest> list_manifests(Repository& repository, const std::optional<std::string>& domain_uuid = {},
+                                     std::vector<DamagedManifest>* damaged = nullptr);
+
+}  // namespace icecore::repository

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads what PackWriter wrote: a pack's footer, to rebuild an index from packs alone, and single frames.
+#pragma once
+
+#include "base/buffer.hpp"
+#include "repository/compression.hpp"
+#include "repository/frame_table.hpp"
+#include "repository/key_ring.hpp"
+#include "storage/storage.hpp"
+
+namespace icecore::repository {
+
+// Lists a pack by its footer alone: three short reads. `size` is the object's, from Storage::list().
+// Fault::corrupt naming the pack when header, footer or trailer is damaged or the lengths do not add up.
+PackEntry read_pack_footer(storage::Storage& storage, const KeyRing& keys, const Config& config, const PackId& id,
+                           std::uint64_t size);
+// The same from the whole pack in memory.
+PackEntry parse_pack(const KeyRing& keys, const Config& config, const PackId& id, base::ByteView pack);
+
+// One frame as it lies in its pack.
+struct FrameLocation {
+  PackId pack;
+  FrameKind kind = FrameKind::data;
+  std::uint64_t offset = 0;
+  std::uint32_t stored_length = 0;
+  std::uint32_t raw_length = 0;
+  Compression compression = Compression::none;
+  auto operator<=>(const FrameLocation&) const = default;
+};
+
+// Fetches, decrypts and decompresses a frame; blocks are not yet compared with their names.
+// Fault::corrupt names pack and offset; Fault::not_found when the pack is gone.
+base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Config& config,
+                        Decompressor& decompressor, const FrameLocation& frame);
+
+}  // namespace icecore::repository

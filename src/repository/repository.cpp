@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/repository.hpp"
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "repository/envelope.hpp"
+#include "repository/index_object.hpp"
+
+namespace icecore::repository {
+
+using base::Fault;
+
+namespace {
+
+bool is_none(const Credential& credential) { return std::holds_alternative<std::monostate>(credential); }
+
+std::string last_part(const std::string& name) { return name.substr(name.rfind('/') + 1); }
+
+Config new_config(const InitOptions& options) {
+  Config config;
+  config.repository_id = base::random_id(16);
+  config.created = base::now();
+  config.encrypted = options.encrypt;
+  config.block_bytes = options.block_bytes;
+  config.frame_bytes = options.frame_bytes;
+  config.pack_bytes = options.pack_bytes;
+  config.fan_out = options.fan_out;
+  check_sizes(config);
+  return config;
+}
+
+base::Bytes read_config_object(storage::Storage& storage) {
+  try {
+    return storage.get(std::string(k_config_name), size_max(ObjectKind::config));
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::not_found) throw;
+    throw base::Error(Fault::not_found, fmt::format("'{}' is no icecore repository", storage.url()))
+        .add_hint(fmt::format("icecore init -r {}", storage.url()));
+  }
+}
+
+Secret find_master(storage::Storage& storage, const Credential& credential, base::ByteView config_object) {
+  const Unlocker unlocker = make_unlocker(credential);
+  std::string damage;
+  for (const storage::ObjectInfo& object : storage.list("keys")) {
+    try {
+      const base::Bytes bytes = storage.get(object.name, size_max(ObjectKind::key_slot));
+      const KeySlot slot = decode_slot(last_part(object.name), bytes);
+      if (std::optional<Secret> master = open_slot(slot, unlocker, config_object)) return std::move(*master);
+    } catch (const base::Error& error) {
+      // One damaged slot must not lock out the keys of the others; it is named if none opens.
+      if (error.fault() != Fault::corrupt) throw;
+      damage = error.what();
+    }
+  }
+  if (!damage.empty())
+    base::fail(Fault::corrupt, "no key slot of '{}' opens, and one is damaged: {}", storage.url(), damage);
+  base::fail(Fault::denied, "no key slot of '{}' opens with this {}", storage.url(),
+             unlocker.passphrase ? "passphrase" : "key file");
+}
+
+}  // namespace
+
+Config Repository::create(storage::Storage& storage, const InitOptions& options, const Credential& credential) {
+  if (!options.encrypt && !is_none(credential))
+    base::fail(Fault::usage, "an unencrypted repository takes no key file or passphrase");
+  if (storage.exists(std::string(k_config_name)))
+    base::fail(Fault::conflict, "there is a repository in '{}' already", storage.url());
+  const Config config = new_config(options);
+  const base::Bytes object = encode_config(config);
+  if (options.encrypt) {
+    const Secret master = Secret::random(k_key_bytes);
+    const KeySlot slot = make_slot(master, credential, object, options.passphrase_cost);
+    storage.put(key_slot_object(slot.id), encode_slot(slot));
+  }
+  base::failpoint("repository.key_written");
+  storage.put(std::string(k_config_name), object);
+  return config;
+}
+
+Repository::Opened Repository::unlock(storage::Storage& storage, const Credential& credential) {
+  const base::Bytes object = read_config_object(storage);
+  Config config = base::with_context([&] { return decode_config(object); }, "repository '{}'", storage.url());
+  if (!config.encrypted) {
+    if (!is_none(credential)) {
+      throw base::Error(Fault::usage,
+                        fmt::format("the repository in '{}' is not encrypted, but a key was given", storage.url()))
+          .add_hint("if that is no surprise, leave out the key; otherwise do not use this repository");
+    }
+    return {config, KeyRing::unencrypted()};
+  }
+  const Secret master = find_master(storage, credential, object);
+  return {config, KeyRing(master, true)};
+}
+
+Repository::Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder)
+    : Repository(storage, unlock(storage, credential), std::move(cache_folder)) {}
+
+Repository::Repository(storage::Storage& storage, Opened opened, std::filesystem::path cache_folder)
+    : storage_(storage),
+      config_(std::move(opened.config)),
+      keys_(std::move(opened.keys)),
+      cache_folder_(std::move(cache_folder)) {}
+
+IndexCache& Repository::index() {
+  return *index_.with([&](std::shared_ptr<IndexCache>& cache) {
+    if (!cache) cache = IndexCache::open(cache_folder_ / config_.repository_id);
+    return cache.get();
+  });
+}
+
+void Repository::refresh_index() {
+  index_state_.with([&](IndexState&) { refresh_locked(); });
+}
+
+void Repository::rebuild_index() {
+  index_state_.with([&](IndexState&) {
+    index().clear();
+    refresh_locked();
+  });
+}
+
+void Repository::rebuild_index_once() {
+  index_state_.with([&](IndexState& state) {
+    if (std::exchange(state.rebuilt, true)) return;
+    base::log_info("the index cache does not match the repository '{}'; it is made anew", storage_.url());
+    index().clear();
+    refresh_locked();
+  });
+}
+
+void Repository::refresh_locked() {
+  const std::vector<storage::ObjectInfo> objects = storage_.list("index");
+  std::set<std::string> gone = index().loaded();
+  for (const storage::ObjectInfo& object : objects) gone.erase(last_part(object.name));
+  if (!gone.empty()) {
+    // Entries do not know which index object they came from, so nothing less than all can be forgotten.
+    base::log_info("index {} is gone from '{}'; the index cache starts anew", *gone.begin(), storage_.url());
+    index().clear();
+  }
+  const std::set<std::string> loaded = index().loaded();
+  for (const storage::ObjectInfo& object : objects) {
+    const std::string id = last_part(object.name);
+    if (loaded.contains(id)) continue;
+    index().add(id, decode_index(keys_, config_, id, storage_.get(object.name, size_max(ObjectKind::index))));
+  }
+}
+
+}  // namespace icecore::repository

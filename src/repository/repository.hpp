@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// An open repository: its config, its keys and its index. The format is written in FORMAT.md.
+//
+// Threads: all methods may be called from several threads at once.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/guarded.hpp"
+#include "repository/config.hpp"
+#include "repository/index_cache.hpp"
+#include "repository/key_file.hpp"
+#include "repository/key_ring.hpp"
+#include "repository/key_slot.hpp"
+#include "storage/storage.hpp"
+
+namespace icecore::repository {
+
+struct InitOptions {
+  bool encrypt = true;
+  std::uint32_t block_bytes = 64 * base::k_kib;
+  std::uint32_t frame_bytes = base::k_mib;
+  std::uint32_t pack_bytes = 32 * base::k_mib;
+  std::uint32_t fan_out = 1024;
+  PassphraseCost passphrase_cost;
+};
+
+class Repository {
+ public:
+  // Makes a repository in an empty place; open it afterwards. Keys are written first and `config` last, so
+  // an interrupted creation leaves no repository. Fault::conflict when one is there; Fault::usage when the
+  // credential and options.encrypt do not fit.
+  static Config create(storage::Storage& storage, const InitOptions& options, const Credential& credential);
+
+  // Opens: reads `config`, finds the key slot. The index is opened at first use, below
+  // cache_folder/<repository id>. `storage` outlives the repository. Fault::not_found: no repository there;
+  // Fault::denied: no slot opens with this credential; Fault::usage: a newer format, or a credential for
+  // an unencrypted repository (somebody may have put that in the place of yours).
+  Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder);
+
+  const Config& config() const noexcept { return config_; }
+  storage::Storage& storage() const noexcept { return storage_; }
+  const KeyRing& keys() const noexcept { return keys_; }
+  IndexCache& index();
+
+  // Loads the index objects the cache has not seen; if one it has seen is gone, starts it anew.
+  void refresh_index();
+  // Throws the cache's content away and loads all index objects.
+  void rebuild_index();
+  // As rebuild_index(), but only the first call on this object does anything; others wait for it. For
+  // readers that met a location which does not hold what it should.
+  void rebuild_index_once();
+
+  // Where a block lies, or nothing. Only knows what the last refresh_index() or BlockWriter brought.
+  std::optional<BlockLocation> locate(const BlockName& name) { return index().find(name); }
+
+ private:
+  struct Opened {
+    Config config;
+    KeyRing keys;
+  };
+  static Opened unlock(storage::Storage& storage, const Credential& credential);
+  Repository(storage::Storage& storage, Opened opened, std::filesystem::path cache_folder);
+  void refresh_locked();
+
+  storage::Storage& storage_;
+  Config config_;
+  KeyRing keys_;
+  std::filesystem::path cache_folder_;
+  base::Guarded<std::shared_ptr<IndexCache>> index_;
+  struct IndexState {
+    bool rebuilt = false;
+  };
+  base::Guarded<IndexState> index_state_;  // held while the index is refreshed: one refresh at a time
+};
+
+}  // namespace icecore::repository
