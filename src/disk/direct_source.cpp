@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "disk/direct_source.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "disk/image_map.hpp"
+#include "disk/nbd_source.hpp"
+
+namespace icecore::disk {
+
+namespace {
+
+using base::Fault;
+
+// Windows planned and announced to the kernel together, so that a disk seeks ahead of us.
+constexpr std::size_t k_windows_ahead = 16;
+// QEMU rounds a raw file's size up to this; the bytes beyond its end read as zeros.
+constexpr std::size_t k_sector = 512;
+
+}  // namespace
+
+DirectSource::DirectSource(const SourceOptions& options, std::vector<ImageInfo> chain, bool has_encoded)
+    : DiskSource(chain.front().virtual_size, options), options_(options) {
+  for (ImageInfo& layer : chain) {
+    base::Fd file = base::open_file(layer.path, O_RDONLY);
+    layers_.push_back({std::move(layer.path), std::move(file)});
+  }
+  if (has_encoded) nbd_ = std::make_unique<NbdReader>(options_);
+}
+
+DirectSource::~DirectSource() = default;
+
+std::unique_ptr<ExtentStream> DirectSource::extents() {
+  return std::make_unique<ImageMap>(options_.image, options_.format);
+}
+
+void DirectSource::start(std::span<const Extent> wanted) {
+  const std::lock_guard lock(plan_mutex_);
+  planner_ = std::make_unique<WindowPlanner>(extents(), size_, wanted);
+  ahead_.clear();
+  ahead_at_ = 0;
+  next_index_ = 0;
+}
+
+// The buffer comes first: whoever waits for one holds no window, so chunks are handed out in order.
+std::optional<Chunk> DirectSource::next(const std::stop_token& stop) {
+  if (stop.stop_requested()) base::fail(Fault::cancelled, "reading '{}' was interrupted", options_.image.string());
+  Chunk chunk{.block_size = block_size_, .buffer = pool_.take()};
+  if (!chunk.buffer) return std::nullopt;
+  const std::optional<Window> window = plan(chunk.index, stop);
+  if (!window) return std::nullopt;
+  chunk.offset = window->offset;
+  chunk.length = window->length;
+  chunk.data_mask = data_mask_of(*window, block_size_);
+  const base::ByteSpan bytes = chunk.buffer.first(chunk.length);
+  for (const DataExtent& piece : window->pieces) {
+    read_piece(piece, bytes.subspan(piece.offset - window->offset, piece.length), stop);
+  }
+  zero_gaps(*window, chunk.data_mask, block_size_, bytes);
+  return chunk;
+}
+
+std::optional<Window> DirectSource::plan(std::uint64_t& index, const std::stop_token& stop) {
+  const std::lock_guard lock(plan_mutex_);
+  assert(planner_ && "start() comes before next()");
+  if (ahead_at_ == ahead_.size()) {
+    ahead_.clear();
+    ahead_at_ = 0;
+    while (ahead_.size() < k_windows_ahead) {
+      auto window = planner_->next(stop);
+      if (!window) break;
+      advise(*window);
+      ahead_.push_back(std::move(*window));
+    }
+  }
+  if (ahead_.empty()) return std::nullopt;
+  index = next_index_++;
+  return std::move(ahead_[ahead_at_++]);
+}
+
+void DirectSource::advise(const Window& window) const {
+  for (const DataExtent& piece : window.pieces) {
+    if (piece.layer == DataExtent::k_not_plain) continue;
+    ::posix_fadvise(layers_.at(static_cast<std::size_t>(piece.layer)).file.get(), static_cast<off_t>(piece.file_offset),
+                    static_cast<off_t>(piece.length), POSIX_FADV_WILLNEED);
+  }
+}
+
+void DirectSource::read_piece(const DataExtent& piece, base::ByteSpan out, const std::stop_token& stop) {
+  if (piece.layer == DataExtent::k_not_plain) return read_encoded(piece, out, stop);
+  const Layer& layer = layers_.at(static_cast<std::size_t>(piece.layer));
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t count =
+        ::pread(layer.file.get(), out.data() + done, out.size() - done, static_cast<off_t>(piece.file_offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0)
+      base::fail_errno(errno, fmt::format("read '{}' at {}", layer.path.string(), piece.file_offset + done));
+    if (count == 0 && out.size() - done >= k_sector) {
+      base::fail(Fault::conflict, "image '{}' ends at {}, though its map reaches further: it was cut while being read",
+                 layer.path.string(), piece.file_offset + done);
+    }
+    if (count == 0) return static_cast<void>(std::memset(out.data() + done, 0, out.size() - done));
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+void DirectSource::read_encoded(const DataExtent& piece, base::ByteSpan out, const std::stop_token& stop) {
+  const std::lock_guard lock(nbd_mutex_);
+  if (!nbd_) base::fail(Fault::conflict, "the map of '{}' changed while it was being read", options_.image.string());
+  nbd_->read(piece.offset, out, stop);
+}
+
+}  // namespace icecore::disk

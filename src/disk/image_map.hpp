@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// `qemu-img map` as a stream. QEMU tells which ranges hold data and where in the files they lie; we never
+// read a format's own tables.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/process.hpp"
+#include "disk/extent.hpp"
+
+namespace icecore::disk {
+
+// Owns a qemu-img child, which is held back by its pipe: memory does not grow with the map.
+class ImageMap final : public ExtentStream {
+ public:
+  ImageMap(const std::filesystem::path& path, const std::string& format);
+
+  std::optional<DataExtent> next(const std::stop_token& stop) override;
+
+ private:
+  struct Start;
+  ImageMap(const std::filesystem::path& path, Start start);
+  std::optional<std::string> next_line(const std::stop_token& stop);
+  void read_more(const std::stop_token& stop);
+  void expect_success();
+
+  std::string path_;
+  base::Fd output_;
+  std::string text_;    // read, not yet parsed
+  std::size_t at_ = 0;  // of the next line in text_
+  bool ended_ = false;
+  base::Child child_;
+};
+
+}  // namespace icecore::disk

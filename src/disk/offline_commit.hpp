@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merging an overlay into its base while no domain runs on it.
+#pragma once
+
+#include <filesystem>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.hpp"
+
+namespace icecore::disk {
+
+// Copies what the qcow2 overlay holds into `base` (an image of base_format, below it in its chain) and
+// leaves the overlay as it was, so a killed or repeated run does the same again. Both are synced before it
+// returns. Throws busy when a domain has either open, conflict when `base` is not the overlay's backing file
+// or the sizes differ, cancelled on stop; the overlay then still shows the guest's newest data.
+void commit_offline(const std::filesystem::path& overlay, const std::filesystem::path& base,
+                    const std::string& base_format, base::Milliseconds deadline, std::stop_token stop = {});
+
+}  // namespace icecore::disk

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "disk/raw_target.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "disk/zero_runs.hpp"
+
+namespace icecore::disk {
+
+namespace {
+
+constexpr std::size_t k_page = 4 * base::k_kib;  // what file systems allocate
+
+}  // namespace
+
+RawTarget::RawTarget(const TargetOptions& options)
+    : path_(options.image), file_(base::open_file(options.image, O_RDWR)) {
+  for (unsigned i = 0; i < options.writers; ++i) writers_.emplace_back(file_.get(), path_);
+}
+
+void RawTarget::finish(const std::stop_token&) {
+  if (::fsync(file_.get()) != 0) base::fail_errno(errno, "fsync '" + path_.string() + "'");
+  file_.reset();
+  base::sync_folder(path_.parent_path());
+}
+
+void RawTarget::Writer::write(std::uint64_t offset, base::ByteView bytes, const std::stop_token& stop) {
+  if (stop.stop_requested()) base::fail(base::Fault::cancelled, "writing '{}' was interrupted", path_.string());
+  for_each_nonzero_run(offset, bytes, k_page, [&](std::uint64_t at, base::ByteView run) { write_run(at, run); });
+}
+
+void RawTarget::Writer::write_run(std::uint64_t offset, base::ByteView bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) base::fail_errno(errno, fmt::format("write '{}' at {}", path_.string(), offset));
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+}
+
+}  // namespace icecore::disk

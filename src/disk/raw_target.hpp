@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A raw image is its own content: plain writes to the sparse file, no server between.
+#pragma once
+
+#include <vector>
+
+#include "base/handle.hpp"
+#include "disk/disk_target.hpp"
+
+namespace icecore::disk {
+
+class RawTarget final : public DiskTarget {
+ public:
+  explicit RawTarget(const TargetOptions& options);
+
+  TargetWriter& writer(unsigned index) override { return writers_.at(index); }
+  void finish(const std::stop_token& stop) override;
+
+ private:
+  class Writer final : public TargetWriter {
+   public:
+    Writer(int fd, const std::filesystem::path& path) : fd_(fd), path_(path) {}
+    void write(std::uint64_t offset, base::ByteView bytes, const std::stop_token& stop) override;
+    void drain(const std::stop_token&) override {}  // pwrite is done when it returns
+
+   private:
+    void write_run(std::uint64_t offset, base::ByteView bytes);
+    int fd_;  // of the target
+    std::filesystem::path path_;
+  };
+
+  std::filesystem::path path_;
+  base::Fd file_;
+  std::vector<Writer> writers_;
+};
+
+}  // namespace icecore::disk
