@@ -194,6 +194,11 @@ std::optional<int> Child::wait(Milliseconds deadline) {
   return poll();
 }
 
+void Child::release() noexcept {
+  dialog_.reset();
+  reaper_.pid = -1;
+}
+
 void Child::send_line(std::string_view line) {
   std::string text(line);
   text += '\n';

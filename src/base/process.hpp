@@ -57,6 +57,8 @@ class Child {
   std::optional<int> poll();
   // Its exit code as soon as it ends, or nothing at the deadline.
   std::optional<int> wait(Milliseconds deadline);
+  // Leaves it running, unwatched; a dialog is ended. For children that must finish what we cannot wait for.
+  void release() noexcept;
   // What it has written to standard error so far.
   std::string error_text();
 

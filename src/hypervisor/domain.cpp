@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/domain.hpp"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "base/error.hpp"
+#include "hypervisor/libvirt_error.hpp"
+#include "hypervisor/xml_document.hpp"
+
+namespace icecore::hypervisor {
+
+namespace {
+
+constexpr const char* k_marker_uri = "urn:icecore:backup:1";
+constexpr const char* k_marker_prefix = "icecore";
+
+struct FreeText {
+  void operator()(char* text) const noexcept { std::free(text); }
+};
+using Text = std::unique_ptr<char, FreeText>;
+
+}  // namespace
+
+void FreeDomain::operator()(_virDomain* domain) const noexcept { virDomainFree(domain); }
+
+Domain::Domain(Connection& connection, std::string name, std::string uuid)
+    : connection_(&connection), name_(std::move(name)), uuid_(std::move(uuid)) {}
+
+_virDomain* Domain::raw() {
+  virConnectPtr connection = connection_->raw();
+  if (!handle_ || generation_ != connection_->generation()) {
+    handle_.reset(check(virDomainLookupByUUIDString(connection, uuid_.c_str()), "looking up domain '{}'", name_));
+    generation_ = connection_->generation();
+  }
+  return handle_.get();
+}
+
+int Domain::ask(const char* what, const std::function<int(_virDomain*)>& question) {
+  int answer = question(raw());
+  if (answer < 0 && is_connection_loss(last_libvirt_error())) answer = question(raw());
+  return check(answer, "{} of domain '{}'", what, name_);
+}
+
+void Domain::act(const char* what, const std::function<int(_virDomain*)>& action) {
+  check(action(raw()), "{} domain '{}'", what, name_);
+}
+
+DomainState Domain::state() {
+  int state = 0;
+  try {
+    ask("reading the state", [&](virDomainPtr domain) { return virDomainGetState(domain, &state, nullptr, 0); });
+  } catch (const base::Error& error) {
+    if (error.fault() == base::Fault::not_found) return DomainState::gone;
+    throw;
+  }
+  return domain_state_of(state);
+}
+
+bool Domain::active() {
+  const DomainState now = state();
+  if (now == DomainState::gone) return false;
+  return ask("reading the state", [](virDomainPtr domain) { return virDomainIsActive(domain); }) == 1;
+}
+
+bool Domain::persistent() {
+  return ask("reading the state", [](virDomainPtr domain) { return virDomainIsPersistent(domain); }) == 1;
+}
+
+bool Domain::has_managed_save() {
+  return ask("reading the state", [](virDomainPtr domain) { return virDomainHasManagedSaveImage(domain, 0); }) == 1;
+}
+
+unsigned Domain::checkpoint_count() {
+  return static_cast<unsigned>(ask(
+      "listing the checkpoints", [](virDomainPtr domain) { return virDomainListAllCheckpoints(domain, nullptr, 0); }));
+}
+
+std::string Domain::xml(const char* what, unsigned flags) {
+  Text text;
+  ask(what, [&](virDomainPtr domain) {
+    text.reset(virDomainGetXMLDesc(domain, flags));
+    return text ? 0 : -1;
+  });
+  return text.get();
+}
+
+std::string Domain::current_xml() { return xml("reading the XML", 0); }
+
+std::string Domain::inactive_xml() {
+  return xml("reading the persistent XML", VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+}
+
+DomainModel Domain::model() { return parse_domain(current_xml()); }
+
+DomainModel Domain::inactive_model() { return parse_domain(inactive_xml()); }
+
+std::uint64_t Domain::disk_size(const std::string& target) {
+  virDomainBlockInfo info{};
+  ask("reading a disk's size",
+      [&](virDomainPtr domain) { return virDomainGetBlockInfo(domain, target.c_str(), &info, 0); });
+  return info.capacity;
+}
+
+std::optional<BlockJobProgress> Domain::block_job(const std::string& target) {
+  virDomainBlockJobInfo info{};
+  const int there = ask("reading a block job's progress", [&](virDomainPtr domain) {
+    return virDomainGetBlockJobInfo(domain, target.c_str(), &info, 0);
+  });
+  if (there == 0) return std::nullopt;
+  return BlockJobProgress{info.cur, info.end};
+}
+
+void Domain::start(bool paused) {
+  act("starting", [&](virDomainPtr domain) {
+    return virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE);
+  });
+}
+
+void Domain::resume() { act("resuming", virDomainResume); }
+
+void Domain::suspend() { act("suspending", virDomainSuspend); }
+
+void Domain::destroy() { act("stopping", virDomainDestroy); }
+
+void Domain::undefine() {
+  unsigned flags = 0;
+  if (!inactive_model().nvram.empty()) flags |= VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
+  act("undefining", [&](virDomainPtr domain) { return virDomainUndefineFlags(domain, flags); });
+}
+
+unsigned Domain::affected() {
+  unsigned flags = 0;
+  if (active()) flags |= VIR_DOMAIN_AFFECT_LIVE;
+  if (persistent()) flags |= VIR_DOMAIN_AFFECT_CONFIG;
+  return flags;
+}
+
+void Domain::set_marker(const std::string& text) {
+  XmlDocument document = XmlDocument::create("job");
+  document.root().set_text(text);
+  const std::string element = document.text();
+  const unsigned flags = affected();
+  act("marking", [&](virDomainPtr domain) {
+    return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, element.c_str(), k_marker_prefix, k_marker_uri,
+                                flags);
+  });
+}
+
+std::optional<std::string> Domain::marker() {
+  const Text text(virDomainGetMetadata(raw(), VIR_DOMAIN_METADATA_ELEMENT, k_marker_uri, 0));
+  if (text) return XmlDocument::parse(text.get(), "icecore's note in the domain's metadata").root().text();
+  const LibvirtError error = last_libvirt_error();
+  if (error.code == VIR_ERR_NO_DOMAIN_METADATA) return std::nullopt;
+  throw_libvirt_error(error, fmt::format("reading the metadata of domain '{}'", name_));
+}
+
+void Domain::clear_marker() {
+  const unsigned flags = affected();
+  act("unmarking", [&](virDomainPtr domain) {
+    return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, nullptr, nullptr, k_marker_uri, flags);
+  });
+}
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// A domain, known by its UUID: the handle is found again after libvirt's daemon was restarted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hypervisor/connection.hpp"
+#include "hypervisor/domain_model.hpp"
+
+struct _virDomain;
+
+namespace icecore::hypervisor {
+
+struct FreeDomain {
+  void operator()(_virDomain* domain) const noexcept;
+};
+using DomainHandle = std::unique_ptr<_virDomain, FreeDomain>;
+
+struct BlockJobProgress {
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+
+class Domain {
+ public:
+  // Made by Connection, which must outlive it.
+  Domain(Connection& connection, std::string name, std::string uuid);
+
+  const std::string& name() const noexcept { return name_; }
+  const std::string& uuid() const noexcept { return uuid_; }
+  Connection& connection() const noexcept { return *connection_; }
+
+  // Never throws for a domain that is no more: that is DomainState::gone.
+  DomainState state();
+  // QEMU is there: running, paused, suspended, shutting down or crashed and preserved.
+  bool active();
+  bool persistent();
+  // A saved memory image exists (virsh managedsave): the disks are only whole together with it.
+  bool has_managed_save();
+  unsigned checkpoint_count();
+
+  // What the domain runs with now (of an inactive one: what it will start with), secrets left out.
+  std::string current_xml();
+  // What a persistent domain starts with next, secrets included: this text may be defined again without loss.
+  std::string inactive_xml();
+  DomainModel model();
+  DomainModel inactive_model();
+
+  // The size the guest sees, in bytes.
+  std::uint64_t disk_size(const std::string& target);
+  // The block job on the disk, when there is one.
+  std::optional<BlockJobProgress> block_job(const std::string& target);
+
+  // `paused`: the vCPUs wait for resume().
+  void start(bool paused = false);
+  void resume();
+  void suspend();
+  // Pulls the plug.
+  void destroy();
+  // Forgets a persistent domain; its disks and NVRAM stay.
+  void undefine();
+
+  // A note of ours in the domain's metadata, seen by `virsh dumpxml`: who is at work on it. At most one.
+  void set_marker(const std::string& text);
+  std::optional<std::string> marker();
+  void clear_marker();
+
+  // For this room only: the handle on the present connection.
+  _virDomain* raw();
+
+ private:
+  // Asks libvirt a question; one lost to a dying connection is asked again over a new one. `ask` returns -1 to fail.
+  int ask(const char* what, const std::function<int(_virDomain*)>& question);
+  // Asks for something to be done; never repeated, because a lost answer may mean that it was done.
+  void act(const char* what, const std::function<int(_virDomain*)>& action);
+  // Flags for a change to the running domain, the persistent one, or both.
+  unsigned affected();
+  std::string xml(const char* what, unsigned flags);
+
+  Connection* connection_;
+  std::string name_;
+  std::string uuid_;
+  DomainHandle handle_;
+  unsigned generation_ = 0;
+};
+
+}  // namespace icecore::hypervisor

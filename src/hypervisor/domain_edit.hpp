@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changes to domain XML as text in, text out, and the few that are put into effect at once.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hypervisor/domain.hpp"
+
+namespace icecore::hypervisor {
+
+class XmlNode;
+
+// Makes the <disk> element name `path`; everything else of it but chain and job stays.
+void point_disk_at(XmlNode disk, const std::string& path, const std::string& format);
+
+// The XML with the disk's active image replaced by `path` and its backing chain left for libvirt to find out.
+// Throws Fault::not_found without such a disk.
+std::string set_disk_source(std::string_view xml, std::string_view target, const std::string& path,
+                            const std::string& format);
+
+// The same done to the persistent XML of the domain, which is defined and read back. For after a commit_offline(), and
+// where libvirt forgot its own. The running domain, if any, is not changed.
+void redefine_disk_source(Domain& domain, const std::string& target, const std::string& path,
+                          const std::string& format);
+
+struct DiskPlacement {
+  std::string target;
+  std::string path;
+  std::string format;
+};
+
+struct RestoreXmlOptions {
+  std::string name;                  // empty: as it was
+  bool new_identity = false;         // new UUID, MAC addresses and VM generation id: a second domain beside the first
+  std::vector<DiskPlacement> disks;  // the restored disks and where they lie
+  std::string nvram_path;            // where the restored NVRAM lies; empty: libvirt makes one from the template
+  bool keep_other_disks = false;     // false: writable disks that were not restored are taken out, with a notice
+};
+
+struct RestoreXml {
+  std::string xml;
+  std::string name;
+  std::string uuid;
+  std::vector<std::string> notices;  // what a person must know: disks left out, media missing, devices shared
+};
+
+// Makes a definable XML from the saved one (persistent or live; what only a running domain has is taken out).
+RestoreXml make_restore_xml(std::string_view saved_xml, const RestoreXmlOptions& options);
+
+// The text parsed and written again: two XMLs that differ only in white space and quotes become equal.
+std::string normalised_xml(std::string_view xml);
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/freeze.hpp"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "hypervisor/libvirt_error.hpp"
+#include "hypervisor/thaw_watchdog.hpp"
+
+namespace icecore::hypervisor {
+
+namespace {
+
+using base::Fault;
+using base::Milliseconds;
+
+constexpr Milliseconds k_watchdog_start = std::chrono::seconds(30);
+constexpr Milliseconds k_watchdog_end = std::chrono::seconds(2);
+constexpr int k_thaw_attempts = 3;
+
+FreezeReport not_frozen(FreezeState state, std::string reason) {
+  FreezeReport report;
+  report.state = state;
+  report.reason = std::move(reason);
+  return report;
+}
+
+int to_seconds(Milliseconds duration) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::seconds>(duration).count());
+}
+
+bool is_silence(const LibvirtError& error) {
+  return error.code == VIR_ERR_AGENT_UNRESPONSIVE || error.code == VIR_ERR_AGENT_UNSYNCED ||
+         error.code == VIR_ERR_OPERATION_TIMEOUT;
+}
+
+}  // namespace
+
+std::string_view to_string(FreezeState state) noexcept {
+  switch (state) {
+    case FreezeState::frozen: return "frozen";
+    case FreezeState::not_running: return "not running";
+    case FreezeState::guest_paused: return "guest paused";
+    case FreezeState::no_agent: return "no agent";
+    case FreezeState::agent_silent: return "agent silent";
+    case FreezeState::refused: return "refused";
+  }
+  return "unknown";
+}
+
+Freeze::Freeze(Domain& domain, FreezeOptions options)
+    : domain_(domain), options_(std::move(options)), cap_(options_.cap) {
+  obstacle_ = obstacle();
+  if (obstacle_) return;
+  // Without it an agent that hangs would hang us and libvirt's monitor of the domain for good.
+  check(virDomainAgentSetResponseTimeout(domain_.raw(), to_seconds(cap_), 0),
+        "setting the agent timeout of domain '{}'", domain_.name());
+  start_watchdog();
+}
+
+Freeze::~Freeze() {
+  try {
+    if (frozen_since_) thaw();
+    if (watchdog_) dismiss_watchdog();
+  } catch (const base::Error& error) {
+    base::log_warning("thawing domain '{}': {}; the watchdog takes over", domain_.name(), error.what());
+    if (watchdog_) watchdog_->release();
+  }
+}
+
+std::optional<FreezeReport> Freeze::obstacle() {
+  switch (domain_.state()) {
+    case DomainState::running: break;
+    case DomainState::paused:
+    case DomainState::pm_suspended: return not_frozen(FreezeState::guest_paused, "the guest is paused");
+    default: return not_frozen(FreezeState::not_running, "the domain is not running");
+  }
+  const DomainModel model = domain_.model();
+  if (model.windows) cap_ = std::min(cap_, options_.windows_cap);
+  switch (model.agent) {
+    case AgentChannel::connected: return std::nullopt;
+    case AgentChannel::disconnected:
+      return not_frozen(FreezeState::no_agent,
+                        "no agent in the guest has opened the channel: is qemu-guest-agent running there?");
+    case AgentChannel::absent: break;
+  }
+  return not_frozen(FreezeState::no_agent, "the domain has no channel for the guest agent (org.qemu.guest_agent.0)");
+}
+
+void Freeze::start_watchdog() {
+  base::Command command{.arguments = options_.helper.command, .survive_parent = true};
+  command.arguments.insert(command.arguments.end(), {k_watchdog_command, domain_.connection().uri(), domain_.uuid(),
+                                                     std::to_string(cap_.count())});
+  watchdog_.emplace(command, base::Wiring::dialog);
+  if (watchdog_->read_line(k_watchdog_start) == "ready") return;
+  const std::string said = watchdog_->error_text();
+  base::fail(Fault::unavailable, "the thaw watchdog for domain '{}' did not start: {}", domain_.name(),
+             said.empty() ? "no answer" : said.substr(0, said.find('\n')));
+}
+
+FreezeReport Freeze::freeze() {
+  if (obstacle_) return *obstacle_;
+  if (frozen_since_) base::fail(Fault::internal, "domain '{}' was frozen already", domain_.name());
+  // The guest may have been paused since we looked; then only the timeout would tell.
+  if (domain_.state() != DomainState::running) {
+    return not_frozen(FreezeState::guest_paused, "the guest was paused or stopped just before the freeze");
+  }
+  virDomainPtr raw = domain_.raw();
+  watchdog_->send_line("freezing");
+  frozen_since_.emplace();
+  file_systems_ = virDomainFSFreeze(raw, nullptr, 0, 0);
+  FreezeReport report;
+  report.call = frozen_since_->elapsed();
+  if (file_systems_ >= 0) {
+    report.state = FreezeState::frozen;
+    report.file_systems = file_systems_;
+    return report;
+  }
+  const LibvirtError error = last_libvirt_error();
+  report.state = is_silence(error) ? FreezeState::agent_silent : FreezeState::refused;
+  report.reason = error.message;
+  // An agent that failed half way, or answers too late, leaves a frozen guest.
+  const ThawReport thawed = thaw();
+  if (!thawed.thawed) report.reason += "; " + thawed.reason;
+  return report;
+}
+
+int Freeze::send_thaw() {
+  int count = -1;
+  for (int attempt = 0; attempt < k_thaw_attempts && count < 0; ++attempt) {
+    count = virDomainFSThaw(domain_.raw(), nullptr, 0, 0);
+    if (count >= 0) break;
+    const LibvirtError error = last_libvirt_error();
+    report_.reason = error.message;
+    // A silent agent was given its full time; a refusal or a lost connection may pass.
+    if (is_silence(error)) break;
+  }
+  return count;
+}
+
+ThawReport Freeze::thaw() {
+  if (!frozen_since_) return report_;
+  const base::Stopwatch call;
+  const int count = send_thaw();
+  report_.call = call.elapsed();
+  report_.frozen = frozen_since_->elapsed();
+  frozen_since_.reset();
+  report_.thawed = count >= 0 || !domain_.active();
+  if (!report_.thawed) {
+    report_.reason = "the guest may still be frozen, the watchdog goes on trying to thaw it: " + report_.reason;
+    watchdog_->release();
+    watchdog_.reset();
+    return report_;
+  }
+  const bool fired = dismiss_watchdog();
+  report_.early = fired || (file_systems_ > 0 && count == 0);
+  report_.reason.clear();
+  if (fired) report_.reason = fmt::format("the watchdog thawed the guest after {} ms", cap_.count());
+  if (report_.early && !fired) report_.reason = "the guest was thawed by something else while we counted on the freeze";
+  virDomainAgentSetResponseTimeout(domain_.raw(), VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+  return report_;
+}
+
+// True when it had fired.
+bool Freeze::dismiss_watchdog() {
+  base::Child watchdog = std::move(*watchdog_);
+  watchdog_.reset();
+  try {
+    watchdog.send_line("thawed");
+  } catch (const base::Error&) {
+    // It has ended by itself: it fired, or somebody killed it; its exit code tells.
+    base::log_debug("the thaw watchdog of domain '{}' has ended before it was told to", domain_.name());
+  }
+  watchdog.end_input();
+  const auto exit_code = watchdog.wait(k_watchdog_end);
+  const bool fired = watchdog.read_line(Milliseconds(0)) == "fired";
+  return fired || exit_code == k_watchdog_thawed || exit_code == k_watchdog_could_not_thaw;
+}
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/libvirt_worker.hpp"
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "hypervisor/libvirt_error.hpp"
+
+namespace icecore::hypervisor {
+
+namespace {
+
+using base::Fault;
+using base::Json;
+
+constexpr base::Milliseconds k_start_deadline = std::chrono::seconds(30);
+
+std::string text_of(const Json& request, const char* key) {
+  return base::json_field<std::string>(request, key, "worker request");
+}
+
+const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+// Returns below zero when libvirt refused.
+int perform(virDomainPtr domain, const Json& request) {
+  const std::string call = text_of(request, "call");
+  const auto flags = base::json_field<unsigned>(request, "flags", "worker request");
+  if (call == "snapshot") {
+    virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
+    if (made == nullptr) return -1;
+    virDomainSnapshotFree(made);
+    return 0;
+  }
+  const std::string disk = text_of(request, "disk");
+  if (call == "end_job") return virDomainBlockJobAbort(domain, disk.c_str(), flags);
+  if (call != "commit") base::fail(Fault::internal, "unknown worker request '{}'", call);
+  const std::string base_image = text_of(request, "base");
+  const std::string top = text_of(request, "top");
+  const auto bandwidth = base::json_field<unsigned long>(request, "bandwidth", "worker request");
+  return virDomainBlockCommit(domain, disk.c_str(), or_null(base_image), or_null(top), bandwidth, flags);
+}
+
+Json answer(Domain& domain, const Json& request) {
+  virDomainPtr raw = domain.raw();
+  const base::Stopwatch watch;
+  const int result = perform(raw, request);
+  const LibvirtError error = result < 0 ? last_libvirt_error() : LibvirtError{};
+  return {{"ok", result >= 0}, {"code", error.code}, {"message", error.message}, {"elapsed", watch.elapsed().count()}};
+}
+
+void say(const Json& line) {
+  std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n' << std::flush;
+}
+
+}  // namespace
+
+void CallResult::check(std::string what) const {
+  if (!ok) throw_libvirt_error({code, message}, std::move(what));
+}
+
+bool CallResult::connection_lost() const noexcept { return !ok && is_connection_loss({code, message}); }
+
+LibvirtWorker::LibvirtWorker(Domain& domain, const HelperProgram& helper) : domain_name_(domain.name()) {
+  command_.arguments = helper.command;
+  command_.arguments.insert(command_.arguments.end(), {k_worker_command, domain.connection().uri(), domain.uuid()});
+  start();
+}
+
+void LibvirtWorker::start() {
+  child_.emplace(command_, base::Wiring::dialog);
+  if (child_->read_line(k_start_deadline)) return;
+  const std::string said = child_->error_text();
+  base::fail(Fault::unavailable, "the helper process for domain '{}' did not start: {}", domain_name_,
+             said.empty() ? "no answer" : said.substr(0, said.find('\n')));
+}
+
+CallResult LibvirtWorker::snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline) {
+  return call({{"call", "snapshot"}, {"flags", flags}, {"xml", xml}}, deadline);
+}
+
+CallResult LibvirtWorker::commit(const std::string& disk, const std::string& base, const std::string& top,
+                                 std::uint64_t bandwidth_bytes, unsigned flags, base::Milliseconds deadline) {
+  return call({{"call", "commit"},
+               {"flags", flags},
+               {"disk", disk},
+               {"base", base},
+               {"top", top},
+               {"bandwidth", bandwidth_bytes}},
+              deadline);
+}
+
+CallResult LibvirtWorker::end_job(const std::string& disk, unsigned flags, base::Milliseconds deadline) {
+  return call({{"call", "end_job"}, {"flags", flags}, {"disk", disk}}, deadline);
+}
+
+CallResult LibvirtWorker::call(const Json& request, base::Milliseconds deadline) {
+  if (!child_ || child_->poll()) start();
+  child_->send_line(request.dump());
+  const auto line = child_->read_line(deadline);
+  if (!line) return give_up(text_of(request, "call"), deadline);
+  const Json answer = base::parse_json(*line, "the helper process's answer");
+  CallResult result;
+  result.ok = base::json_field<bool>(answer, "ok", "answer");
+  result.code = base::json_field<int>(answer, "code", "answer");
+  result.message = base::json_field<std::string>(answer, "message", "answer");
+  result.elapsed = base::Milliseconds(base::json_field<std::int64_t>(answer, "elapsed", "answer"));
+  return result;
+}
+
+CallResult LibvirtWorker::give_up(const std::string& name, base::Milliseconds deadline) {
+  const bool ended = child_->wait(base::Milliseconds(0)).has_value();
+  const std::string said = child_->error_text();
+  child_.reset();
+  if (ended) return {.code = VIR_ERR_RPC, .message = "the helper process died: " + said.substr(0, said.find('\n'))};
+  base::Error error(Fault::busy, fmt::format("libvirt did not finish its '{}' call on domain '{}' within {} s", name,
+                                             domain_name_, deadline.count() / 1000));
+  error.add_hint(fmt::format("libvirt may still finish it: run 'icecore recover' once 'virsh domjobinfo {}' answers",
+                             domain_name_));
+  throw error;
+}
+
+int libvirt_worker_main(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 2) base::fail(Fault::usage, "{} takes a URI and a UUID", k_worker_command);
+  // Ctrl-C is for the process that started us; it tells us, or kills us, when it wants to.
+  ::signal(SIGINT, SIG_IGN);
+  Connection connection(arguments[0]);
+  Domain domain = connection.domain(arguments[1]);
+  domain.raw();
+  say({{"ready", true}});
+  for (std::string line; std::getline(std::cin, line);) say(answer(domain, base::parse_json(line, "worker request")));
+  return 0;
+}
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot, start
+// and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still finish the call, so
+// the domain's XML, not the lost answer, says what happened.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "base/process.hpp"
+#include "hypervisor/domain.hpp"
+#include "hypervisor/internal_command.hpp"
+
+namespace icecore::hypervisor {
+
+struct CallResult {
+  bool ok = false;
+  int code = 0;         // VIR_ERR_* when not ok
+  std::string message;  // libvirt's
+  base::Milliseconds elapsed{0};
+
+  // The daemon or the helper process died during the call: it may or may not have been carried out.
+  bool connection_lost() const noexcept;
+  // Throws what libvirt said, unless ok.
+  void check(std::string what) const;
+};
+
+class LibvirtWorker {
+ public:
+  // Returns when the process is connected and knows the domain, so that a call costs only the call.
+  LibvirtWorker(Domain& domain, const HelperProgram& helper);
+
+  CallResult snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline);
+  CallResult commit(const std::string& disk, const std::string& base, const std::string& top,
+                    std::uint64_t bandwidth_bytes, unsigned flags, base::Milliseconds deadline);
+  CallResult end_job(const std::string& disk, unsigned flags, base::Milliseconds deadline);
+
+ private:
+  void start();
+  // Throws Fault::busy when the call does not end in time; the next call starts a new process.
+  CallResult call(const base::Json& request, base::Milliseconds deadline);
+  CallResult give_up(const std::string& name, base::Milliseconds deadline);
+
+  std::string domain_name_;
+  base::Command command_;
+  std::optional<base::Child> child_;
+};
+
+// The process itself: URI, UUID. Reads one JSON request a line from standard input, answers one a line.
+int libvirt_worker_main(const std::vector<std::string>& arguments);
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// make_restore_xml(): from a saved domain XML to one that can be defined beside or instead of the original.
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "base/id.hpp"
+#include "hypervisor/domain_edit.hpp"
+#include "hypervisor/xml_document.hpp"
+
+namespace icecore::hypervisor {
+
+namespace {
+
+using base::Fault;
+
+// In QEMU's own prefix, so that it cannot be a real card's.
+std::string random_mac() {
+  const std::string digits = base::random_id(3);
+  return fmt::format("52:54:00:{}:{}:{}", digits.substr(0, 2), digits.substr(2, 2), digits.substr(4, 2));
+}
+
+// Aliases, dynamic labels, host-side device names and the rest that libvirt fills in when a domain starts.
+void strip_runtime(XmlNode node) {
+  for (XmlNode child : node.children()) {
+    const bool user_alias = child.attribute("name").starts_with("ua-");
+    if (child.name() == "alias" && !user_alias) {
+      child.remove();
+      continue;
+    }
+    strip_runtime(child);
+  }
+}
+
+void strip_security_labels(XmlNode domain) {
+  for (XmlNode label : domain.children("seclabel")) {
+    if (label.attribute("type") == "dynamic" && !label.child("baselabel")) label.remove();
+  }
+}
+
+void strip_devices(XmlNode devices) {
+  for (XmlNode card : devices.children("interface")) {
+    XmlNode target = card.child("target");
+    const std::string name = target.attribute("dev");
+    if (name.starts_with("vnet") || name.starts_with("macvtap") || name.starts_with("macvlan")) target.remove();
+    card.child("source").remove_attribute("portid");
+  }
+  for (const char* kind : {"serial", "console", "channel", "parallel"}) {
+    for (XmlNode port : devices.children(kind)) {
+      port.remove_attribute("tty");
+      port.child("target").remove_attribute("state");
+      const std::string type = port.attribute("type");
+      // Paths libvirt made up from the old name and number of the domain.
+      const bool made_up = port.child("source").attribute("path").find("/libvirt/qemu/channel/") != std::string::npos;
+      if (type == "pty" || (type == "unix" && made_up)) port.child("source").remove();
+    }
+  }
+  for (XmlNode screen : devices.children("graphics")) {
+    if (screen.attribute("autoport") != "yes") continue;
+    screen.set_attribute("port", "-1");
+    screen.remove_attribute("tlsPort");
+  }
+  for (XmlNode vsock : devices.children("vsock")) {
+    if (vsock.child("cid").attribute("auto") == "yes") vsock.child("cid").remove_attribute("address");
+  }
+}
+
+// The note of a job that was at work when the XML was saved.
+void strip_marker(XmlNode domain) {
+  XmlNode metadata = domain.child("metadata");
+  for (XmlNode note : metadata.children()) {
+    if (note.name() == "job" && note.namespace_uri() == "urn:icecore:backup:1") note.remove();
+  }
+  if (metadata && metadata.children().empty()) metadata.remove();
+}
+
+class Restorer {
+ public:
+  Restorer(XmlNode domain, const RestoreXmlOptions& options, RestoreXml& result)
+      : domain_(domain), options_(options), result_(result) {}
+
+  void run() {
+    domain_.remove_attribute("id");
+    strip_runtime(domain_.child("devices"));
+    strip_security_labels(domain_);
+    strip_devices(domain_.child("devices"));
+    strip_marker(domain_);
+    set_identity();
+    set_firmware();
+    check_placements();
+    for (const XmlNode& disk : domain_.child("devices").children("disk")) set_disk(disk);
+    if (options_.new_identity) warn_about_sharing();
+    result_.name = domain_.child("name").text();
+    result_.uuid = domain_.child("uuid").text();
+  }
+
+ private:
+  void notice(std::string text) { result_.notices.push_back(std::move(text)); }
+
+  void set_identity() {
+    if (!options_.name.empty()) domain_.need_child("name").set_text(options_.name);
+    if (!options_.new_identity) return;
+    const std::string uuid = base::random_uuid();
+    domain_.need_child("uuid").set_text(uuid);
+    // libvirt refuses an SMBIOS UUID other than the domain's.
+    for (XmlNode entry : domain_.path("sysinfo", "system").children("entry")) {
+      if (entry.attribute("name") == "uuid") entry.set_text(uuid);
+    }
+    // Tells the guest that it is a copy, which is what the device is for.
+    if (XmlNode generation = domain_.child("genid")) generation.set_text(base::random_uuid());
+    for (const XmlNode& card : domain_.child("devices").children("interface")) {
+      XmlNode mac = card.child("mac");
+      if (mac) mac.set_attribute("address", random_mac());
+    }
+  }
+
+  void set_firmware() {
+    XmlNode nvram = domain_.path("os", "nvram");
+    if (!nvram) return;
+    if (!options_.nvram_path.empty()) {
+      nvram.child("source").remove();
+      nvram.remove_attribute("type");
+      nvram.set_text(options_.nvram_path);
+      return;
+    }
+    notice("the firmware's variables (NVRAM) were not restored: libvirt makes new ones, boot entries may be missing");
+    // Left with the old path, two domains would write one file.
+    if (options_.new_identity) nvram.remove();
+  }
+
+  void check_placements() const {
+    for (const DiskPlacement& placement : options_.disks) {
+      const auto disks = domain_.child("devices").children("disk");
+      const bool known = std::any_of(disks.begin(), disks.end(), [&](const XmlNode& disk) {
+        return disk.child("target").attribute("dev") == placement.target;
+      });
+      if (!known) {
+        base::fail(Fault::not_found, "domain '{}' has no disk '{}'", domain_.child("name").text(), placement.target);
+      }
+    }
+  }
+
+  void set_disk(XmlNode disk) {
+    const std::string target = disk.child("target").attribute("dev");
+    const auto placement = std::find_if(options_.disks.begin(), options_.disks.end(),
+                                        [&](const DiskPlacement& candidate) { return candidate.target == target; });
+    if (placement != options_.disks.end()) return point_disk_at(disk, placement->path, placement->format);
+    const std::string device = disk.attribute("device");
+    if (device == "cdrom" || device == "floppy") return set_medium(disk, target, device);
+    disk.child("source").remove_attribute("index");
+    for (const char* gone : {"mirror", "backingStore"}) disk.child(gone).remove();
+    if (options_.keep_other_disks) return;
+    notice(fmt::format("disk {} was not restored and is left out of the domain", target));
+    disk.remove();
+  }
+
+  void set_medium(XmlNode disk, const std::string& target, const std::string& device) {
+    disk.child("backingStore").remove();
+    XmlNode source = disk.child("source");
+    if (!source) return;
+    source.remove_attribute("index");
+    const std::string file = source.attribute("file");
+    std::error_code ignored;
+    if (file.empty() || std::filesystem::exists(file, ignored)) return;
+    notice(fmt::format("{} {}: its medium '{}' is not on this host, the drive is left empty", device, target, file));
+    source.remove();
+  }
+
+  void warn_about_sharing() {
+    const XmlNode devices = domain_.child("devices");
+    if (devices.child("hostdev"))
+      notice("the domain has host devices passed through: only one of the two domains can run");
+    if (devices.child("filesystem")) notice("the domain shares host folders: both domains will use the same ones");
+    for (const XmlNode& tpm : devices.children("tpm")) {
+      if (tpm.child("backend").attribute("type") == "emulator") {
+        notice("the domain has an emulated TPM, whose state was not restored: it starts with an empty one");
+      }
+    }
+  }
+
+  XmlNode domain_;
+  const RestoreXmlOptions& options_;
+  RestoreXml& result_;
+};
+
+}  // namespace
+
+RestoreXml make_restore_xml(std::string_view saved_xml, const RestoreXmlOptions& options) {
+  const XmlDocument document = XmlDocument::parse(saved_xml, "the saved XML of the domain");
+  if (document.root().name() != "domain") base::fail(Fault::corrupt, "the saved XML is no domain's");
+  RestoreXml result;
+  Restorer(document.root(), options, result).run();
+  result.xml = document.text();
+  return result;
+}
+
+}  // namespace icecore::hypervisor

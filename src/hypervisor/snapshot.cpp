@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/snapshot.hpp"
+
+#include <libvirt/libvirt.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "hypervisor/xml_document.hpp"
+
+namespace icecore::hypervisor {
+
+namespace {
+
+using base::Fault;
+
+void check_before(const DomainModel& model, const std::vector<OverlayDisk>& disks) {
+  if (disks.empty()) base::fail(Fault::usage, "a snapshot of domain '{}' without any disk makes no sense", model.name);
+  for (const OverlayDisk& disk : disks) {
+    if (place_of(model, disk) != DiskPlace::on_base) {
+      base::fail(Fault::conflict, "domain '{}': expected disk {} on '{}', but {}", model.name, disk.target,
+                 disk.base_path, describe_place(model, disk.target));
+    }
+    if (std::filesystem::exists(disk.overlay_path)) {
+      base::fail(Fault::conflict, "the overlay '{}' for disk {} of domain '{}' exists already", disk.overlay_path,
+                 disk.target, model.name);
+    }
+  }
+}
+
+// libvirt before 11.10 makes overlays of shut-off domains readable for everybody (CVE-2025-13193).
+void hide_from_others(const std::string& overlay) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  fs::permissions(overlay, fs::perms::group_all | fs::perms::others_all, fs::perm_options::remove, ignored);
+}
+
+}  // namespace
+
+std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks) {
+  XmlDocument document = XmlDocument::create("domainsnapshot");
+  XmlNode list = document.root().add_child("disks");
+  for (const DiskModel& disk : model.disks) {
+    XmlNode element = list.add_child("disk");
+    element.set_attribute("name", disk.target);
+    const auto ours = std::find_if(disks.begin(), disks.end(), [&](const auto& d) { return d.target == disk.target; });
+    // A disk not named here would be snapshotted all the same: libvirt's default is 'external' for all.
+    element.set_attribute("snapshot", ours == disks.end() ? "no" : "external");
+    if (ours == disks.end()) continue;
+    element.set_attribute("type", "file");
+    element.add_child("driver").set_attribute("type", "qcow2");
+    element.add_child("source").set_attribute("file", ours->overlay_path);
+  }
+  return document.text();
+}
+
+Snapshot::Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options)
+    : domain_(domain),
+      disks_(std::move(disks)),
+      options_(std::move(options)),
+      xml_([&] {
+        const DomainModel model = domain.model();
+        check_before(model, disks_);
+        return snapshot_xml(model, disks_);
+      }()),
+      worker_(domain, options_.helper) {}
+
+SnapshotReport Snapshot::take() {
+  constexpr unsigned k_flags =
+      VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
+  const CallResult result = worker_.snapshot(xml_, k_flags, options_.deadline);
+  result.check(fmt::format("snapshot of domain '{}'", domain_.name()));
+  return {result.elapsed};
+}
+
+void Snapshot::confirm() {
+  const DomainModel model = domain_.model();
+  for (const OverlayDisk& disk : disks_) {
+    hide_from_others(disk.overlay_path);
+    if (place_of(model, disk) != DiskPlace::on_overlay) {
+      base::fail(Fault::conflict, "after the snapshot of domain '{}', expected disk {} on '{}', but {}", model.name,
+                 disk.target, disk.overlay_path, describe_place(model, disk.target));
+    }
+  }
+}
+
+SnapshotReport create_snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options) {
+  Snapshot snapshot(domain, std::move(disks), std::move(options));
+  const SnapshotReport report = snapshot.take();
+  snapshot.confirm();
+  return report;
+}
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The external snapshot: every included disk gets its overlay in one atomic call, every other disk is named with
+// snapshot='no', and libvirt keeps no snapshot of its own (NO_METADATA). Running and shut-off domains alike.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "hypervisor/domain.hpp"
+#include "hypervisor/internal_command.hpp"
+#include "hypervisor/libvirt_worker.hpp"
+#include "hypervisor/overlay_disk.hpp"
+
+namespace icecore::hypervisor {
+
+struct SnapshotOptions {
+  base::Milliseconds deadline = std::chrono::seconds(60);
+  HelperProgram helper;
+};
+
+struct SnapshotReport {
+  base::Milliseconds call{0};  // libvirt's call alone
+};
+
+// In two steps, so that only take() lies inside the frozen window:
+//   Snapshot snapshot(domain, disks); ... freeze ... snapshot.take(); ... thaw ... snapshot.confirm();
+class Snapshot {
+ public:
+  // Checks that each disk is on its base and no overlay exists, and connects the process that will make the call.
+  // Throws Fault::conflict or usage; nothing is changed.
+  Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
+
+  // All disks or none. Fault::busy at the deadline: then libvirt may still be at it, and only the domain's XML tells.
+  SnapshotReport take();
+
+  // Throws Fault::conflict unless the XML shows every disk on its overlay, directly over its base.
+  void confirm();
+
+ private:
+  Domain& domain_;
+  std::vector<OverlayDisk> disks_;
+  SnapshotOptions options_;
+  std::string xml_;
+  LibvirtWorker worker_;
+};
+
+// The three steps one after another, for when nothing is frozen.
+SnapshotReport create_snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
+
+// The <domainsnapshot> for the disks; `model` provides the others.
+std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks);
+
+}  // namespace icecore::hypervisor

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hypervisor/domain_edit.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "unit/hypervisor/fixture_xml.hpp"
+
+namespace icecore::hypervisor {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(DomainEdit, SetsADisksSourceAndNothingElse) {
+  const std::string before = normalised_xml(fixture_xml("plain"));
+  const std::string after = set_disk_source(before, "vda", "/new/<place>.raw", "raw");
+  const DomainModel model = parse_domain(after);
+  EXPECT_EQ(model.find_disk("vda")->source.path, "/new/<place>.raw");
+  EXPECT_EQ(model.find_disk("vda")->source.format, "raw");
+  EXPECT_EQ(model.find_disk("vda")->source.kind, SourceKind::file);
+  EXPECT_EQ(model.find_disk("vdb")->source.path, "/dev/vg0/web1-data");
+  // The driver's other settings and the graphics password survive.
+  EXPECT_THAT(after, HasSubstr("discard=\"unmap\""));
+  EXPECT_THAT(after, HasSubstr("passwd=\"secret &amp; more\""));
+  EXPECT_THAT(after, HasSubstr("<qemu:arg value=\"-name\"/>"));
+  EXPECT_EQ(set_disk_source(after, "vda", "/var/lib/libvirt/images/web1.qcow2", "qcow2"), before);
+}
+
+TEST(DomainEdit, DropsChainAndJobAndFindsBlockDevices) {
+  const std::string after = set_disk_source(fixture_xml("running"), "vda", "/srv/vm/db-1.qcow2", "qcow2");
+  const DiskModel vda = *parse_domain(after).find_disk("vda");
+  EXPECT_TRUE(vda.backing.empty());
+  EXPECT_FALSE(vda.mirror);
+  EXPECT_EQ(vda.source.index, 0U);
+  EXPECT_THROW(set_disk_source(after, "vdz", "/x", "raw"), base::Error);
+}
+
+RestoreXmlOptions second_domain() {
+  RestoreXmlOptions options;
+  options.name = "db-copy";
+  options.new_identity = true;
+  options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}, {"vdb", "/new/vdb.raw", "raw"}};
+  options.nvram_path = "/new/db-copy_VARS.fd";
+  return options;
+}
+
+TEST(RestoreXml, MakesASecondDomain) {
+  const RestoreXml made = make_restore_xml(fixture_xml("running"), second_domain());
+  const DomainModel model = parse_domain(made.xml);
+  EXPECT_EQ(model.name, "db-copy");
+  EXPECT_EQ(made.name, "db-copy");
+  EXPECT_EQ(model.uuid, made.uuid);
+  EXPECT_NE(made.uuid, "0b9b2cd2-91c4-4f0e-9d4f-a7b3c1c6d102");
+  EXPECT_THAT(made.xml, HasSubstr("<entry name=\"uuid\">" + made.uuid + "</entry>"));
+  EXPECT_THAT(made.xml, HasSubstr("Somebody"));
+  EXPECT_THAT(made.xml, Not(HasSubstr("11111111-2222")));
+  EXPECT_THAT(made.xml, Not(HasSubstr("52:54:00:aa:bb")));
+  EXPECT_EQ(model.nvram, "/new/db-copy_VARS.fd");
+  EXPECT_EQ(model.nvram_template, "/usr/share/OVMF/OVMF_VARS_4M.ms.fd");
+  EXPECT_EQ(model.find_disk("vda")->source.path, "/new/vda.qcow2");
+  EXPECT_TRUE(model.find_disk("vda")->backing.empty());
+  EXPECT_EQ(model.find_disk("vdb")->source.format, "raw");
+  EXPECT_EQ(model.find_disk("vdc"), nullptr);
+  EXPECT_THAT(made.notices, Contains(HasSubstr("disk vdc was not restored")));
+  EXPECT_THAT(made.notices, Contains(HasSubstr("host devices")));
+  EXPECT_THAT(made.notices, Contains(HasSubstr("TPM")));
+}
+
+TEST(RestoreXml, TakesOutWhatOnlyARunningDomainHas) {
+  const RestoreXml made = make_restore_xml(fixture_xml("running"), second_domain());
+  for (const char* gone : {"id=\"7\"", "vnet3", "portid", "/dev/pts", "domain-7-db-1", "state=\"connected\"", "64055",
+                           "virtio-disk0", "mirror", "backingStore", "address=\"9\"", "5903", "job 4711", "index="}) {
+    EXPECT_THAT(made.xml, Not(HasSubstr(gone)));
+  }
+  // The user's own names stay.
+  for (const char* kept : {"ua-data", "tap-db", "baselabel", "org.qemu.guest_agent.0", "type=\"pci\""}) {
+    EXPECT_THAT(made.xml, HasSubstr(kept));
+  }
+}
+
+TEST(RestoreXml, KeepsTheIdentityWhenItReplaces) {
+  RestoreXmlOptions options;
+  options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}};
+  options.keep_other_disks = true;
+  const RestoreXml made = make_restore_xml(fixture_xml("running"), options);
+  EXPECT_EQ(made.name, "db-1");
+  EXPECT_EQ(made.uuid, "0b9b2cd2-91c4-4f0e-9d4f-a7b3c1c6d102");
+  EXPECT_THAT(made.xml, HasSubstr("52:54:00:aa:bb:cc"));
+  const DomainModel model = parse_domain(made.xml);
+  EXPECT_EQ(model.find_disk("vdc")->source.path, "/srv/vm/scratch.qcow2");
+  EXPECT_EQ(model.nvram, "/var/lib/libvirt/qemu/nvram/db-1_VARS.fd");
+}
+
+TEST(RestoreXml, EmptiesDrivesWhoseMediumIsMissing) {
+  RestoreXmlOptions options;
+  options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}, {"vdb", "/new/vdb.raw", "raw"}};
+  const RestoreXml made = make_restore_xml(fixture_xml("plain"), options);
+  EXPECT_EQ(parse_domain(made.xml).find_disk("sda")->source.kind, SourceKind::none);
+  EXPECT_THAT(made.notices, Contains(HasSubstr("/nowhere/debian-12.iso")));
+  EXPECT_EQ(parse_domain(made.xml).find_disk("vdb")->source.kind, SourceKind::file);
+}
+
+TEST(RestoreXml, RefusesADiskTheDomainHasNot) {
+  RestoreXmlOptions options;
+  options.disks = {{"vdq", "/new/vdq.raw", "raw"}};
+  EXPECT_THROW(make_restore_xml(fixture_xml("plain"), options), base::Error);
+  EXPECT_THROW(make_restore_xml("<pool/>", {}), base::Error);
+}
+
+}  // namespace
+}  // namespace icecore::hypervisor
