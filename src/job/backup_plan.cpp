@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup_plan.hpp"
+
+#include <regex>
+
+namespace icecore::job {
+
+using base::Json;
+using base::json_field;
+
+namespace {
+
+constexpr std::size_t k_run_digits = 8;
+
+Json disk_to_json(const PlannedDisk& disk) {
+  return {{"target", disk.target},
+          {"format", disk.format},
+          {"base", disk.base_path.string()},
+          {"overlay", disk.overlay_path.string()},
+          {"virtual_size", disk.virtual_size}};
+}
+
+PlannedDisk parse_disk(const Json& json, const std::string& what) {
+  return {.target = json_field<std::string>(json, "target", what),
+          .format = json_field<std::string>(json, "format", what),
+          .base_path = json_field<std::string>(json, "base", what),
+          .overlay_path = json_field<std::string>(json, "overlay", what),
+          .virtual_size = json_field<std::uint64_t>(json, "virtual_size", what)};
+}
+
+}  // namespace
+
+Json to_json(const BackupPlan& plan) {
+  Json disks = Json::array();
+  for (const PlannedDisk& disk : plan.disks) disks.push_back(disk_to_json(disk));
+  return {{"repository", plan.repository_url},
+          {"freezes", plan.freezes},
+          {"transient", plan.transient},
+          {"disks", disks},
+          {"manifest", plan.manifest}};
+}
+
+BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
+  const std::string what = "the journal's plan of job " + job_id;
+  BackupPlan plan;
+  plan.repository_url = json_field<std::string>(json, "repository", what);
+  plan.freezes = json_field<bool>(json, "freezes", what);
+  plan.transient = json_field<bool>(json, "transient", what);
+  plan.manifest = json_field<Json>(json, "manifest", what);
+  for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, what));
+  return plan;
+}
+
+std::string overlay_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id) {
+  return domain_uuid + "." + target + "." + job_id.substr(0, k_run_digits) + ".ovl.qcow2";
+}
+
+bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid) {
+  static const std::regex tail(R"(\.[a-z]+\.[0-9a-f]{8}\.ovl\.qcow2)");
+  const std::string name = path.filename().string();
+  return name.starts_with(domain_uuid) && std::regex_match(name.substr(domain_uuid.size()), tail);
+}
+
+}  // namespace icecore::job

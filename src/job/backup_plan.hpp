@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a backup journals before it touches anything: enough to find, undo or finish every step later,
+// without the policy, the command line or the process that made it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+
+namespace icecore::job {
+
+struct PlannedDisk {
+  std::string target;                  // "vda"
+  std::string format;                  // of the base: "qcow2", "raw"
+  std::filesystem::path base_path;     // becomes the frozen layer
+  std::filesystem::path overlay_path;  // what the guest writes to meanwhile
+  std::uint64_t virtual_size = 0;      // bytes
+};
+
+struct BackupPlan {
+  std::string repository_url;
+  bool freezes = false;    // the agent was or will be asked to freeze
+  bool transient = false;  // the domain has no persistent XML
+  std::vector<PlannedDisk> disks;
+  base::Json manifest;     // the point to publish; set when sealed, null before
+};
+
+base::Json to_json(const BackupPlan& plan);
+// Throws Fault::corrupt naming the job when a field is missing or wrong.
+BackupPlan parse_backup_plan(const base::Json& json, const std::string& job_id);
+
+// <domain uuid>.<target>.<run>.ovl.qcow2, run = the job id's first 8 digits (LIBVIRT-TRAPS T10, T12: the
+// suffix SELinux and AppArmor rules expect, and a name no two disks or runs share).
+std::string overlay_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id);
+// Whether a path has the form overlay_name() gives for this domain.
+bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid);
+
+}  // namespace icecore::job
