@@ -17,7 +17,7 @@ Json disk_to_json(const PlannedDisk& disk) {
           {"format", disk.format},
           {"base", disk.base_path.string()},
           {"overlay", disk.overlay_path.string()},
-          {"virtual_size", disk.virtual_size}};
+          {"chain", disk::to_json(disk.chain)}};
 }
 
 PlannedDisk parse_disk(const Json& json, const std::string& what) {
@@ -25,18 +25,20 @@ PlannedDisk parse_disk(const Json& json, const std::string& what) {
           .format = json_field<std::string>(json, "format", what),
           .base_path = json_field<std::string>(json, "base", what),
           .overlay_path = json_field<std::string>(json, "overlay", what),
-          .virtual_size = json_field<std::uint64_t>(json, "virtual_size", what)};
+          .chain = disk::chain_from_json(json_field<Json>(json, "chain", what))};
 }
 
 }  // namespace
 
+hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
+  return {.target = disk.target, .base_path = disk.base_path.string(), .overlay_path = disk.overlay_path.string()};
+}
+
 Json to_json(const BackupPlan& plan) {
   Json disks = Json::array();
   for (const PlannedDisk& disk : plan.disks) disks.push_back(disk_to_json(disk));
-  return {{"repository", plan.repository_url},
-          {"freezes", plan.freezes},
-          {"transient", plan.transient},
-          {"disks", disks},
+  return {{"repository", plan.repository_url}, {"repository_id", plan.repository_id}, {"freezes", plan.freezes},
+          {"transient", plan.transient},       {"commit_begun", plan.commit_begun},   {"disks", disks},
           {"manifest", plan.manifest}};
 }
 
@@ -44,9 +46,11 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   const std::string what = "the journal's plan of job " + job_id;
   BackupPlan plan;
   plan.repository_url = json_field<std::string>(json, "repository", what);
+  plan.repository_id = json_field<std::string>(json, "repository_id", what);
   plan.freezes = json_field<bool>(json, "freezes", what);
   plan.transient = json_field<bool>(json, "transient", what);
-  plan.manifest = json_field<Json>(json, "manifest", what);
+  plan.commit_begun = json_field<bool>(json, "commit_begun", what);
+  plan.manifest = json_field<std::string>(json, "manifest", what);
   for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, what));
   return plan;
 }

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "disk/chain_fingerprint.hpp"
+#include "hypervisor/overlay_disk.hpp"
 
 namespace icecore::job {
 
@@ -17,16 +19,20 @@ struct PlannedDisk {
   std::string format;                  // of the base: "qcow2", "raw"
   std::filesystem::path base_path;     // becomes the frozen layer
   std::filesystem::path overlay_path;  // what the guest writes to meanwhile
-  std::uint64_t virtual_size = 0;      // bytes
+  disk::ChainFingerprint chain;        // of the base as it was before the snapshot
 };
 
 struct BackupPlan {
   std::string repository_url;
-  bool freezes = false;    // the agent was or will be asked to freeze
-  bool transient = false;  // the domain has no persistent XML
+  std::string repository_id;
+  bool freezes = false;       // the agent was or will be asked to freeze
+  bool transient = false;     // the domain has no persistent XML
+  bool commit_begun = false;  // a live commit was started: from then on a base is no frozen point any more
   std::vector<PlannedDisk> disks;
-  base::Json manifest;     // the point to publish; set when sealed, null before
+  std::string manifest;  // encode_manifest() of the point to publish; empty before `sealed`
 };
+
+hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);
 
 base::Json to_json(const BackupPlan& plan);
 // Throws Fault::corrupt naming the job when a field is missing or wrong.

@@ -46,7 +46,8 @@ const Manifest* by_domain_and_time(const std::vector<Manifest>& points, const st
   const auto at = name.rfind('@');
   if (at == std::string::npos) return nullptr;
   const base::Timestamp until = base::parse_time(name.substr(at + 1));
-  return newest(points, [&](const Manifest& point) { return point.domain_name == name.substr(0, at) && point.time <= until; });
+  return newest(points,
+                [&](const Manifest& point) { return point.domain_name == name.substr(0, at) && point.time <= until; });
 }
 
 bool is_hex_prefix(const std::string& name) {

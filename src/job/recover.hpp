@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "hypervisor/domain.hpp"
 #include "job/context.hpp"
 #include "repository/repository.hpp"
 
@@ -33,8 +34,13 @@ struct RecoverOptions {
 
 // Opens the repository with this URL for publishing a sealed point; returns null when it cannot (no key
 // here): the overlays are merged all the same and the job stays open.
-using OpenRepository = std::function<std::unique_ptr<repository::Repository>(const std::string& url)>;
+using OpenRepository = std::function<std::shared_ptr<repository::Repository>(const std::string& url)>;
 
 RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository);
+
+// The same for what an earlier backup of this domain left, as the first step of the next one; the caller holds
+// the domain's lock. Throws when the domain cannot be brought to its bases.
+void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
+                           repository::Repository& repository, hypervisor::Domain& domain);
 
 }  // namespace icecore::job

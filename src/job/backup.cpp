@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup.hpp"
+
+#include <optional>
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "hypervisor/freeze.hpp"
+#include "hypervisor/snapshot.hpp"
+#include "job/backup_manifest.hpp"
+#include "job/backup_plan.hpp"
+#include "job/capture.hpp"
+#include "job/domain_lock.hpp"
+#include "job/journal.hpp"
+#include "job/overlay_return.hpp"
+#include "job/prepare_backup.hpp"
+#include "job/recover.hpp"
+#include "job/space_watch.hpp"
+#include "repository/repository_lock.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::FreezeState;
+
+namespace {
+
+class BackupJob {
+ public:
+  BackupJob(const JobContext& context, repository::Repository& repository, hypervisor::Domain& domain,
+            const BackupOptions& options)
+      : context_(context), repository_(repository), domain_(domain), options_(options), journal_(context.state_dir) {}
+
+  BackupReport run() {
+    plan();
+    try {
+      capture_instant();
+      read();
+      seal();
+    } catch (const base::Error& error) {
+      give_up(error);
+      throw;
+    }
+    return go_forwards();
+  }
+
+ private:
+  // ---- planned
+  void plan() {
+    record_.id = base::random_id(16);
+    record_.domain_uuid = domain_.uuid();
+    record_.domain_name = domain_.name();
+    record_.created = base::now();
+    phase("prepare");
+    running_ = domain_.active();
+    prepared_ = prepare_backup(domain_, options_, record_.id);
+    prepared_.plan.repository_url = repository_.storage().url();
+    prepared_.plan.repository_id = repository_.config().repository_id;
+    prepared_.plan.freezes = options_.quiesce != Quiesce::off;
+    for (const repository::SkippedDisk& disk : prepared_.skipped)
+      note(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
+    record_.plan = to_json(prepared_.plan);
+    journal_.begin(record_);
+    base::failpoint("backup.fact.planned");
+  }
+
+  // Intent, act, fact; a place to die between each of them.
+  template <typename Act>
+  void step(JobState next, Durability durability, Act&& act) {
+    const std::string name(to_string(next));
+    journal_.intend(record_, next, durability);
+    base::failpoint("backup.intent." + name);
+    act();
+    base::failpoint("backup.acted." + name);
+    journal_.reach(record_, next, durability);
+    base::failpoint("backup.fact." + name);
+  }
+
+  // ---- frozen, snapshotted, thawed: what can be slow (helper processes, connections) happens before the window.
+  void capture_instant() {
+    hypervisor::Snapshot snapshot(domain_, overlays());
+    std::optional<hypervisor::Freeze> freeze;
+    if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
+    phase("snapshot");
+    stop_here_if_asked();
+    step(JobState::frozen, Durability::process_death, [&] {
+      if (freeze) facts_.freeze = freeze->freeze();
+      require_quiesced();
+    });
+    facts_.instant = base::now();
+    step(JobState::snapshotted, Durability::process_death, [&] { facts_.snapshot = snapshot.take(); });
+    step(JobState::thawed, Durability::process_death, [&] {
+      if (freeze) facts_.thaw = freeze->thaw();
+    });
+    snapshot.confirm();
+    require_next_start_on_overlays();
+    require_thaw_in_time();
+  }
+
+  void require_quiesced() {
+    const FreezeState state = facts_.freeze ? facts_.freeze->state : FreezeState::not_running;
+    if (state == FreezeState::frozen || state == FreezeState::not_running) return;
+    if (options_.quiesce != Quiesce::required) return note("file systems were not frozen: " + facts_.freeze->reason);
+    base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", facts_.freeze->reason));
+    throw error.add_hint("start the guest agent in the guest, or use --quiesce=try");
+  }
+
+  void require_thaw_in_time() {
+    if (!facts_.thaw || (facts_.thaw->thawed && !facts_.thaw->early)) return;
+    if (options_.quiesce != Quiesce::required) return note(facts_.thaw->reason);
+    base::fail(Fault::unavailable, "the guest did not stay frozen until the snapshot was taken: {}",
+               facts_.thaw->reason);
+  }
+
+  // While a guest's newest data is in an overlay, the persistent XML must say so: recover relies on it.
+  void require_next_start_on_overlays() {
+    if (prepared_.plan.transient) return;
+    const hypervisor::DomainModel next = domain_.inactive_model();
+    for (const PlannedDisk& disk : prepared_.plan.disks) {
+      if (hypervisor::place_of(next, to_overlay(disk)) == hypervisor::DiskPlace::on_overlay) continue;
+      base::fail(Fault::conflict, "the snapshot of disk '{}' is not in the domain's persistent definition",
+                 disk.target);
+    }
+  }
+
+  // ---- reading
+  void read() {
+    step(JobState::reading, Durability::power_loss, [&] {
+      writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
+                                                                   : options_.compression_level);
+      manifest_ = draft_manifest(record_, prepared_, options_, facts_, running_);
+      for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i)
+        read_disk(prepared_.plan.disks[i], manifest_.disks[i]);
+    });
+  }
+
+  void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry) {
+    base::with_context(
+        [&] {
+          phase("read " + disk.target);
+          const auto source = disk::DiskSource::open(
+              {.image = disk.base_path, .format = disk.format, .block_size = repository_.config().block_bytes});
+          const std::uint64_t total = source->data_bytes({}, context_.stop);
+          SpaceWatch space(disk.overlay_path, options_.overlay_free_share_min);
+          const repository::WriteStats before = writer_->stats();
+          const Captured captured = capture_disk(
+              *source, *writer_,
+              [&](std::uint64_t done) {
+                space.check();
+                const repository::WriteStats now = writer_->stats();
+                context_.progress.transfer({.bytes_total = total,
+                                            .bytes_done = done,
+                                            .bytes_new = now.new_bytes - before.new_bytes,
+                                            .bytes_stored = now.compressed_bytes - before.compressed_bytes});
+              },
+              context_.stop);
+          fill_disk(entry, captured, before, writer_->stats());
+        },
+        "read disk '{}' of domain '{}'", disk.target, domain_.name());
+  }
+
+  // ---- sealed: from here on only forwards, and Ctrl-C has nothing to cut short any more.
+  void seal() {
+    step(JobState::sealed, Durability::power_loss, [&] {
+      phase("seal");
+      require_same_sizes();
+      stop_here_if_asked();
+      complete_manifest(manifest_, writer_->finish(), record_.created);
+      prepared_.plan.manifest = base::to_string(repository::encode_manifest(manifest_));
+      store_plan();
+    });
+  }
+
+  // A disk resized in the window: the point would be right, but merging would have to grow the base.
+  void require_same_sizes() {
+    for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i) {
+      const PlannedDisk& disk = prepared_.plan.disks[i];
+      const std::uint64_t now = disk::inspect_image(disk.overlay_path, "qcow2").virtual_size;
+      const std::uint64_t then = prepared_.images[i].virtual_size;
+      if (now == then) continue;
+      base::Error error(Fault::conflict, fmt::format("disk '{}' was resized from {} to {} while it was being backed up",
+                                                     disk.target, base::format_size(then), base::format_size(now)));
+      throw error.add_hint("run the backup again");
+    }
+  }
+
+  // ---- committing, committed, uploading, published, done. A commit that fails does not hold the point back: it
+  // is published all the same, and the job stays open for recover.
+  BackupReport go_forwards() {
+    std::optional<base::Error> commit_failure;
+    try {
+      commit();
+    } catch (const base::Error& error) {
+      commit_failure = error;
+    }
+    if (commit_failure) {
+      publish();
+      journal_.set_error(record_, commit_failure->what());
+      commit_failure->add_context(fmt::format("restore point {} is published, but domain '{}' is still on its overlays",
+                                              record_.id.substr(0, 8), domain_.name()));
+      throw commit_failure->add_hint("icecore recover " + domain_.name());
+    }
+    step(JobState::uploading, Durability::power_loss, [] {});
+    step(JobState::published, Durability::power_loss, [&] { publish(); });
+    journal_.reach(record_, JobState::done);
+    base::failpoint("backup.fact.done");
+    return {.manifest = manifest_, .notes = notes_};
+  }
+
+  void commit() {
+    prepared_.plan.commit_begun = true;
+    store_plan();
+    step(JobState::committing, Durability::power_loss, [] {});
+    phase("commit");
+    step(JobState::committed, Durability::power_loss,
+         [&] { return_to_bases(domain_.connection(), record_.domain_uuid, prepared_.plan, context_.progress, {}); });
+  }
+
+  void publish() {
+    phase("publish");
+    repository::publish(repository_, manifest_);
+  }
+
+  // ---- aborting, failed
+  void give_up(base::Error& cause) {
+    try {
+      step(JobState::aborting, Durability::power_loss, [&] {
+        phase("undo");
+        return_to_bases(domain_.connection(), record_.domain_uuid, prepared_.plan, context_.progress, {});
+      });
+      journal_.set_error(record_, cause.what());
+      journal_.reach(record_, JobState::failed);
+    } catch (const base::Error& second) {
+      base::log_warning("domain '{}' could not be put back on its bases: {}", domain_.name(), second.what());
+      journal_.set_error(record_, fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
+      cause.add_hint("icecore recover " + domain_.name());
+    }
+  }
+
+  std::vector<hypervisor::OverlayDisk> overlays() const {
+    std::vector<hypervisor::OverlayDisk> disks;
+    for (const PlannedDisk& disk : prepared_.plan.disks) disks.push_back(to_overlay(disk));
+    return disks;
+  }
+  hypervisor::FreezeOptions freeze_options() const {
+    hypervisor::FreezeOptions freeze;
+    if (options_.freeze_limit.count() > 0) freeze.cap = freeze.windows_cap = options_.freeze_limit;
+    return freeze;
+  }
+  void store_plan() {
+    record_.plan = to_json(prepared_.plan);
+    journal_.update_plan(record_);
+  }
+  void stop_here_if_asked() const {
+    if (context_.stop.stop_requested())
+      base::fail(Fault::cancelled, "the backup of '{}' was interrupted", domain_.name());
+  }
+  void phase(std::string_view name) { context_.progress.phase(domain_.name(), name); }
+  void note(std::string text) {
+    context_.progress.note(domain_.name(), text);
+    notes_.push_back(std::move(text));
+  }
+
+  const JobContext& context_;
+  repository::Repository& repository_;
+  hypervisor::Domain& domain_;
+  const BackupOptions& options_;
+  Journal journal_;
+  JobRecord record_;
+  PreparedBackup prepared_;
+  bool running_ = false;
+  InstantFacts facts_;
+  std::optional<repository::BlockWriter> writer_;
+  repository::Manifest manifest_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace
+
+BackupReport run_backup(const JobContext& context, repository::Repository& repository, const std::string& domain_name,
+                        const BackupOptions& options) {
+  hypervisor::Connection connection(context.connect_uri);
+  hypervisor::Domain domain = connection.domain(domain_name);
+  const DomainLock lock(context.state_dir, domain.uuid(), domain.name());
+  recover_before_backup(context, connection, repository, domain);
+  const repository::RepositoryLock repository_lock(repository, repository::LockMode::shared,
+                                                   "backup of '" + domain.name() + "'");
+  return base::with_context([&] { return BackupJob(context, repository, domain, options).run(); }, "backup of '{}'",
+                            domain.name());
+}
+
+}  // namespace icecore::job

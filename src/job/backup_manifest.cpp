@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup_manifest.hpp"
+
+#include "base/id.hpp"
+
+namespace icecore::job {
+
+using repository::CaptureMode;
+using repository::Consistency;
+
+namespace {
+
+repository::ManifestDisk draft_disk(const PreparedBackup& prepared, std::size_t i) {
+  const PlannedDisk& planned = prepared.plan.disks[i];
+  const disk::ImageInfo& image = prepared.images[i];
+  const hypervisor::DiskModel* model = prepared.model.find_disk(planned.target);
+  repository::ManifestDisk entry;
+  entry.target = planned.target;
+  entry.bus = model == nullptr ? "" : model->bus;
+  entry.source_path = planned.base_path.string();
+  entry.format = planned.format;
+  entry.virtual_size = image.virtual_size;
+  entry.cluster_size = image.cluster_size;
+  entry.compat = image.compat;
+  entry.extended_l2 = image.extended_l2;
+  entry.allocated_bytes = image.actual_size;
+  entry.change_map = "scan";
+  entry.change_map_reason = "all allocated extents were read and hashed";
+  return entry;
+}
+
+std::uint64_t to_ms(base::Milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
+
+}  // namespace
+
+Consistency consistency_of(const InstantFacts& facts, bool running) {
+  if (!running) return Consistency::filesystem;
+  const bool frozen =
+      facts.freeze && facts.freeze->state == hypervisor::FreezeState::frozen && facts.freeze->file_systems > 0;
+  const bool held = facts.thaw && !facts.thaw->early;
+  return frozen && held ? Consistency::filesystem : Consistency::crash;
+}
+
+repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,
+                                    const BackupOptions& options, const InstantFacts& facts, bool running) {
+  repository::Manifest manifest;
+  manifest.id = record.id;
+  manifest.domain_name = record.domain_name;
+  manifest.domain_uuid = record.domain_uuid;
+  manifest.host = base::host_name();
+  manifest.time = facts.instant;
+  manifest.mode = running ? CaptureMode::disk_only : CaptureMode::offline;
+  manifest.consistency = consistency_of(facts, running);
+  manifest.freeze_ms = facts.thaw ? to_ms(facts.thaw->frozen) : 0;
+  manifest.snapshot_ms = to_ms(facts.snapshot.call);
+  manifest.tool_version = ICECORE_VERSION;
+  manifest.tags = options.tags;
+  for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) manifest.disks.push_back(draft_disk(prepared, i));
+  manifest.skipped = prepared.skipped;
+  if (running) manifest.live_xml = prepared.current_xml;
+  manifest.inactive_xml = prepared.inactive_xml;
+  return manifest;
+}
+
+void fill_disk(repository::ManifestDisk& disk, const Captured& captured, const repository::WriteStats& before,
+               const repository::WriteStats& after) {
+  disk.image = captured.root;
+  disk.bytes_read = captured.bytes_read;
+  disk.bytes_new = after.new_bytes - before.new_bytes;
+  disk.bytes_stored = after.compressed_bytes - before.compressed_bytes;
+}
+
+void complete_manifest(repository::Manifest& manifest, const repository::WriteStats& stats, base::Timestamp begun) {
+  for (const repository::ManifestDisk& disk : manifest.disks) manifest.bytes_read += disk.bytes_read;
+  manifest.bytes_new = stats.new_bytes;
+  manifest.bytes_stored = stats.stored_bytes;
+  manifest.duration_ms = to_ms(base::now() - begun);
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what a backup planned and measured to the manifest it publishes.
+#pragma once
+
+#include <optional>
+
+#include "hypervisor/freeze.hpp"
+#include "hypervisor/snapshot.hpp"
+#include "job/capture.hpp"
+#include "job/journal.hpp"
+#include "job/prepare_backup.hpp"
+#include "repository/block_writer.hpp"
+#include "repository/manifest.hpp"
+
+namespace icecore::job {
+
+// What was measured around the instant of the snapshot.
+struct InstantFacts {
+  base::Timestamp instant{};
+  std::optional<hypervisor::FreezeReport> freeze;  // empty: nobody asked the agent
+  std::optional<hypervisor::ThawReport> thaw;
+  hypervisor::SnapshotReport snapshot;
+};
+
+// Crash, or filesystem when the agent froze at least one and nobody thawed early, or the domain was off.
+repository::Consistency consistency_of(const InstantFacts& facts, bool running);
+
+// All but what reading will tell.
+repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,
+                                    const BackupOptions& options, const InstantFacts& facts, bool running);
+
+// What one disk's reading told; `before` and `after` are the writer's counters around it.
+void fill_disk(repository::ManifestDisk& disk, const Captured& captured, const repository::WriteStats& before,
+               const repository::WriteStats& after);
+
+// Totals and duration, when everything is read.
+void complete_manifest(repository::Manifest& manifest, const repository::WriteStats& stats, base::Timestamp begun);
+
+}  // namespace icecore::job

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads one frozen disk into the repository: read and hash and compress and encrypt on every core, names put
+// back in order into the image tree.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+
+#include "disk/disk_source.hpp"
+#include "repository/block_writer.hpp"
+#include "repository/image_tree.hpp"
+
+namespace icecore::job {
+
+struct Captured {
+  repository::ImageRoot root;
+  std::uint64_t bytes_read = 0;  // data the disk holds, zero blocks among it
+};
+
+// `on_chunk` is called from worker threads, one at a time, with the bytes read so far of this disk. What was
+// stored is only sure after writer.finish(). On failure the first error is thrown after all threads have ended.
+Captured capture_disk(disk::DiskSource& source, repository::BlockWriter& writer,
+                      const std::function<void(std::uint64_t)>& on_chunk, std::stop_token stop);
+
+}  // namespace icecore::job

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/doctor.hpp"
+
+#include <unistd.h>
+
+#include <functional>
+
+#include "base/process.hpp"
+#include "hypervisor/domain.hpp"
+#include "job/backup_plan.hpp"
+#include "job/domain_lock.hpp"
+#include "job/journal.hpp"
+#include "job/prepare_backup.hpp"
+
+namespace icecore::job {
+
+namespace {
+
+using Findings = std::vector<Finding>;
+
+constexpr base::Milliseconds k_program_deadline = std::chrono::seconds(10);
+constexpr double k_free_share_advised = 0.1;
+
+// Runs one group of checks; what it throws becomes a finding of its own.
+void examine(Findings& findings, const std::string& subject, const std::string& hint,
+             const std::function<void()>& checks) {
+  try {
+    checks();
+  } catch (const base::Error& error) {
+    findings.push_back({Severity::problem, subject, error.what(), error.hint().empty() ? hint : error.hint()});
+  }
+}
+
+void examine_programs(Findings& findings) {
+  for (const char* program : {"qemu-img", "qemu-nbd"}) {
+    examine(findings, program, "apt install qemu-utils", [&] {
+      const std::string output = base::run_checked({.arguments = {program, "--version"}}, k_program_deadline);
+      findings.push_back({Severity::good, program, output.substr(0, output.find('\n')), ""});
+    });
+  }
+}
+
+void examine_state_dir(Findings& findings, const JobContext& context) {
+  const std::string folder = context.state_dir.string();
+  if (::access(folder.c_str(), W_OK) != 0) {
+    findings.push_back({Severity::problem, "state folder", "'" + folder + "' is not writable for this user",
+                        "run as root, or name another with --state-dir"});
+    return;
+  }
+  const auto [bytes, share] = free_space(context.state_dir);
+  const Severity severity = share < k_free_share_advised ? Severity::advice : Severity::good;
+  findings.push_back({severity, "state folder", fmt::format("'{}', {} free", folder, base::format_size(bytes)), ""});
+}
+
+void examine_job(Findings& findings, const JobContext& context, const JobRecord& job) {
+  const std::string subject = fmt::format("{} {} of '{}'", to_string(job.kind), job.id.substr(0, 8), job.domain_name);
+  const std::string since = fmt::format("since {} in state '{}'", base::format_time(job.updated), to_string(job.state));
+  if (!DomainLock::try_lock(context.state_dir, job.domain_uuid)) {
+    findings.push_back({Severity::good, subject, "is at work, " + since, ""});
+  } else {
+    findings.push_back({Severity::problem, subject,
+                        "was interrupted, " + since + (job.error.empty() ? "" : ": " + job.error), "icecore recover"});
+  }
+}
+
+void examine_journal(Findings& findings, const JobContext& context) {
+  Journal journal(context.state_dir);
+  const std::vector<JobRecord> jobs = journal.open_jobs();
+  if (jobs.empty()) findings.push_back({Severity::good, "journal", "no job is open", ""});
+  for (const JobRecord& job : jobs) examine_job(findings, context, job);
+}
+
+void examine_domain(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& open_jobs) {
+  for (const hypervisor::DiskModel& disk : model.disks) {
+    if (!is_our_overlay(disk.source.path, model.uuid)) continue;
+    const bool journalled = std::any_of(open_jobs.begin(), open_jobs.end(),
+                                        [&](const JobRecord& job) { return job.domain_uuid == model.uuid; });
+    findings.push_back({Severity::problem, "domain '" + model.name + "'",
+                        fmt::format("disk '{}' is on our overlay '{}'{}", disk.target, disk.source.path,
+                                    journalled ? "" : ", which this journal does not know"),
+                        "icecore recover " + model.name});
+  }
+}
+
+void examine_libvirt(Findings& findings, const JobContext& context) {
+  hypervisor::Connection connection(context.connect_uri);
+  const unsigned long version = connection.library_version();
+  findings.push_back({Severity::good, "libvirt",
+                      fmt::format("{} answers, version {}.{}.{}", context.connect_uri, version / 1'000'000,
+                                  version / 1000 % 1000, version % 1000),
+                      ""});
+  const std::vector<JobRecord> open_jobs = Journal(context.state_dir).open_jobs();
+  for (const hypervisor::DomainSummary& summary : connection.domains()) {
+    examine(findings, "domain '" + summary.name + "'", "",
+            [&] { examine_domain(findings, connection.domain(summary.uuid).model(), open_jobs); });
+  }
+}
+
+void examine_repository(Findings& findings, repository::Repository& repository) {
+  const std::string url = repository.storage().url();
+  repository.refresh_index();
+  findings.push_back({Severity::good, "repository",
+                      fmt::format("'{}' opens, {}", url, repository.config().encrypted ? "encrypted" : "not encrypted"),
+                      ""});
+}
+
+}  // namespace
+
+std::vector<Finding> diagnose(const JobContext& context, repository::Repository* repository) {
+  Findings findings;
+  examine_programs(findings);
+  examine(findings, "state folder", "name another with --state-dir", [&] { examine_state_dir(findings, context); });
+  examine(findings, "journal", "", [&] { examine_journal(findings, context); });
+  examine(findings, "libvirt", "systemctl status libvirtd", [&] { examine_libvirt(findings, context); });
+  if (repository != nullptr) examine(findings, "repository", "", [&] { examine_repository(findings, *repository); });
+  return findings;
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/overlay_return.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "disk/offline_commit.hpp"
+#include "hypervisor/block_commit.hpp"
+#include "hypervisor/domain_xml.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::DiskPlace;
+using hypervisor::Domain;
+using hypervisor::OverlayDisk;
+
+namespace {
+
+// A domain that is started or stopped while we merge makes us begin again; more often than this is no accident.
+constexpr int k_rounds_max = 10;
+constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
+
+class Return {
+ public:
+  Return(hypervisor::Connection& connection, const std::string& uuid, const BackupPlan& plan, Progress& progress,
+         std::stop_token stop)
+      : connection_(connection), uuid_(uuid), plan_(plan), progress_(progress), stop_(std::move(stop)) {}
+
+  std::vector<ReturnedDisk> run() {
+    for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, "was on its base"});
+    for (int round = 0; round < k_rounds_max; ++round) {
+      if (one_round()) {
+        unlink_overlays();
+        return result_;
+      }
+    }
+    base::fail(Fault::conflict, "the domain keeps starting and stopping while its overlays are merged");
+  }
+
+ private:
+  // True when every disk is on its base, live and persistent.
+  bool one_round() {
+    if (!connection_.has_domain(uuid_)) return merge_without_domain();
+    Domain domain = connection_.domain(uuid_);
+    return domain.active() ? merge_live(domain) : merge_offline(domain);
+  }
+
+  bool merge_live(Domain& domain) {
+    std::vector<OverlayDisk> overlays;
+    for (const PlannedDisk& disk : plan_.disks) overlays.push_back(to_overlay(disk));
+    const hypervisor::CommitReport report =
+        hypervisor::commit_overlays(domain, overlays, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
+          progress_.transfer({.bytes_total = total, .bytes_done = done});
+        });
+    if (report.outcome != hypervisor::CommitOutcome::committed) return false;
+    for (const OverlayDisk& disk : overlays) note(disk.target, "merged while running");
+    return true;
+  }
+
+  bool merge_offline(Domain& domain) {
+    const hypervisor::DomainModel model = domain.inactive_model();
+    for (const PlannedDisk& disk : plan_.disks) {
+      switch (hypervisor::place_of(model, to_overlay(disk))) {
+        case DiskPlace::on_base: continue;
+        case DiskPlace::on_overlay: break;
+        case DiskPlace::committing: return false;  // it was started a moment ago
+        case DiskPlace::elsewhere: fail_elsewhere(model, disk);
+      }
+      if (!merge_files(disk)) return false;
+      base::failpoint("return.merged_offline");
+      if (domain.active()) return false;
+      hypervisor::redefine_disk_source(domain, disk.target, disk.base_path.string(), disk.format);
+      note(disk.target, "merged offline");
+    }
+    return !domain.active();
+  }
+
+  // The domain is transient and has ended: no XML can say where the newest data is, only the journal. Its
+  // overlay is merged unless a live commit may already have been pivoted; then a person must look.
+  bool merge_without_domain() {
+    for (const PlannedDisk& disk : plan_.disks) {
+      if (!std::filesystem::exists(disk.overlay_path)) continue;
+      if (plan_.commit_begun) {
+        base::Error error(
+            Fault::conflict,
+            fmt::format("disk '{}': the domain is gone and its overlay '{}' may or may not be merged already",
+                        disk.target, disk.overlay_path.string()));
+        throw error.add_hint(
+            fmt::format("compare it with '{}' and remove the one that is older", disk.base_path.string()));
+      }
+      if (!merge_files(disk)) return false;
+      note(disk.target, "merged offline");
+    }
+    return true;
+  }
+
+  // False: a domain has the files open, so look again.
+  bool merge_files(const PlannedDisk& disk) {
+    disk::expect_same_chain(disk.chain, disk::fingerprint_chain(disk.base_path, disk.format));
+    try {
+      disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_);
+      return true;
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::busy) throw;
+      connection_.wait_for_event(base::Milliseconds(500), stop_);
+      return false;
+    }
+  }
+
+  [[noreturn]] static void fail_elsewhere(const hypervisor::DomainModel& model, const PlannedDisk& disk) {
+    const hypervisor::DiskModel* now = model.find_disk(disk.target);
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}' is on '{}', neither on its base '{}' nor on our overlay", disk.target,
+                                  now == nullptr ? "no such disk" : now->source.path, disk.base_path.string()));
+    throw error.add_hint(fmt::format("somebody changed the chain; `virsh dumpxml {}` shows it, our overlay is '{}'",
+                                     model.name, disk.overlay_path.string()));
+  }
+
+  // Only reached when live and persistent XML show the bases.
+  void unlink_overlays() {
+    base::failpoint("return.before_unlink");
+    for (const PlannedDisk& disk : plan_.disks) {
+      std::error_code failure;
+      const bool removed = std::filesystem::remove(disk.overlay_path, failure);
+      if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
+      if (removed) base::sync_folder(disk.overlay_path.parent_path());
+    }
+  }
+
+  void note(const std::string& target, const std::string& action) {
+    const auto disk =
+        std::find_if(result_.begin(), result_.end(), [&](const ReturnedDisk& entry) { return entry.target == target; });
+    if (disk != result_.end()) disk->action = action;
+  }
+
+  hypervisor::Connection& connection_;
+  const std::string& uuid_;
+  const BackupPlan& plan_;
+  Progress& progress_;
+  std::stop_token stop_;
+  std::vector<ReturnedDisk> result_;
+};
+
+}  // namespace
+
+std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
+                                          const BackupPlan& plan, Progress& progress, std::stop_token stop) {
+  return Return(connection, domain_uuid, plan, progress, std::move(stop)).run();
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings a domain back from its overlays to its bases, whatever became of it meanwhile: running (block
+// commit), shut off (qemu-img commit and new persistent XML), started or stopped while we are at it. Used by
+// the backup's own commit, by its abort, and by recover: there is one way down, and it can be entered again.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "hypervisor/connection.hpp"
+#include "job/backup_plan.hpp"
+#include "job/progress.hpp"
+
+namespace icecore::job {
+
+struct ReturnedDisk {
+  std::string target;
+  std::string action;  // "was on its base", "merged while running", "merged offline"
+};
+
+// When it returns, the domain's live and persistent XML show every disk of the plan on its base and the
+// overlays are unlinked. Throws otherwise, with the overlays untouched: Fault::conflict when somebody put
+// another image on top or the files do not fit the plan, busy when another block job is in the way.
+std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
+                                          const BackupPlan& plan, Progress& progress, std::stop_token stop);
+
+}  // namespace icecore::job

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything a backup can find out before it touches the guest: which disks, their chains, their overlays'
+// names and room. What cannot work is refused here.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "disk/image.hpp"
+#include "hypervisor/domain.hpp"
+#include "job/backup.hpp"
+#include "job/backup_plan.hpp"
+
+namespace icecore::job {
+
+struct PreparedBackup {
+  BackupPlan plan;
+  hypervisor::DomainModel model;
+  std::vector<disk::ImageInfo> images;  // of the bases, in the order of plan.disks
+  std::vector<repository::SkippedDisk> skipped;
+  std::string current_xml;
+  std::string inactive_xml;  // empty for a transient domain
+};
+
+// Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a disk that cannot be
+// taken, a next start with other images, an overlay of ours still there), busy (block job), no_space.
+PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id);
+
+// Bytes free for an ordinary user on the file system of `folder`, and their share of the whole.
+std::pair<std::uint64_t, double> free_space(const std::filesystem::path& folder);
+
+}  // namespace icecore::job

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/recover.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "disk/image.hpp"
+#include "hypervisor/freeze.hpp"
+#include "job/domain_lock.hpp"
+#include "job/journal.hpp"
+#include "job/overlay_return.hpp"
+#include "job/restore_finish.hpp"
+#include "repository/manifest.hpp"
+#include "repository/repository_lock.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+
+namespace {
+
+constexpr std::array k_forwards = {JobState::sealed,    JobState::committing, JobState::committed,
+                                   JobState::uploading, JobState::published,  JobState::done};
+
+bool is_sealed(JobState state) { return std::find(k_forwards.begin(), k_forwards.end(), state) != k_forwards.end(); }
+
+// Walks the states from where the job is to `target`, one fact each.
+void advance(Journal& journal, JobRecord& record, JobState target) {
+  auto at = std::find(k_forwards.begin(), k_forwards.end(), record.state);
+  while (record.state != target && at != k_forwards.end() && ++at != k_forwards.end()) journal.reach(record, *at);
+}
+
+class Recovery {
+ public:
+  Recovery(const JobContext& context, hypervisor::Connection& connection, Journal& journal,
+           const OpenRepository& open_repository, bool dry_run)
+      : context_(context),
+        connection_(connection),
+        journal_(journal),
+        open_repository_(open_repository),
+        dry_run_(dry_run) {}
+
+  // The caller holds the domain's lock. What goes wrong is written into the result, not thrown.
+  RecoveredJob job(JobRecord record) {
+    RecoveredJob result{.job_id = record.id, .domain_name = record.domain_name};
+    guarded(result, [&] {
+      if (record.kind == JobKind::restore) return restore(record, result);
+      backup(record, result);
+    });
+    return result;
+  }
+
+  // Overlays that carry our names but no journal knows (a lost state folder): the XML tells base and overlay.
+  RecoveredJob strays(hypervisor::Domain& domain, const BackupPlan& plan) {
+    RecoveredJob result{.domain_name = domain.name()};
+    guarded(result, [&] {
+      merge(domain.uuid(), plan, result);
+      result.finished = true;
+    });
+    return result;
+  }
+
+ private:
+  template <typename Action>
+  void guarded(RecoveredJob& result, Action&& action) {
+    try {
+      action();
+    } catch (const base::Error& error) {
+      result.problem = error.what();
+      if (!error.hint().empty()) result.problem += "; try: " + error.hint();
+    }
+  }
+
+  void backup(JobRecord& record, RecoveredJob& result) {
+    BackupPlan plan = parse_backup_plan(record.plan, record.id);
+    if (plan.freezes && !is_sealed(record.state) && record.state != JobState::reading) thaw(record.domain_uuid, result);
+    if (is_sealed(record.state) && !plan.commit_begun && !dry_run_) {
+      plan.commit_begun = true;
+      record.plan = to_json(plan);
+      journal_.update_plan(record);
+    }
+    merge(record.domain_uuid, plan, result);
+    if (is_sealed(record.state)) return publish(record, plan, result);
+    result.actions.push_back("forget the unfinished backup");
+    if (!dry_run_) {
+      if (record.state != JobState::aborting) journal_.reach(record, JobState::aborting);
+      journal_.reach(record, JobState::failed);
+    }
+    result.finished = true;
+  }
+
+  void thaw(const std::string& uuid, RecoveredJob& result) {
+    if (!connection_.has_domain(uuid)) return;
+    hypervisor::Domain domain = connection_.domain(uuid);
+    if (domain.state() != hypervisor::DomainState::running) return;
+    result.actions.push_back("thaw the guest");
+    if (!dry_run_) hypervisor::thaw_guest(domain);
+  }
+
+  void merge(const std::string& uuid, const BackupPlan& plan, RecoveredJob& result) {
+    if (dry_run_) {
+      for (const PlannedDisk& disk : plan.disks) {
+        if (std::filesystem::exists(disk.overlay_path)) {
+          result.actions.push_back(
+              fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
+        }
+      }
+      return;
+    }
+    for (const ReturnedDisk& disk : return_to_bases(connection_, uuid, plan, context_.progress, context_.stop)) {
+      result.actions.push_back(fmt::format("disk '{}' {}", disk.target, disk.action));
+    }
+    base::failpoint("recover.merged");
+  }
+
+  void publish(JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
+    const std::string point = "publish restore point " + record.id.substr(0, 8);
+    if (dry_run_) {
+      result.actions.push_back(point);
+      return;
+    }
+    if (record.state == JobState::sealed || record.state == JobState::committing)
+      advance(journal_, record, JobState::committed);
+    if (record.state != JobState::published) {
+      const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url);
+      if (!repository || repository->config().repository_id != plan.repository_id) {
+        result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
+                                     record.id.substr(0, 8), plan.repository_url);
+        return;
+      }
+      const auto manifest = repository::decode_manifest(base::as_bytes(plan.manifest), "the manifest in the journal");
+      repository::publish(*repository, manifest);
+      base::failpoint("recover.published");
+      result.actions.push_back(point);
+    }
+    advance(journal_, record, JobState::done);
+    result.finished = true;
+  }
+
+  void restore(JobRecord& record, RecoveredJob& result) {
+    const RestorePlan plan = parse_restore_plan(record.plan, record.id);
+    if (record.state == JobState::written || record.state == JobState::defined)
+      return finish_restore(record, plan, result);
+    result.actions.push_back("remove the unfinished restore's files");
+    if (!dry_run_) {
+      remove_files(plan, false);
+      if (record.state != JobState::aborting) journal_.reach(record, JobState::aborting);
+      journal_.reach(record, JobState::failed);
+    }
+    result.finished = true;
+  }
+
+  void finish_restore(JobRecord& record, const RestorePlan& plan, RecoveredJob& result) {
+    result.actions.push_back(plan.domain_name.empty() ? "name the restored files"
+                                                      : "define domain '" + plan.domain_name + "'");
+    if (!dry_run_) {
+      name_files(plan);
+      define_domain(connection_, plan);
+      journal_.reach(record, JobState::done);
+    }
+    result.finished = true;
+  }
+
+  const JobContext& context_;
+  hypervisor::Connection& connection_;
+  Journal& journal_;
+  const OpenRepository& open_repository_;
+  bool dry_run_;
+};
+
+// A plan for the disks of this domain that are on overlays with our names; without disks: there are none.
+BackupPlan stray_plan(const hypervisor::DomainModel& model, bool persistent) {
+  BackupPlan plan;
+  plan.transient = !persistent;
+  for (const hypervisor::DiskModel& disk : model.disks) {
+    if (!is_our_overlay(disk.source.path, model.uuid)) continue;
+    const disk::ImageInfo overlay = disk::inspect_image(disk.source.path, "qcow2");
+    if (!overlay.backing) continue;
+    plan.disks.push_back({disk.target, overlay.backing_format, *overlay.backing, disk.source.path,
+                          disk::fingerprint_chain(*overlay.backing, overlay.backing_format)});
+  }
+  return plan;
+}
+
+bool is_asked_for(const RecoverOptions& options, const std::string& name, const std::string& uuid) {
+  return !options.domain || *options.domain == name || *options.domain == uuid;
+}
+
+void recover_journal(const JobContext& context, const RecoverOptions& options, Recovery& recovery, Journal& journal,
+                     RecoverReport& report) {
+  for (const JobRecord& record : journal.open_jobs()) {
+    if (!is_asked_for(options, record.domain_name, record.domain_uuid)) continue;
+    const auto lock = DomainLock::try_lock(context.state_dir, record.domain_uuid);
+    if (!lock) {
+      report.jobs.push_back(
+          {.job_id = record.id, .domain_name = record.domain_name, .problem = "another icecore is at work on it"});
+      continue;
+    }
+    report.jobs.push_back(recovery.job(record));
+  }
+}
+
+void recover_strays(const JobContext& context, const RecoverOptions& options, hypervisor::Connection& connection,
+                    Recovery& recovery, RecoverReport& report) {
+  for (const hypervisor::DomainSummary& summary : connection.domains()) {
+    if (!is_asked_for(options, summary.name, summary.uuid) || !connection.has_domain(summary.uuid)) continue;
+    hypervisor::Domain domain = connection.domain(summary.uuid);
+    const hypervisor::DomainModel model = domain.model();
+    const bool on_overlay = std::any_of(model.disks.begin(), model.disks.end(),
+                                        [&](const auto& disk) { return is_our_overlay(disk.source.path, model.uuid); });
+    if (!on_overlay) continue;
+    const auto lock = DomainLock::try_lock(context.state_dir, summary.uuid);
+    if (lock) report.jobs.push_back(recovery.strays(domain, stray_plan(model, domain.persistent())));
+  }
+}
+
+}  // namespace
+
+RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository) {
+  hypervisor::Connection connection(context.connect_uri);
+  Journal journal(context.state_dir);
+  Recovery recovery(context, connection, journal, open_repository, options.dry_run);
+  RecoverReport report;
+  recover_journal(context, options, recovery, journal, report);
+  if (!options.dry_run) recover_strays(context, options, connection, recovery, report);
+  return report;
+}
+
+void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
+                           repository::Repository& repository, hypervisor::Domain& domain) {
+  Journal journal(context.state_dir);
+  // Not ours to own: the repository of this backup, if it is the one the earlier job wrote to.
+  const OpenRepository this_one = [&](const std::string&) {
+    return std::shared_ptr<repository::Repository>(&repository, [](auto*) {});
+  };
+  Recovery recovery(context, connection, journal, this_one, false);
+  for (const JobRecord& record : journal.open_jobs(domain.uuid())) {
+    const RecoveredJob result = recovery.job(record);
+    for (const std::string& action : result.actions) context.progress.note(domain.name(), "recovered: " + action);
+    if (!result.problem.empty())
+      context.progress.note(domain.name(), "an earlier job is not finished: " + result.problem);
+  }
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/restore.hpp"
+
+#include <memory>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "disk/disk_target.hpp"
+#include "job/domain_lock.hpp"
+#include "job/journal.hpp"
+#include "job/restore_finish.hpp"
+#include "job/restore_image.hpp"
+#include "job/restore_plan.hpp"
+#include "repository/repository_lock.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using repository::Manifest;
+using repository::ManifestDisk;
+
+namespace {
+
+disk::TargetLayout layout_of(const ManifestDisk& disk) {
+  return {.format = disk.format,
+          .virtual_size = disk.virtual_size,
+          .cluster_size = disk.cluster_size,
+          .compat = disk.compat,
+          .extended_l2 = disk.extended_l2};
+}
+
+class RestoreJob {
+ public:
+  RestoreJob(const JobContext& context, repository::Repository& repository, const Manifest& manifest,
+             const RestoreOptions& options, hypervisor::Connection* connection, JobRecord record,
+             PreparedRestore prepared)
+      : context_(context),
+        repository_(repository),
+        manifest_(manifest),
+        options_(options),
+        connection_(connection),
+        journal_(context.state_dir),
+        record_(std::move(record)),
+        prepared_(std::move(prepared)) {}
+
+  RestoreReport run() {
+    const base::Stopwatch watch;
+    record_.plan = to_json(prepared_.plan);
+    journal_.begin(record_);
+    base::failpoint("restore.fact.planned");
+    try {
+      write();
+      finish();
+    } catch (const base::Error& error) {
+      give_up(error);
+      throw;
+    }
+    if (options_.start) start();
+    report_.duration = watch.elapsed();
+    return std::move(report_);
+  }
+
+ private:
+  template <typename Act>
+  void step(JobState next, Act&& act) {
+    const std::string name(to_string(next));
+    journal_.intend(record_, next);
+    base::failpoint("restore.intent." + name);
+    act();
+    base::failpoint("restore.acted." + name);
+    journal_.reach(record_, next);
+    base::failpoint("restore.fact." + name);
+  }
+
+  void write() {
+    step(JobState::writing, [] {});
+    step(JobState::written, [&] {
+      repository_.refresh_index();
+      for (std::size_t i = 0; i < prepared_.disks.size(); ++i) write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
+    });
+  }
+
+  void write_disk(const ManifestDisk& disk, const PlannedFile& file) {
+    phase("write " + disk.target);
+    base::with_context(
+        [&] {
+          const disk::TargetLayout layout = layout_of(disk);
+          disk::create_image(file.work_path, layout);
+          const auto target =
+              disk::DiskTarget::open({.image = file.work_path, .layout = layout, .writers = restore_threads()});
+          const std::uint64_t bytes = restore_image(
+              repository_, disk.image, *target,
+              [&](std::uint64_t done) {
+                context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
+              },
+              context_.stop);
+          target->finish(context_.stop);
+          report_.disks.push_back({disk.target, file.path, bytes});
+        },
+        "restore disk '{}' to '{}'", disk.target, file.path.string());
+  }
+
+  void finish() {
+    phase("define");
+    if (prepared_.plan.define_xml.empty()) {
+      name_files(prepared_.plan);
+    } else {
+      step(JobState::defined, [&] {
+        name_files(prepared_.plan);
+        define_domain(*connection_, prepared_.plan);
+      });
+    }
+    journal_.reach(record_, JobState::done);
+    base::failpoint("restore.fact.done");
+  }
+
+  // A restore that replaces, once complete, is finished by recover and never undone: some old files may be gone.
+  void give_up(const base::Error& cause) {
+    try {
+      if (record_.state == JobState::written && prepared_.plan.replace)
+        return journal_.set_error(record_, cause.what());
+      step(JobState::aborting, [&] { remove_files(prepared_.plan, record_.state == JobState::written); });
+      journal_.set_error(record_, cause.what());
+      journal_.reach(record_, JobState::failed);
+    } catch (const base::Error& second) {
+      base::log_warning("the restore could not be undone: {}; `icecore recover` does that", second.what());
+    }
+  }
+
+  // A domain that does not start is no failed restore: it is there, and the error says why it does not run.
+  void start() {
+    phase("start");
+    base::with_context([&] { connection_->domain(prepared_.plan.domain_uuid).start(); },
+                       "domain '{}' is restored but does not start", prepared_.plan.domain_name);
+  }
+
+  void phase(std::string_view name) {
+    context_.progress.phase(prepared_.plan.domain_name.empty() ? manifest_.domain_name : prepared_.plan.domain_name,
+                            name);
+  }
+
+  const JobContext& context_;
+  repository::Repository& repository_;
+  const Manifest& manifest_;
+  const RestoreOptions& options_;
+  hypervisor::Connection* connection_;
+  Journal journal_;
+  JobRecord record_;
+  PreparedRestore prepared_;
+  RestoreReport report_;
+};
+
+void require_sound_options(const RestoreOptions& options) {
+  if (options.disks_only && !options.to) base::fail(Fault::usage, "--disks-only needs --to DIR");
+  if (options.disks_only && (options.new_name || options.replace || options.start)) {
+    base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --as, --replace or --start");
+  }
+  if (options.new_name && options.replace) base::fail(Fault::usage, "--as and --replace exclude each other");
+  if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
+}
+
+RestoreReport describe_plan(const PreparedRestore& prepared) {
+  RestoreReport report;
+  report.point_id = prepared.plan.point_id;
+  report.domain_name = prepared.plan.domain_name;
+  report.domain_uuid = prepared.plan.domain_uuid;
+  report.xml_diff = prepared.xml_diff;
+  report.notes = prepared.notes;
+  return report;
+}
+
+}  // namespace
+
+RestoreReport run_restore(const JobContext& context, repository::Repository& repository, const Manifest& manifest,
+                          const RestoreOptions& options) {
+  require_sound_options(options);
+  std::unique_ptr<hypervisor::Connection> connection;
+  if (!options.disks_only) connection = std::make_unique<hypervisor::Connection>(context.connect_uri);
+  JobRecord record;
+  record.id = base::random_id(16);
+  record.kind = JobKind::restore;
+  record.created = base::now();
+  if (options.to && !options.dry_run) base::create_folders(std::filesystem::absolute(*options.to), 0755);
+  PreparedRestore prepared = prepare_restore(connection.get(), manifest, options, record.id);
+  RestoreReport planned = describe_plan(prepared);
+  for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
+    planned.disks.push_back({prepared.disks[i]->target, prepared.plan.files[i].path, 0});
+  }
+  if (options.dry_run) return planned;
+
+  record.domain_uuid = prepared.plan.domain_uuid.empty() ? record.id : prepared.plan.domain_uuid;
+  record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
+  const DomainLock lock(context.state_dir, record.domain_uuid, record.domain_name);
+  const repository::RepositoryLock repository_lock(repository, repository::LockMode::shared,
+                                                   "restore of '" + record.domain_name + "'");
+  RestoreReport done = base::with_context(
+      [&] {
+        return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared)).run();
+      },
+      "restore of '{}'", record.domain_name);
+  planned.disks = std::move(done.disks);
+  planned.duration = done.duration;
+  return planned;
+}
+
+}  // namespace icecore::job

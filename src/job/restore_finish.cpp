@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/restore_finish.hpp"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+
+namespace icecore::job {
+
+namespace {
+
+void name_file(const PlannedFile& file, bool replace) {
+  if (!std::filesystem::exists(file.work_path)) return;
+  const unsigned flags = replace ? 0 : RENAME_NOREPLACE;
+  if (::renameat2(AT_FDCWD, file.work_path.c_str(), AT_FDCWD, file.path.c_str(), flags) != 0) {
+    if (errno == EEXIST)
+      base::fail(base::Fault::conflict, "'{}' appeared while the restore was running", file.path.string());
+    base::fail_errno(errno, "rename '" + file.work_path.string() + "' to '" + file.path.string() + "'");
+  }
+  base::sync_folder(file.path.parent_path());
+  base::failpoint("restore.named");
+}
+
+}  // namespace
+
+void name_files(const RestorePlan& plan) {
+  for (const PlannedFile& file : plan.files) name_file(file, plan.replace);
+}
+
+void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) {
+  if (plan.define_xml.empty()) return;
+  base::with_context([&] { connection.define(plan.define_xml); }, "define domain '{}'", plan.domain_name);
+}
+
+void remove_files(const RestorePlan& plan, bool also_named) {
+  for (const PlannedFile& file : plan.files) {
+    // A work file that is gone was renamed by this job: only then is the named one ours to remove.
+    const bool was_named = !std::filesystem::exists(file.work_path);
+    std::error_code failure;
+    std::filesystem::remove(file.work_path, failure);
+    if (!failure && also_named && was_named && !plan.replace) std::filesystem::remove(file.path, failure);
+    if (failure) base::fail_errno(failure.value(), "remove '" + file.work_path.string() + "'");
+  }
+}
+
+}  // namespace icecore::job

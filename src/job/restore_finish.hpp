@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last steps of a restore, which recover can take as well: from `written` on all data is durable, so a
+// restore that replaces can only go forwards.
+#pragma once
+
+#include "hypervisor/connection.hpp"
+#include "job/restore_plan.hpp"
+
+namespace icecore::job {
+
+// Gives each complete file its final name; one that has it already is left alone. Without plan.replace a
+// file that appeared meanwhile is Fault::conflict.
+void name_files(const RestorePlan& plan);
+
+// Defines the domain of the plan, if it has one. Defining it again changes nothing.
+void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);
+
+// Removes the files still under their work names, and without plan.replace also those already named.
+void remove_files(const RestorePlan& plan, bool also_named);
+
+}  // namespace icecore::job
