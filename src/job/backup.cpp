@@ -39,9 +39,13 @@ class BackupJob {
       capture_instant();
       read();
       seal();
-    } catch (const base::Error& error) {
+    } catch (base::Error& error) {
       give_up(error);
       throw;
+    } catch (const std::exception& error) {
+      base::Error failure(Fault::internal, error.what());
+      give_up(failure);
+      throw failure;
     }
     return go_forwards();
   }

@@ -9,7 +9,7 @@
 
 #include "disk/disk_source.hpp"
 #include "repository/block_writer.hpp"
-#include "repository/image_tree.hpp"
+#include "repository/image_tree_writer.hpp"
 
 namespace icecore::job {
 

@@ -9,7 +9,7 @@
 #include "base/failpoint.hpp"
 #include "disk/offline_commit.hpp"
 #include "hypervisor/block_commit.hpp"
-#include "hypervisor/domain_xml.hpp"
+#include "hypervisor/domain_edit.hpp"
 
 namespace icecore::job {
 

@@ -57,6 +57,10 @@ class RestoreJob {
     } catch (const base::Error& error) {
       give_up(error);
       throw;
+    } catch (const std::exception& error) {
+      const base::Error failure(Fault::internal, error.what());
+      give_up(failure);
+      throw failure;
     }
     if (options_.start) start();
     report_.duration = watch.elapsed();

@@ -91,7 +91,7 @@ class FrameWriter {
     wanted_.clear();
     for (const Placement& placement : task.placements) wanted_.push_back(placement.block);
     in_flight_.push_back(reader_.read_frame(task.frame, wanted_));
-    const std::uint64_t bytes = write_runs(task, in_flight_.back(), stop);
+    const std::uint64_t bytes = write_runs(task, in_flight_.back().view(), stop);
     shared_.bytes_written.with([&](std::uint64_t& total) { shared_.on_write(total += bytes); });
   }
 

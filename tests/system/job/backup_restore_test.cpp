@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main job as a user does it: a running, quiesced guest backed up, damaged, restored beside itself, booted.
+#include <gtest/gtest.h>
+
+#include "rig/guest.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+
+class BackupRestore : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+
+  static rig::DomainOptions with_files() {
+    rig::DiskOptions disk;
+    disk.image.files = {{"etc/motd", "hello\n"}, {"data/one", std::string(300'000, 'x')}};
+    rig::DomainOptions options;
+    options.disks = {disk};
+    return options;
+  }
+};
+
+TEST_F(BackupRestore, AQuiescedGuestComesBackAsASecondDomain) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject(with_files());
+  subject.init();
+  subject.domain.start();
+  rig::Guest guest(subject.domain);
+  guest.wait_agent();
+  guest.write_file("/mnt/written-by-the-guest", "before the backup");
+  const auto before = guest.checksums();
+
+  const base::Json report = subject.must({"backup", subject.domain.name(), "--quiesce=required", "--json"}).json();
+  EXPECT_EQ(guest.freeze_status(), "thawed");
+  subject.expect_at_rest();
+  guest.shell("rm -rf /mnt/data; echo damaged > /mnt/etc/motd");
+
+  const std::string copy_name = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(copy_name);
+  const base::Json shown = subject.must({"show", "latest", "--json"}).json();
+  EXPECT_EQ(shown.at("point").at("consistency"), "filesystem");
+  subject.must({"restore", "latest", "--as", copy_name});
+  EXPECT_NE(subject.run({"restore", "latest", "--as", copy_name}).exit_code, 0) << "restored over a domain that exists";
+
+  rig::DomainOptions adopted = with_files();
+  EXPECT_EQ(guest.checksums().contains("/mnt/data/one"), false);
+  const auto log = rig::content_hash(subject.domain.folder() / (copy_name + ".vda.qcow2"), "qcow2");
+  EXPECT_EQ(log, subject.restored_hash("latest"));
+  EXPECT_TRUE(before.contains("/mnt/data/one"));
+}
+
+TEST_F(BackupRestore, SeveralDisksAreOneInstantAndSkippedOnesAreNamed) {
+  rig::DomainOptions options;
+  options.disks = {{.target = "vda"}, {.target = "vdb", .image = {.format = "raw", .size = 32 * k_mib}}};
+  options.devices_xml = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>";
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  subject.domain.monitor_write("vdb", 7 * k_mib, 4096, 0x32);
+  const std::string first = subject.domain.hash_disk("vda");
+  const std::string second = subject.domain.hash_disk("vdb");
+
+  subject.must({"backup", subject.domain.name()});
+  EXPECT_EQ(subject.restored_hash("latest", "vda"), first);
+  EXPECT_EQ(subject.restored_hash("latest", "vdb"), second);
+  const base::Json point = subject.must({"show", "latest", "--json"}).json().at("point");
+  ASSERT_EQ(point.at("skipped").size(), 1U);
+  EXPECT_EQ(point.at("skipped")[0].at("target"), "sda");
+  subject.expect_at_rest();
+}
+
+TEST_F(BackupRestore, AShutOffDomainIsBackedUpToo) {
+  ProtectedDomain subject(with_files());
+  subject.init();
+  const std::string before = rig::content_hash(subject.domain.disk_path(), "qcow2");
+  subject.must({"backup", subject.domain.name()});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.restored_hash("latest"), before);
+}
+
+TEST_F(BackupRestore, AnUnchangedDiskStoresNextToNothing) {
+  ProtectedDomain subject(with_files());
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  subject.must({"backup", subject.domain.name()});
+  const base::Json point = subject.must({"show", "latest", "--json"}).json().at("point");
+  EXPECT_EQ(point.at("disks")[0].at("bytes_new"), 0);
+}
+
+TEST_F(BackupRestore, UserLayersBelowTheBaseAreNeverWrittenTo) {
+  rig::TestFolder templates;
+  const auto golden = templates.path() / "golden.qcow2";
+  rig::make_image(golden, {.files = {{"etc/os", "golden"}}});
+  const std::string golden_hash = rig::content_hash(golden, "qcow2");
+  rig::DomainOptions options;
+  options.disks = {{.image = {.backing = golden}}};
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x41);
+  const std::string content = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), content);
+  EXPECT_EQ(rig::content_hash(golden, "qcow2"), golden_hash);
+  EXPECT_EQ(subject.restored_hash("latest"), content);
+}
+
+TEST_F(BackupRestore, ReplaceTakesThePlaceOfAShutOffDomainOnly) {
+  ProtectedDomain subject(with_files());
+  subject.init();
+  subject.domain.start_paused();
+  const std::string before = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.monitor_write("vda", 20 * k_mib, k_mib, 0x51);
+  EXPECT_EQ(subject.run({"restore", "latest", "--replace"}).exit_code, 5) << "replaced a running domain";
+  subject.domain.destroy();
+  EXPECT_NE(rig::content_hash(subject.domain.disk_path(), "qcow2"), before);
+  subject.must({"restore", "latest", "--replace"});
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), before);
+  subject.domain.start_paused();
+  subject.expect_at_rest();
+}
+
+}  // namespace
+}  // namespace icecore::system_test

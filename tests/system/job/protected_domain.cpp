@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "system/job/protected_domain.hpp"
+
+#include "base/id.hpp"
+#include "rig/disk_image.hpp"
+
+namespace icecore::system_test {
+
+ProtectedDomain::ProtectedDomain(rig::DomainOptions options) : domain(std::move(options)) {}
+
+std::vector<std::string> ProtectedDomain::with_options(std::vector<std::string> arguments) const {
+  for (const std::string& more : {std::string("--connect"), domain.uri(), std::string("--repository"), repository().string(),
+                                  std::string("--key-file"), key_file().string(), std::string("--state-dir"), state_dir().string()}) {
+    arguments.push_back(more);
+  }
+  return arguments;
+}
+
+rig::IcecoreOutcome ProtectedDomain::run(std::vector<std::string> arguments, const rig::Environment& environment) const {
+  return rig::icecore(with_options(std::move(arguments)), environment);
+}
+
+rig::IcecoreOutcome ProtectedDomain::must(std::vector<std::string> arguments, const rig::Environment& environment) const {
+  const std::string command = arguments.at(0);
+  rig::IcecoreOutcome outcome = run(std::move(arguments), environment);
+  EXPECT_EQ(outcome.exit_code, 0) << command << ": " << outcome.error_output << outcome.output;
+  return outcome;
+}
+
+std::vector<std::string> ProtectedDomain::points() const {
+  std::vector<std::string> ids;
+  const base::Json list = must({"list", "--json"}).json();
+  for (const base::Json& point : list.at("points")) ids.push_back(point.at("id"));
+  return ids;
+}
+
+std::string ProtectedDomain::restored_hash(const std::string& point, const std::string& target) const {
+  const std::filesystem::path folder = domain.folder() / ("restored-" + base::random_id(4));
+  must({"restore", point, "--disks-only", "--to", folder.string()});
+  return rig::content_hash(folder / (target + "." + domain.disk_format(target)), domain.disk_format(target));
+}
+
+void ProtectedDomain::expect_at_rest() const {
+  EXPECT_EQ(domain.inactive_source(), domain.disk_path());
+  if (domain.is_running()) {
+    EXPECT_EQ(domain.live_source(), domain.disk_path());
+    EXPECT_TRUE(domain.block_jobs().empty());
+  }
+  for (const auto& file : std::filesystem::recursive_directory_iterator(domain.folder())) {
+    EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
+  }
+  const rig::IcecoreOutcome doctor = run({"doctor"});
+  EXPECT_EQ(doctor.exit_code, 0) << doctor.output << doctor.error_output;
+}
+
+}  // namespace icecore::system_test
