@@ -179,4 +179,17 @@ bool Freeze::dismiss_watchdog() {
   return fired || exit_code == k_watchdog_thawed || exit_code == k_watchdog_could_not_thaw;
 }
 
+bool thaw_guest(Domain& domain) {
+  constexpr int k_thaw_seconds = 10;
+  if (domain.model().agent != AgentChannel::connected) return false;
+  virDomainAgentSetResponseTimeout(domain.raw(), k_thaw_seconds, 0);
+  const int count = virDomainFSThaw(domain.raw(), nullptr, 0, 0);
+  const LibvirtError error = count < 0 ? last_libvirt_error() : LibvirtError{};
+  virDomainAgentSetResponseTimeout(domain.raw(), VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+  if (count < 0 && !is_silence(error)) {
+    throw_libvirt_error(error, fmt::format("thaw the guest of domain '{}'", domain.name()));
+  }
+  return count > 0;
+}
+
 }  // namespace icecore::hypervisor

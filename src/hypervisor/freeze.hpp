@@ -46,6 +46,10 @@ struct ThawReport {
   base::Milliseconds call{0};
 };
 
+// Thaws a running guest that a dead process may have left frozen. A guest without an answering agent cannot have been
+// frozen by one: that is no error. Returns whether the agent thawed any file system.
+bool thaw_guest(Domain& domain);
+
 class Freeze {
  public:
   // Looks whether a freeze can work and starts the watchdog; the guest is not touched yet. The domain must outlive
