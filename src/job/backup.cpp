@@ -31,7 +31,12 @@ class BackupJob {
  public:
   BackupJob(const JobContext& context, repository::Repository& repository, hypervisor::Domain& domain,
             const BackupOptions& options)
-      : context_(context), repository_(repository), domain_(domain), options_(options), journal_(context.state_dir) {}
+      : context_(context),
+        repository_(repository),
+        domain_(domain),
+        options_(options),
+        repository_lock_(repository, repository::LockMode::shared, "backup of '" + domain.name() + "'"),
+        journal_(context.state_dir) {}
 
   BackupReport run() {
     plan();
@@ -153,6 +158,7 @@ class BackupJob {
               *source, *writer_,
               [&](std::uint64_t done) {
                 space.check();
+                repository_lock_.refresh();
                 const repository::WriteStats now = writer_->stats();
                 context_.progress.transfer({.bytes_total = total,
                                             .bytes_done = done,
@@ -271,6 +277,7 @@ class BackupJob {
   repository::Repository& repository_;
   hypervisor::Domain& domain_;
   const BackupOptions& options_;
+  repository::RepositoryLock repository_lock_;
   Journal journal_;
   JobRecord record_;
   PreparedBackup prepared_;
@@ -289,8 +296,6 @@ BackupReport run_backup(const JobContext& context, repository::Repository& repos
   hypervisor::Domain domain = connection.domain(domain_name);
   const DomainLock lock(context.state_dir, domain.uuid(), domain.name());
   recover_before_backup(context, connection, repository, domain);
-  const repository::RepositoryLock repository_lock(repository, repository::LockMode::shared,
-                                                   "backup of '" + domain.name() + "'");
   return base::with_context([&] { return BackupJob(context, repository, domain, options).run(); }, "backup of '{}'",
                             domain.name());
 }

@@ -42,6 +42,7 @@ class RestoreJob {
         manifest_(manifest),
         options_(options),
         connection_(connection),
+        repository_lock_(repository, repository::LockMode::shared, "restore of '" + record.domain_name + "'"),
         journal_(context.state_dir),
         record_(std::move(record)),
         prepared_(std::move(prepared)) {}
@@ -98,6 +99,7 @@ class RestoreJob {
           const std::uint64_t bytes = restore_image(
               repository_, disk.image, *target,
               [&](std::uint64_t done) {
+                repository_lock_.refresh();
                 context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
               },
               context_.stop);
@@ -151,6 +153,7 @@ class RestoreJob {
   const Manifest& manifest_;
   const RestoreOptions& options_;
   hypervisor::Connection* connection_;
+  repository::RepositoryLock repository_lock_;
   Journal journal_;
   JobRecord record_;
   PreparedRestore prepared_;
@@ -198,8 +201,6 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.domain_uuid = prepared.plan.domain_uuid.empty() ? record.id : prepared.plan.domain_uuid;
   record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
   const DomainLock lock(context.state_dir, record.domain_uuid, record.domain_name);
-  const repository::RepositoryLock repository_lock(repository, repository::LockMode::shared,
-                                                   "restore of '" + record.domain_name + "'");
   RestoreReport done = base::with_context(
       [&] {
         return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared)).run();

@@ -22,8 +22,10 @@ struct Crash {
 
 std::vector<Crash> all_crashes() {
   std::vector<std::string> failpoints = {"backup.fact.planned", "return.before_unlink", "backup.fact.done"};
-  for (const char* state : {"frozen", "snapshotted", "thawed", "reading", "sealed", "committing", "committed", "uploading", "published"}) {
-    for (const char* when : {"intent", "acted", "fact"}) failpoints.push_back(std::string("backup.") + when + "." + state);
+  for (const char* state :
+       {"frozen", "snapshotted", "thawed", "reading", "sealed", "committing", "committed", "uploading", "published"}) {
+    for (const char* when : {"intent", "acted", "fact"})
+      failpoints.push_back(std::string("backup.") + when + "." + state);
   }
   std::vector<Crash> crashes;
   for (const std::string& failpoint : failpoints) {
@@ -60,7 +62,8 @@ TEST_P(BackupCrash, RecoverPutsTheDomainBack) {
   subject.domain.monitor_write("vda", 1 * k_mib, k_mib, 0x11);
   const std::string instant = subject.domain.hash_disk();
 
-  const auto crashed = subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", GetParam().failpoint + "=kill"}});
+  const auto crashed =
+      subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", GetParam().failpoint + "=kill"}});
   ASSERT_EQ(crashed.exit_code, 137) << crashed.error_output;
   subject.domain.monitor_write("vda", 5 * k_mib, k_mib, 0x22);
   const std::string written = subject.domain.hash_disk();
@@ -71,7 +74,8 @@ TEST_P(BackupCrash, RecoverPutsTheDomainBack) {
   EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written) << "the guest lost what it wrote";
   const auto points = subject.points();
   ASSERT_EQ(points.size(), is_sealed(GetParam().failpoint) ? 1U : 0U);
-  if (!points.empty()) EXPECT_EQ(subject.restored_hash(points[0]), instant) << "the point is not the instant of the snapshot";
+  if (!points.empty())
+    EXPECT_EQ(subject.restored_hash(points[0]), instant) << "the point is not the instant of the snapshot";
 
   if (GetParam().afterwards == Afterwards::shut_off) subject.domain.start_paused();
   subject.must({"backup", subject.domain.name()});
@@ -93,7 +97,8 @@ TEST_P(QemuCrash, TheDiskKeepsWhatTheGuestWrote) {
   subject.init();
   subject.domain.start_paused();
   subject.domain.monitor_write("vda", 1 * k_mib, k_mib, 0x11);
-  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}), {{"ICECORE_FAILPOINTS", GetParam() + "=pause"}});
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", GetParam() + "=pause"}});
   backup.wait_failpoint();
   subject.domain.monitor_write("vda", 5 * k_mib, k_mib, 0x22);
   const std::string written = subject.domain.hash_disk();
@@ -110,10 +115,10 @@ TEST_P(QemuCrash, TheDiskKeepsWhatTheGuestWrote) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryState, QemuCrash,
-                         testing::Values("backup.fact.planned", "backup.fact.frozen", "backup.fact.snapshotted", "backup.fact.thawed",
-                                         "backup.intent.reading", "backup.fact.reading", "backup.fact.sealed", "backup.fact.committing",
-                                         "backup.intent.committed", "backup.fact.committed", "backup.fact.uploading",
-                                         "backup.fact.published"),
+                         testing::Values("backup.fact.planned", "backup.fact.frozen", "backup.fact.snapshotted",
+                                         "backup.fact.thawed", "backup.intent.reading", "backup.fact.reading",
+                                         "backup.fact.sealed", "backup.fact.committing", "backup.intent.committed",
+                                         "backup.fact.committed", "backup.fact.uploading", "backup.fact.published"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '.', '_');
@@ -143,12 +148,13 @@ TEST_P(RecoverCrash, CanBeEnteredAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, RecoverCrash,
-                         testing::Combine(testing::Values("return.merged_offline", "return.before_unlink", "recover.merged",
-                                                          "recover.published"),
+                         testing::Combine(testing::Values("return.merged_offline", "return.before_unlink",
+                                                          "recover.merged", "recover.published"),
                                           testing::Values(Afterwards::running, Afterwards::shut_off)),
                          [](const auto& info) {
-                           std::string name = std::get<0>(info.param) +
-                                              (std::get<1>(info.param) == Afterwards::running ? "_running" : "_shut_off");
+                           std::string name =
+                               std::get<0>(info.param) +
+                               (std::get<1>(info.param) == Afterwards::running ? "_running" : "_shut_off");
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });

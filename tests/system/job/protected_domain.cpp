@@ -9,18 +9,21 @@ namespace icecore::system_test {
 ProtectedDomain::ProtectedDomain(rig::DomainOptions options) : domain(std::move(options)) {}
 
 std::vector<std::string> ProtectedDomain::with_options(std::vector<std::string> arguments) const {
-  for (const std::string& more : {std::string("--connect"), domain.uri(), std::string("--repository"), repository().string(),
-                                  std::string("--key-file"), key_file().string(), std::string("--state-dir"), state_dir().string()}) {
+  for (const std::string& more :
+       {std::string("--connect"), domain.uri(), std::string("--repository"), repository().string(),
+        std::string("--key-file"), key_file().string(), std::string("--state-dir"), state_dir().string()}) {
     arguments.push_back(more);
   }
   return arguments;
 }
 
-rig::IcecoreOutcome ProtectedDomain::run(std::vector<std::string> arguments, const rig::Environment& environment) const {
+rig::IcecoreOutcome ProtectedDomain::run(std::vector<std::string> arguments,
+                                         const rig::Environment& environment) const {
   return rig::icecore(with_options(std::move(arguments)), environment);
 }
 
-rig::IcecoreOutcome ProtectedDomain::must(std::vector<std::string> arguments, const rig::Environment& environment) const {
+rig::IcecoreOutcome ProtectedDomain::must(std::vector<std::string> arguments,
+                                          const rig::Environment& environment) const {
   const std::string command = arguments.at(0);
   rig::IcecoreOutcome outcome = run(std::move(arguments), environment);
   EXPECT_EQ(outcome.exit_code, 0) << command << ": " << outcome.error_output << outcome.output;

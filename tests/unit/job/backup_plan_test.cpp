@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup_plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+
+namespace icecore::job {
+namespace {
+
+const std::string k_uuid = "6f9c1f2e-0000-4000-8000-00000000be0c";
+
+BackupPlan sample() {
+  BackupPlan plan;
+  plan.repository_url = "/backup";
+  plan.repository_id = "0123";
+  plan.freezes = true;
+  plan.commit_begun = true;
+  plan.manifest = "{}";
+  plan.disks.push_back({"vda", "qcow2", "/images/web1.qcow2", "/images/x.ovl.qcow2", {}});
+  return plan;
+}
+
+TEST(BackupPlan, JournalAndBack) {
+  const BackupPlan plan = sample();
+  const BackupPlan read = parse_backup_plan(to_json(plan), "j");
+  EXPECT_EQ(to_json(read), to_json(plan));
+  EXPECT_EQ(read.disks.at(0).overlay_path, plan.disks[0].overlay_path);
+}
+
+TEST(BackupPlan, EveryMissingFieldIsNamed) {
+  const base::Json whole = to_json(sample());
+  for (const auto& [key, value] : whole.items()) {
+    base::Json damaged = whole;
+    damaged.erase(key);
+    try {
+      parse_backup_plan(damaged, "4711");
+      FAIL() << key;
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.fault(), base::Fault::corrupt);
+      EXPECT_NE(std::string(error.what()).find("job 4711"), std::string::npos);
+    }
+  }
+}
+
+TEST(OverlayName, OnlyOurNamesForThisDomainAreOurs) {
+  const std::string name = overlay_name(k_uuid, "vda", "0123456789abcdef0123456789abcdef");
+  EXPECT_EQ(name, k_uuid + ".vda.01234567.ovl.qcow2");
+  EXPECT_TRUE(is_our_overlay("/images/" + name, k_uuid));
+  EXPECT_FALSE(is_our_overlay("/images/" + name, "6f9c1f2e-0000-4000-8000-00000000be0d"));
+  EXPECT_FALSE(is_our_overlay("/images/web1.qcow2", k_uuid));
+  EXPECT_FALSE(is_our_overlay("/images/" + k_uuid + ".vda.0123.ovl.qcow2", k_uuid));
+  EXPECT_FALSE(is_our_overlay("/images/" + name + ".bak", k_uuid));
+}
+
+}  // namespace
+}  // namespace icecore::job
