@@ -2,9 +2,9 @@
 #include "job/restore_finish.hpp"
 
 #include <fcntl.h>
-#include <stdio.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include "base/durable_file.hpp"
