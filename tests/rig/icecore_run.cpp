@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "base/bytes.hpp"
@@ -24,8 +26,16 @@ namespace {
 
 using base::Milliseconds;
 constexpr Milliseconds k_poll{5};
+constexpr Milliseconds k_stop_deadline{10'000};
 
 int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+bool is_stopped(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t state = stat.rfind(')') + 2;
+  return state < stat.size() && stat[state] == 'T';
+}
 
 // Ours with the test's on top.
 std::vector<std::string> merged(const Environment& extra) {
@@ -70,6 +80,7 @@ void IcecoreRun::start(std::vector<std::string> arguments, const Environment& en
   if (pid_ < 0) base::fail_errno(errno, "fork");
   if (pid_ > 0) return;
   ::setpgid(0, 0);
+  ::signal(SIGPIPE, SIG_DFL);  // as a user's shell has it, whatever the fixtures do
   ::dup2(in.get(), 0);
   ::dup2(out.get(), 1);
   ::dup2(err.get(), 2);
@@ -123,6 +134,9 @@ std::string IcecoreRun::wait_failpoint(Milliseconds deadline) {
 }
 
 void IcecoreRun::go_on() {
+  // It announces the failpoint first and stops then: a SIGCONT in between would be lost.
+  const base::Stopwatch watch;
+  while (!is_stopped(pid_) && watch.elapsed() < k_stop_deadline) std::this_thread::sleep_for(k_poll);
   ::unlink((folder_ / "failpoint").c_str());
   signal(SIGCONT);
 }

@@ -50,7 +50,9 @@ std::string take(char* text, std::string_view what) {
   return text;
 }
 
+// And a libvirtd that dies is an error, not our SIGPIPE.
 void silence_libvirt() {
+  ::signal(SIGPIPE, SIG_IGN);
   virSetErrorFunc(nullptr, [](void*, virErrorPtr) {});
 }
 
