@@ -33,7 +33,9 @@ DiskPlace place_of(const DomainModel& model, const OverlayDisk& disk) {
   const bool base_below = now->backing.empty() ? !now->chain_known : now->backing.front().path == disk.base_path;
   if (!base_below) return DiskPlace::elsewhere;
   if (!now->mirror) return DiskPlace::on_overlay;
-  const bool ours = now->mirror->job == "active-commit" && now->mirror->image.path == disk.base_path;
+  // A commit that was cancelled and is just ending shows no job name any more.
+  const bool is_commit = now->mirror->job == "active-commit" || now->mirror->job.empty();
+  const bool ours = is_commit && now->mirror->image.path == disk.base_path;
   return ours ? DiskPlace::committing : DiskPlace::elsewhere;
 }
 

@@ -16,6 +16,9 @@ TEST(OverlayDisk, PlacesComeFromTheXml) {
   DomainModel model = parse_domain(fixture_xml("running"));
   EXPECT_EQ(place_of(model, k_vda), DiskPlace::committing);
   EXPECT_EQ(place_of(model, k_vdb), DiskPlace::on_overlay);
+  // A cancelled commit on its way out.
+  model.disks[0].mirror->job.clear();
+  EXPECT_EQ(place_of(model, k_vda), DiskPlace::committing);
   model.disks[0].mirror.reset();
   EXPECT_EQ(place_of(model, k_vda), DiskPlace::on_overlay);
   model.disks[0].source.path = k_vda.base_path;
