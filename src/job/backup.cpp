@@ -117,7 +117,8 @@ class BackupJob {
   }
 
   void require_thaw_in_time() {
-    if (!facts_.thaw || (facts_.thaw->thawed && !facts_.thaw->early)) return;
+    const bool was_frozen = facts_.freeze && facts_.freeze->state == FreezeState::frozen;
+    if (!was_frozen || (facts_.thaw->thawed && !facts_.thaw->early)) return;
     if (options_.quiesce != Quiesce::required) return note(facts_.thaw->reason);
     base::fail(Fault::unavailable, "the guest did not stay frozen until the snapshot was taken: {}",
                facts_.thaw->reason);
@@ -178,7 +179,7 @@ class BackupJob {
       require_same_sizes();
       stop_here_if_asked();
       complete_manifest(manifest_, writer_->finish(), record_.created);
-      prepared_.plan.manifest = base::to_string(repository::encode_manifest(manifest_));
+      prepared_.plan.manifest = base::to_hex(repository::encode_manifest(manifest_));
       store_plan();
     });
   }

@@ -29,7 +29,7 @@ struct BackupPlan {
   bool transient = false;     // the domain has no persistent XML
   bool commit_begun = false;  // a live commit was started: from then on a base is no frozen point any more
   std::vector<PlannedDisk> disks;
-  std::string manifest;  // encode_manifest() of the point to publish; empty before `sealed`
+  std::string manifest;  // encode_manifest() of the point, in hex, to publish; empty before `sealed`
 };
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);

@@ -131,7 +131,7 @@ class Recovery {
                                      record.id.substr(0, 8), plan.repository_url);
         return;
       }
-      const auto manifest = repository::decode_manifest(base::as_bytes(plan.manifest), "the manifest in the journal");
+      const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
       repository::publish(*repository, manifest);
       base::failpoint("recover.published");
       result.actions.push_back(point);

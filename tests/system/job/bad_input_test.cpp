@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// What users get wrong and what the world does to them: one line that names the thing, the next command, the
+// right exit code, and a guest that is untouched or put back.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/process.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+
+class BadInput : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+
+  // One "icecore: ..." line and perhaps one with the next command; nothing that looks like a trace.
+  static void expect_error(const rig::IcecoreOutcome& outcome, int exit_code, const std::string& named) {
+    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.error_output;
+    EXPECT_NE(outcome.error_output.find(named), std::string::npos) << outcome.error_output;
+    EXPECT_NE(outcome.error_output.find("icecore: "), std::string::npos) << outcome.error_output;
+    EXPECT_EQ(outcome.error_output.find("terminate"), std::string::npos) << outcome.error_output;
+  }
+
+  static void mount_small(ProtectedDomain& subject, const std::filesystem::path& folder, const std::string& size) {
+    std::filesystem::create_directories(folder);
+    ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, ("size=" + size + ",mode=0755").c_str()), 0);
+    subject.domain.undo().folder(folder);
+  }
+
+  static void virsh(const std::vector<std::string>& arguments) {
+    base::Command command{.arguments = {"virsh", "-q", "-c", "qemu:///system"}};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    base::run_checked(command, std::chrono::seconds(60));
+  }
+};
+
+TEST_F(BadInput, UnknownDomain) {
+  ProtectedDomain subject;
+  subject.init();
+  expect_error(subject.run({"backup", "no-such-domain"}), 4, "no-such-domain");
+}
+
+TEST_F(BadInput, NoRepository) {
+  ProtectedDomain subject;
+  expect_error(subject.run({"backup", subject.domain.name()}), 4, subject.repository().string());
+  std::filesystem::create_directories(subject.repository());
+  expect_error(subject.run({"list"}), 4, subject.repository().string());
+}
+
+TEST_F(BadInput, WrongKey) {
+  ProtectedDomain subject;
+  subject.init();
+  const auto other = subject.domain.folder() / "other-key";
+  std::ofstream(other) << "icecore-key-v1 " << std::string(64, 'a') << "\n";
+  std::filesystem::permissions(other, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  auto arguments = subject.with_options({"backup", subject.domain.name()});
+  std::replace(arguments.begin(), arguments.end(), subject.key_file().string(), other.string());
+  expect_error(rig::icecore(arguments), 7, "key");
+}
+
+TEST_F(BadInput, TheRepositoryIsFull) {
+  ProtectedDomain subject;
+  mount_small(subject, subject.repository(), "4m");
+  subject.init();
+  subject.domain.start_paused();
+  for (int i = 0; i < 24; ++i)
+    subject.domain.monitor_write("vda", static_cast<std::uint64_t>(i) * 2 * k_mib, 64 * 1024,
+                                 static_cast<unsigned char>(i + 1));
+  base::run_checked({.arguments = {"dd", "if=/dev/urandom", "of=" + (subject.repository() / "filler").string(),
+                                   "bs=4096", "count=1000", "status=none"}},
+                    std::chrono::seconds(10));
+  expect_error(subject.run({"backup", subject.domain.name()}), 9, "No space left");
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, TheOverlaysFolderIsFull) {
+  ProtectedDomain subject;
+  subject.init();
+  const auto folder = subject.domain.folder() / "small";
+  mount_small(subject, folder, "4m");
+  base::run_checked({.arguments = {"dd", "if=/dev/zero", "of=" + (folder / "filler").string(), "bs=4096", "count=1000",
+                                   "status=none"}},
+                    std::chrono::seconds(10));
+  subject.domain.start_paused();
+  expect_error(subject.run({"backup", subject.domain.name(), "--overlay-folder", folder.string()}), 9, folder.string());
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, NoAgentWhereQuiesceIsRequired) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  expect_error(subject.run({"backup", subject.domain.name(), "--quiesce=required"}), 6, "frozen");
+  subject.expect_at_rest();
+  EXPECT_TRUE(subject.points().empty());
+}
+
+TEST_F(BadInput, TwoBackupsOfOneDomainAtOnce) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun first(subject.with_options({"backup", subject.domain.name()}),
+                        {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+  first.wait_failpoint();
+  expect_error(subject.run({"backup", subject.domain.name()}), 5, subject.domain.name());
+  first.go_on();
+  EXPECT_EQ(first.wait().exit_code, 0);
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, ADiskResizedInTheWindow) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  virsh({"blockresize", subject.domain.name(), "vda", "96M"});
+  backup.go_on();
+  expect_error(backup.wait(), 10, "resized");
+  subject.expect_at_rest();
+  subject.must({"backup", subject.domain.name()});
+}
+
+TEST_F(BadInput, SomebodyPutsASnapshotOnTopOfOurs) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  const auto theirs = subject.domain.folder() / "theirs.qcow2";
+  virsh({"snapshot-create-as", subject.domain.name(), "--disk-only", "--no-metadata", "--diskspec",
+         "vda,file=" + theirs.string()});
+  backup.go_on();
+  expect_error(backup.wait(), 10, "vda");
+  EXPECT_EQ(subject.domain.live_source(), theirs) << "their snapshot was touched";
+  virsh({"blockcommit", subject.domain.name(), "vda", "--active", "--pivot", "--shallow", "--wait"});
+  subject.must({"recover"});
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, CtrlCPutsTheDomainBack) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  backup.signal(SIGINT);
+  backup.go_on();
+  expect_error(backup.wait(), 130, "interrupted");
+  subject.expect_at_rest();
+  EXPECT_TRUE(subject.points().empty());
+}
+
+TEST_F(BadInput, ARestoreWritesOverNothing) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  expect_error(subject.run({"restore", "latest"}), 10, subject.domain.name());
+  const auto folder = subject.domain.folder() / "out";
+  subject.must({"restore", "latest", "--disks-only", "--to", folder.string()});
+  expect_error(subject.run({"restore", "latest", "--disks-only", "--to", folder.string()}), 10, "vda.qcow2");
+  expect_error(subject.run({"restore", "feedbeef"}), 4, "feedbeef");
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, ARestoreInterruptedLeavesNothing) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  const auto folder = subject.domain.folder() / "out";
+  for (const char* failpoint : {"restore.fact.planned", "restore.fact.writing", "restore.acted.written"}) {
+    const auto killed = subject.run({"restore", "latest", "--disks-only", "--to", folder.string()},
+                                    {{"ICECORE_FAILPOINTS", std::string(failpoint) + "=kill"}});
+    EXPECT_EQ(killed.exit_code, 137) << failpoint << killed.error_output;
+    subject.must({"recover"});
+    EXPECT_TRUE(std::filesystem::is_empty(folder)) << failpoint;
+  }
+  const auto late = subject.run({"restore", "latest", "--disks-only", "--to", folder.string()},
+                                {{"ICECORE_FAILPOINTS", "restore.fact.written=kill"}});
+  EXPECT_EQ(late.exit_code, 137);
+  subject.must({"recover"});
+  EXPECT_EQ(rig::content_hash(folder / "vda.qcow2", "qcow2"), subject.domain.hash_disk())
+      << "a complete restore was not finished";
+}
+
+}  // namespace
+}  // namespace icecore::system_test
