@@ -37,7 +37,7 @@ bool in_path(std::string_view program) {
 
 Reason program(std::string_view name) {
   if (in_path(name)) return std::nullopt;
-  return fmt::format("'{}' is not installed (packaging/install test runtime)", name);
+  return fmt::format("'{}' is not installed (packaging/install runtime guest test)", name);
 }
 
 Reason root() {
