@@ -7,7 +7,6 @@
 #include <array>
 #include <compare>
 #include <cstring>
-#include <functional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -31,14 +30,13 @@ struct BlockName {
   }
 };
 
-}  // namespace icecore::repository
-
-// A name is a hash already: any eight of its bytes do.
-template <>
-struct std::hash<icecore::repository::BlockName> {
-  std::size_t operator()(const icecore::repository::BlockName& name) const noexcept {
+// For unordered containers. A name is a hash already: any eight of its bytes do.
+struct BlockNameHash {
+  std::size_t operator()(const BlockName& name) const noexcept {
     std::size_t value = 0;
     std::memcpy(&value, name.bytes.data(), sizeof(value));
     return value;
   }
 };
+
+}  // namespace icecore::repository

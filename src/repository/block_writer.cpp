@@ -40,17 +40,28 @@ void BlockWriter::add(SealedFrame frame) {
     state.stats.compressed_bytes += frame.entry.stored_length;
     const FrameKind kind = frame.kind;
     PackWriter& open = kind == FrameKind::data ? state.data : state.tree;
-    open.add(std::move(frame));
+    open.add(repository_.config(), std::move(frame));
     if (!open.full(repository_.config())) return std::nullopt;
-    return std::exchange(open, PackWriter(kind));
+    return swap_pack(state, kind);
   });
   if (ready) write_pack(std::move(*ready));
+}
+
+// Takes the open pack out and puts an empty one in its place.
+PackWriter BlockWriter::swap_pack(State& state, FrameKind kind) {
+  base::Buffer memory;
+  if (!state.memory.empty()) {
+    memory = std::move(state.memory.back());
+    state.memory.pop_back();
+  }
+  return std::exchange(kind == FrameKind::data ? state.data : state.tree, PackWriter(kind, std::move(memory)));
 }
 
 void BlockWriter::write_pack(PackWriter pack) {
   std::uint64_t stored = 0;
   PackEntry entry = pack.write(repository_.storage(), repository_.keys(), stored);
   std::vector<PackEntry> ready = state_.with([&](State& state) -> std::vector<PackEntry> {
+    state.memory.push_back(pack.take_memory());
     state.stats.packs += 1;
     state.stats.stored_bytes += stored;
     state.unindexed_blocks += entry.block_count();
@@ -80,13 +91,10 @@ void BlockWriter::write_index(std::vector<PackEntry> packs) {
 }
 
 WriteStats BlockWriter::finish() {
-  const auto take = [&](PackWriter State::*pack, FrameKind kind) {
-    return state_.with([&](State& state) { return std::exchange(state.*pack, PackWriter(kind)); });
-  };
-  PackWriter data = take(&State::data, FrameKind::data);
-  PackWriter tree = take(&State::tree, FrameKind::tree);
-  if (!data.empty()) write_pack(std::move(data));
-  if (!tree.empty()) write_pack(std::move(tree));
+  for (const FrameKind kind : {FrameKind::data, FrameKind::tree}) {
+    PackWriter last = state_.with([&](State& state) { return swap_pack(state, kind); });
+    if (!last.empty()) write_pack(std::move(last));
+  }
   std::vector<PackEntry> rest = state_.with([](State& state) { return std::exchange(state.unindexed, {}); });
   if (!rest.empty()) write_index(std::move(rest));
   const std::size_t owed = claimed_.with([](auto& names) { return names.size(); });

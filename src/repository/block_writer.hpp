@@ -54,12 +54,14 @@ class BlockWriter {
 
  private:
   struct State {
-    PackWriter data{FrameKind::data};
-    PackWriter tree{FrameKind::tree};
+    PackWriter data{FrameKind::data, {}};
+    PackWriter tree{FrameKind::tree, {}};
+    std::vector<base::Buffer> memory;  // of packs that are written
     std::vector<PackEntry> unindexed;
     std::size_t unindexed_blocks = 0;
     WriteStats stats;
   };
+  static PackWriter swap_pack(State& state, FrameKind kind);
   void write_pack(PackWriter pack);
   void write_index(std::vector<PackEntry> packs);
 
@@ -67,7 +69,7 @@ class BlockWriter {
   int compression_level_;
   // Claimed in this session and not yet in the index: bounded, because an index is written every
   // k_blocks_per_index blocks.
-  base::Guarded<std::unordered_set<BlockName>> claimed_;
+  base::Guarded<std::unordered_set<BlockName, BlockNameHash>> claimed_;
   base::Guarded<State> state_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/pack_writer.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 #include "base/failpoint.hpp"
@@ -10,6 +11,9 @@
 namespace icecore::repository {
 
 namespace {
+
+// Room behind the frames: 64 KiB blocks that shrink to a half give a table of 40 KiB.
+constexpr std::size_t k_footer_bytes_usual = 256 * base::k_kib;
 
 base::Bytes make_header(FrameKind kind) {
   base::ByteWriter writer;
@@ -37,31 +41,40 @@ base::Bytes make_footer(const KeyRing& keys, base::ByteView header, const std::v
 
 }  // namespace
 
-void PackWriter::add(SealedFrame frame) {
+void PackWriter::add(const Config& config, SealedFrame frame) {
   assert(frame.kind == kind_ && frame.entry.stored_length == frame.stored.size());
-  frame.entry.offset = offset_;
-  offset_ += frame.stored.size();
+  if (bytes_.empty()) bytes_ = base::Buffer(std::size_t{config.pack_bytes} + config.frame_bytes + k_footer_bytes_usual);
+  if (size_ == 0) append(make_header(kind_));
+  frame.entry.offset = size_;
+  append(frame.stored.view());
   blocks_ += frame.entry.blocks.size();
   entries_.push_back(std::move(frame.entry));
-  frames_.push_back(std::move(frame.stored));
 }
 
 bool PackWriter::full(const Config& config) const noexcept {
-  return offset_ >= config.pack_bytes || blocks_ >= k_pack_blocks_max;
+  return size_ >= config.pack_bytes || blocks_ >= k_pack_blocks_max;
 }
 
 PackEntry PackWriter::write(storage::Storage& storage, const KeyRing& keys, std::uint64_t& stored_bytes) {
-  const base::Bytes header = make_header(kind_);
-  const base::Bytes footer = make_footer(keys, header, entries_);
-  const base::Bytes trailer = make_trailer(footer.size());
-  std::vector<base::ByteView> parts = {header};
-  for (const base::Buffer& frame : frames_) parts.push_back(frame.view());
-  parts.insert(parts.end(), {base::ByteView(footer), base::ByteView(trailer)});
-  const PackId id{digest_of(parts)};
-  storage.put(pack_object(id), parts);
+  const base::Bytes footer = make_footer(keys, bytes_.view().first(k_pack_header_bytes), entries_);
+  append(footer);
+  append(make_trailer(footer.size()));
+  const base::ByteView pack = bytes_.view().first(size_);
+  const PackId id{piecewise_digest_of(pack)};
+  storage.put(pack_object(id), pack);
   base::failpoint("repository.pack_written");
-  for (const base::ByteView part : parts) stored_bytes += part.size();
+  stored_bytes += pack.size();
   return {id, kind_, std::move(entries_)};
+}
+
+void PackWriter::append(base::ByteView bytes) {
+  if (bytes.size() > bytes_.size() - size_) {
+    base::Buffer larger(size_ + bytes.size() + k_footer_bytes_usual);
+    std::copy_n(bytes_.view().begin(), size_, larger.span().begin());
+    bytes_ = std::move(larger);
+  }
+  std::copy(bytes.begin(), bytes.end(), bytes_.span().begin() + static_cast<std::ptrdiff_t>(size_));
+  size_ += bytes.size();
 }
 
 }  // namespace icecore::repository

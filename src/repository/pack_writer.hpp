@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One pack while it fills, and its writing. Frames are kept as they come and handed to the storage as
-// parts: nothing is copied.
+// One pack while it fills, and its writing. The bytes lie together, because its name is a hash of pieces that
+// do not end where frames do.
 //
 // Threads: one at a time; BlockWriter locks.
 #pragma once
@@ -23,22 +23,27 @@ struct SealedFrame {
 
 class PackWriter {
  public:
-  explicit PackWriter(FrameKind kind) : kind_(kind) {}
+  // `memory` is one taken from an earlier pack, or empty.
+  PackWriter(FrameKind kind, base::Buffer memory) : kind_(kind), bytes_(std::move(memory)) {}
 
-  void add(SealedFrame frame);
-  bool empty() const noexcept { return frames_.empty(); }
+  void add(const Config& config, SealedFrame frame);
+  bool empty() const noexcept { return entries_.empty(); }
   // Large enough to be written.
   bool full(const Config& config) const noexcept;
 
-  // Stores the pack durably under the hash of its content and says what lies where. On failure nothing of
-  // that name appears. `stored_bytes` gains its size.
+  // Stores the pack durably under its name and says what lies where. On failure nothing of that name
+  // appears. `stored_bytes` gains its size.
   PackEntry write(storage::Storage& storage, const KeyRing& keys, std::uint64_t& stored_bytes);
+  // For the next pack: clearing and mapping 32 MiB anew for each costs more than copying into them.
+  base::Buffer take_memory() noexcept { return std::move(bytes_); }
 
  private:
+  void append(base::ByteView bytes);
+
   FrameKind kind_;
-  std::vector<base::Buffer> frames_;
+  base::Buffer bytes_;
+  std::size_t size_ = 0;
   std::vector<FrameEntry> entries_;
-  std::uint64_t offset_ = k_pack_header_bytes;
   std::size_t blocks_ = 0;
 };
 
