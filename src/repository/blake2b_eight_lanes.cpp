@@ -11,7 +11,7 @@ namespace {
 
 struct Vector512 {
   using Register = __m512i;
-  static constexpr size_t k_lanes = 8;
+  static constexpr std::size_t k_lanes = 8;
 
   static inline Register add(Register a, Register b) { return _mm512_add_epi64(a, b); }
   static inline Register exclusive_or(Register a, Register b) { return _mm512_xor_si512(a, b); }
@@ -19,8 +19,8 @@ struct Vector512 {
   static inline Register rotate(Register a) {
     return _mm512_ror_epi64(a, count);
   }
-  static inline Register broadcast(uint64_t value) { return _mm512_set1_epi64(static_cast<long long>(value)); }
-  static inline void store(uint64_t* to, Register a) { _mm512_storeu_si512(to, a); }
+  static inline Register broadcast(std::uint64_t value) { return _mm512_set1_epi64(static_cast<long long>(value)); }
+  static inline void store(std::uint64_t* to, Register a) { _mm512_storeu_si512(to, a); }
 
   // Row i of `from` holds eight words of input i; row i of `to` word i of all inputs.
   static inline void transpose(const Register (&from)[8], Register* to) {
@@ -42,7 +42,7 @@ struct Vector512 {
     }
   }
 
-  static inline void load_words(const unsigned char* const* inputs, size_t at, Register (&m)[16]) {
+  static inline void load_words(const unsigned char* const* inputs, std::size_t at, Register (&m)[16]) {
     for (int half = 0; half < 2; ++half) {
       Register rows[8];
       for (int lane = 0; lane < 8; ++lane) rows[lane] = _mm512_loadu_si512(inputs[lane] + at + 64 * half);
@@ -53,7 +53,7 @@ struct Vector512 {
 
 }  // namespace
 
-void blake2b_eight_lanes(const unsigned char* key, const unsigned char* const* inputs, size_t length,
+void blake2b_eight_lanes(const unsigned char* key, const unsigned char* const* inputs, std::size_t length,
                          unsigned char* const* digests) {
   Blake2b<Vector512>::hash(key, inputs, length, digests);
 }

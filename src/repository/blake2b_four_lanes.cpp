@@ -11,7 +11,7 @@ namespace {
 
 struct Vector256 {
   using Register = __m256i;
-  static constexpr size_t k_lanes = 4;
+  static constexpr std::size_t k_lanes = 4;
 
   static inline Register add(Register a, Register b) { return _mm256_add_epi64(a, b); }
   static inline Register exclusive_or(Register a, Register b) { return _mm256_xor_si256(a, b); }
@@ -22,15 +22,15 @@ struct Vector256 {
     if constexpr (count == 16) return _mm256_shuffle_epi8(a, byte_rotation(2));
     return _mm256_xor_si256(_mm256_srli_epi64(a, 63), _mm256_add_epi64(a, a));
   }
-  static inline Register broadcast(uint64_t value) { return _mm256_set1_epi64x(static_cast<long long>(value)); }
-  static inline void store(uint64_t* to, Register a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a); }
+  static inline Register broadcast(std::uint64_t value) { return _mm256_set1_epi64x(static_cast<long long>(value)); }
+  static inline void store(std::uint64_t* to, Register a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), a); }
 
-  static inline void load_words(const unsigned char* const* inputs, size_t at, Register (&m)[16]) {
+  static inline void load_words(const unsigned char* const* inputs, std::size_t at, Register (&m)[16]) {
     for (int quarter = 0; quarter < 4; ++quarter) {
       Register rows[4];
       for (int lane = 0; lane < 4; ++lane) {
-        rows[lane] =
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(inputs[lane] + at + 32 * static_cast<size_t>(quarter)));
+        rows[lane] = _mm256_loadu_si256(
+            reinterpret_cast<const __m256i*>(inputs[lane] + at + 32 * static_cast<std::size_t>(quarter)));
       }
       const Register low01 = _mm256_unpacklo_epi64(rows[0], rows[1]);
       const Register high01 = _mm256_unpackhi_epi64(rows[0], rows[1]);
@@ -54,7 +54,7 @@ struct Vector256 {
 
 }  // namespace
 
-void blake2b_four_lanes(const unsigned char* key, const unsigned char* const* inputs, size_t length,
+void blake2b_four_lanes(const unsigned char* key, const unsigned char* const* inputs, std::size_t length,
                         unsigned char* const* digests) {
   Blake2b<Vector256>::hash(key, inputs, length, digests);
 }

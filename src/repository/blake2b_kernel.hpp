@@ -4,19 +4,21 @@
 // standard library with a body is used, or the linker might pick a copy the processor cannot run.
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include <strings.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace {
 
-constexpr size_t k_step = 128;
-constexpr size_t k_digest_bytes = 32;
-constexpr size_t k_key_bytes = 32;
+constexpr std::size_t k_step = 128;
+constexpr std::size_t k_digest_bytes = 32;
+constexpr std::size_t k_key_bytes = 32;
 constexpr int k_rounds = 12;
 
-constexpr uint64_t k_initial[8] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
-                                   0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179};
+constexpr std::uint64_t k_initial[8] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
+                                        0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179};
 
 constexpr unsigned char k_sigma[k_rounds][16] = {
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, {14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3},
@@ -60,15 +62,15 @@ struct Blake2b {
     }
   }
 
-  static inline void compress(Register (&h)[8], const unsigned char* const* inputs, size_t at, uint64_t counted,
-                              bool last) {
+  static inline void compress(Register (&h)[8], const unsigned char* const* inputs, std::size_t at,
+                              std::uint64_t counted, bool last) {
     Register m[16];
     Vector::load_words(inputs, at, m);
     Register v[16];
     for (int i = 0; i < 8; ++i) v[i] = h[i];
     for (int i = 0; i < 8; ++i) v[8 + i] = Vector::broadcast(k_initial[i]);
     v[12] = Vector::exclusive_or(v[12], Vector::broadcast(counted));
-    if (last) v[14] = Vector::exclusive_or(v[14], Vector::broadcast(~uint64_t{0}));
+    if (last) v[14] = Vector::exclusive_or(v[14], Vector::broadcast(~std::uint64_t{0}));
     rounds<0>(v, m);
     for (int i = 0; i < 8; ++i) h[i] = Vector::exclusive_or(h[i], Vector::exclusive_or(v[i], v[8 + i]));
   }
@@ -77,27 +79,27 @@ struct Blake2b {
   static inline void start(Register (&h)[8], const unsigned char* key) {
     for (int i = 0; i < 8; ++i) h[i] = Vector::broadcast(k_initial[i]);
     // Parameter block: digest length, key length, fan-out 1, depth 1.
-    const uint64_t key_bytes = key == nullptr ? 0 : k_key_bytes;
+    const std::uint64_t key_bytes = key == nullptr ? 0 : k_key_bytes;
     h[0] = Vector::exclusive_or(h[0], Vector::broadcast(0x01010000 ^ (key_bytes << 8) ^ k_digest_bytes));
     if (key == nullptr) return;
     unsigned char step[k_step] = {};
-    memcpy(step, key, k_key_bytes);
+    std::memcpy(step, key, k_key_bytes);
     const unsigned char* inputs[Vector::k_lanes];
-    for (size_t lane = 0; lane < Vector::k_lanes; ++lane) inputs[lane] = step;
+    for (std::size_t lane = 0; lane < Vector::k_lanes; ++lane) inputs[lane] = step;
     compress(h, inputs, 0, k_step, false);
     explicit_bzero(step, sizeof(step));
   }
 
-  static void hash(const unsigned char* key, const unsigned char* const* inputs, size_t length,
+  static void hash(const unsigned char* key, const unsigned char* const* inputs, std::size_t length,
                    unsigned char* const* digests) {
     Register h[8];
     start(h, key);
-    const uint64_t counted = key == nullptr ? k_step : 2 * k_step;
-    for (size_t at = 0; at < length; at += k_step) compress(h, inputs, at, at + counted, at + k_step == length);
-    uint64_t words[4][Vector::k_lanes];
+    const std::uint64_t counted = key == nullptr ? k_step : 2 * k_step;
+    for (std::size_t at = 0; at < length; at += k_step) compress(h, inputs, at, at + counted, at + k_step == length);
+    std::uint64_t words[4][Vector::k_lanes];
     for (int i = 0; i < 4; ++i) Vector::store(words[i], h[i]);
-    for (size_t lane = 0; lane < Vector::k_lanes; ++lane) {
-      for (int i = 0; i < 4; ++i) memcpy(digests[lane] + 8 * i, &words[i][lane], 8);
+    for (std::size_t lane = 0; lane < Vector::k_lanes; ++lane) {
+      for (int i = 0; i < 4; ++i) std::memcpy(digests[lane] + 8 * i, &words[i][lane], 8);
     }
   }
 };

@@ -4,7 +4,6 @@
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
-#include "repository/compression.hpp"
 #include "repository/index_object.hpp"
 
 namespace icecore::repository {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/guarded.hpp"
+#include "repository/compression.hpp"
 #include "repository/pack_writer.hpp"
 #include "repository/repository.hpp"
 
@@ -26,7 +27,7 @@ struct WriteStats {
 class BlockWriter {
  public:
   // Brings the index up to date first. `repository` outlives the writer.
-  explicit BlockWriter(Repository& repository, int compression_level = 1);
+  explicit BlockWriter(Repository& repository, int compression_level = k_compression_level_default);
 
   Repository& repository() const noexcept { return repository_; }
   int compression_level() const noexcept { return compression_level_; }

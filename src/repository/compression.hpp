@@ -13,8 +13,8 @@ struct ZSTD_DCtx_s;
 
 namespace icecore::repository {
 
-// 1 is the default of backups (tuned parameters, see compression.cpp); others are zstd's own levels.
-constexpr int k_compression_level_default = 1;
+// The default is tuned for frames (see compression.cpp); the others are zstd's own levels.
+constexpr int k_compression_level_default = 3;
 constexpr int k_compression_level_max = 19;
 
 class Compressor {

@@ -19,7 +19,7 @@ struct Config {
   base::Timestamp created{};
   bool encrypted = true;
   std::uint32_t block_bytes = 64 * base::k_kib;
-  std::uint32_t frame_bytes = base::k_mib;
+  std::uint32_t frame_bytes = 2 * base::k_mib;
   std::uint32_t pack_bytes = 32 * base::k_mib;
   std::uint32_t fan_out = 1024;
 };
