@@ -128,7 +128,7 @@ int libvirt_worker_main(const std::vector<std::string>& arguments) {
   // Ctrl-C is for the process that started us; it tells us, or kills us, when it wants to.
   ::signal(SIGINT, SIG_IGN);
   Connection connection(arguments[0]);
-  Domain domain = connection.domain(arguments[1]);
+  Domain domain(connection, arguments[1], arguments[1]);
   domain.raw();
   say({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) say(answer(domain, base::parse_json(line, "worker request")));

@@ -98,7 +98,7 @@ int thaw_watchdog_main(const std::vector<std::string>& arguments) {
   const Milliseconds deadline = parse_deadline(arguments[2]);
   detach();
   Connection connection(arguments[0]);
-  Domain domain = connection.domain(arguments[1]);
+  Domain domain(connection, arguments[1], arguments[1]);
   domain.raw();
   say("ready\n");
   Ear ear;

@@ -9,13 +9,14 @@
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/internal_command.hpp"
 
+namespace hypervisor = icecore::hypervisor;
+
 int main(int argc, char** argv) {
-  using namespace icecore::hypervisor;  // NOLINT(google-build-using-namespace): a test's main
-  if (const auto exit_code = run_internal_command(argc, argv)) return *exit_code;
+  if (const auto exit_code = hypervisor::run_internal_command(argc, argv)) return *exit_code;
   if (argc != 4 || argv[1] != std::string_view("freeze")) return 2;
-  Connection connection(argv[2]);
-  Domain domain = connection.domain(argv[3]);
-  Freeze freeze(domain);
+  hypervisor::Connection connection(argv[2]);
+  hypervisor::Domain domain = connection.domain(argv[3]);
+  hypervisor::Freeze freeze(domain);
   std::printf("%s\n", std::string(to_string(freeze.freeze().state)).c_str());
   std::fflush(stdout);
   ::sleep(300);
