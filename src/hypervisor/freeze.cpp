@@ -19,6 +19,9 @@ using base::Milliseconds;
 constexpr Milliseconds k_watchdog_start = std::chrono::seconds(30);
 constexpr Milliseconds k_watchdog_end = std::chrono::seconds(2);
 constexpr int k_thaw_attempts = 3;
+constexpr Milliseconds k_thaw_pause(100);
+constexpr Milliseconds k_silent_call = std::chrono::seconds(2);
+constexpr Milliseconds k_thaw_patience = std::chrono::seconds(10);
 
 FreezeReport not_frozen(FreezeState state, std::string reason) {
   FreezeReport report;
@@ -127,17 +130,21 @@ FreezeReport Freeze::freeze() {
   return report;
 }
 
+// Below zero when the agent did not obey. After a restart of libvirt's daemon the agent is "not connected" for a
+// moment, which it says at once; an agent that is silent uses up its time, and asking it again would only take more.
 int Freeze::send_thaw() {
-  int count = -1;
-  for (int attempt = 0; attempt < k_thaw_attempts && count < 0; ++attempt) {
-    count = virDomainFSThaw(domain_.raw(), nullptr, 0, 0);
-    if (count >= 0) break;
+  const base::Stopwatch total;
+  for (int attempt = 1;; ++attempt) {
+    const base::Stopwatch call;
+    const int count = virDomainFSThaw(domain_.raw(), nullptr, 0, 0);
+    if (count >= 0) return count;
     const LibvirtError error = last_libvirt_error();
     report_.reason = error.message;
-    // A silent agent was given its full time; a refusal or a lost connection may pass.
-    if (is_silence(error)) break;
+    const bool refused = !is_silence(error) && !is_connection_loss(error) && attempt >= k_thaw_attempts;
+    if (refused || call.elapsed() > k_silent_call || total.elapsed() > k_thaw_patience) return count;
+    if (!domain_.active()) return count;
+    domain_.connection().wait_for_event(k_thaw_pause, {});
   }
-  return count;
 }
 
 ThawReport Freeze::thaw() {

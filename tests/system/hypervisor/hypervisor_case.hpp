@@ -49,7 +49,7 @@ struct Case {
   }
 
   rig::TestDomain rig;
-  Connection connection{"qemu:///system"};
+  Connection connection{rig.uri()};
   std::optional<Domain> found;
 };
 
