@@ -42,9 +42,11 @@ struct ChildSetup {
   std::array<int, 3> standard;  // our descriptors for 0, 1, 2
   const std::vector<std::pair<int, int>>* pass;
   bool survive_parent;
+  bool share_terminal;
   pid_t parent;
 
   [[noreturn]] void exec() const noexcept {
+    if (!share_terminal) ::setpgid(0, 0);
     if (!survive_parent) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != parent) ::_exit(k_exec_failed);
@@ -67,7 +69,8 @@ struct ChildSetup {
 };
 
 pid_t start(const Command& command, int in, int out, int err) {
-  ChildSetup setup{{}, {in, out, err}, &command.pass_descriptors, command.survive_parent, ::getpid()};
+  ChildSetup setup{{},        {in, out, err}, &command.pass_descriptors, command.survive_parent, command.share_terminal,
+                   ::getpid()};
   for (const std::string& argument : command.arguments) setup.arguments.push_back(const_cast<char*>(argument.c_str()));
   setup.arguments.push_back(nullptr);
   const pid_t pid = ::fork();

@@ -23,6 +23,9 @@ struct Command {
   std::vector<std::pair<int, int>> pass_descriptors;  // {ours, its number in the child}
   std::string input;                                  // written to its standard input; empty: /dev/null
   bool survive_parent = false;                        // true: no PR_SET_PDEATHSIG (the thaw watchdog)
+  // false: a process group of its own, so that Ctrl-C reaches us alone and we decide what ends when.
+  // true: it may read from the terminal, as a program asking for a passphrase does.
+  bool share_terminal = false;
 };
 
 struct Outcome {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/error.hpp"
 
@@ -10,6 +11,15 @@ namespace icecore::base {
 namespace {
 
 using std::chrono::seconds;
+
+TEST(Process, HasItsOwnGroupUnlessItSharesTheTerminal) {
+  const Command own{{"sh", "-c", "cut -d' ' -f5 /proc/$$/stat"}};
+  Command shared = own;
+  shared.share_terminal = true;
+  const int ours = ::getpgrp();
+  EXPECT_NE(std::stoi(run_checked(own, Milliseconds(10'000))), ours);
+  EXPECT_EQ(std::stoi(run_checked(shared, Milliseconds(10'000))), ours);
+}
 
 TEST(Process, PassesInputAndCollectsBothStreams) {
   const Outcome outcome = run({.arguments = {"sh", "-c", "cat; echo oops >&2; exit 3"}, .input = "hello"}, seconds(10));
