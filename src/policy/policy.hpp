@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A policy: which domains to back up, how, to where, and how long to keep the points. Plain values; reading
+// them from a file is policy_file.hpp's part.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "job/backup.hpp"
+
+namespace icecore::policy {
+
+// Which domains a policy means, by name or glob (`*`, `?`, `[a-z]`; upper and lower case differ).
+struct DomainRules {
+  std::vector<std::string> include;  // at least one
+  std::vector<std::string> exclude;  // wins over include
+};
+
+enum class CaptureMode {
+  disk_only,  // disks, XML, NVRAM; not the guest's memory
+};
+
+struct RepositoryPlace {
+  std::string url;  // absolute path or file:///path
+  // At most one is set; with neither the command line and the environment say how to unlock it.
+  std::filesystem::path key_file;
+  std::filesystem::path passphrase_file;
+};
+
+// How many points to keep, of the newest of each hour, day, ...; all zero: keep everything.
+struct Retention {
+  unsigned keep_last = 0;
+  unsigned keep_hourly = 0;
+  unsigned keep_daily = 0;
+  unsigned keep_weekly = 0;
+  unsigned keep_monthly = 0;
+  unsigned keep_yearly = 0;
+};
+
+struct Policy {
+  std::string name;
+  DomainRules domains;
+  CaptureMode capture = CaptureMode::disk_only;
+  job::BackupOptions backup;
+  RepositoryPlace repository;
+  Retention retention;
+};
+
+bool matches(const DomainRules& rules, const std::string& domain);
+
+struct Match {
+  std::vector<std::string> domains;         // in the order given
+  std::vector<std::string> unused_include;  // rules that mean no domain: a typing mistake, or a domain gone
+};
+
+Match matches(const Policy& policy, const std::vector<std::string>& domains);
+
+}  // namespace icecore::policy
