@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore init`: makes a repository, and its key file when it has one.
+#include <fmt/core.h>
+
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "cli/terminal_prompt.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+using base::Fault;
+
+struct InitOptions {
+  bool encrypt = true;
+};
+
+void declare(WordList& words, InitOptions& options) {
+  words.option("--encryption", "default|none", "none: whoever can read the folder can read the backups",
+               WordList::choice<bool>(options.encrypt, {{"default", true}, {"none", false}}));
+}
+
+repository::Secret ask_twice() {
+  repository::Secret first = prompt_passphrase("New passphrase", {});
+  const repository::Secret second = prompt_passphrase("Once more", {});
+  if (base::to_string(first.view()) != base::to_string(second.view())) {
+    base::fail(Fault::usage, "the two passphrases differ");
+  }
+  return first;
+}
+
+// Looked at before a key file is made, so that nothing is left when there is a repository already.
+void refuse_second(storage::Storage& storage) {
+  if (!storage.exists(std::string(repository::k_config_name))) return;
+  throw base::Error(Fault::conflict, fmt::format("'{}' holds a repository already", storage.url()))
+      .add_hint(fmt::format("icecore list -r {}", storage.url()));
+}
+
+// True when the key file is new.
+bool make_key_file(const std::filesystem::path& path) {
+  if (path.empty() || std::filesystem::exists(path)) return false;
+  repository::create_key_file(path);
+  return true;
+}
+
+void print_result(Session& session, const repository::Config& config, const std::string& url, bool key_is_new) {
+  Console& console = session.console;
+  const std::string key_file = config.encrypted ? session.options.key_file.string() : "";
+  if (session.options.json) {
+    console.print_json({{"id", config.repository_id},
+                        {"url", url},
+                        {"encrypted", config.encrypted},
+                        {"format", config.format_version},
+                        {"key_file", key_file},
+                        {"key_file_created", key_is_new}});
+    return;
+  }
+  console.print(fmt::format("created repository {} at {}", config.repository_id.substr(0, 8), url));
+  if (!config.encrypted) return console.print("it is not encrypted: whoever can read it can read every backup");
+  if (key_file.empty()) return console.print("remember the passphrase: without it no backup can be read");
+  if (key_is_new) console.print(fmt::format("created key file {}", key_file));
+  console.print(fmt::format("keep a copy of {} elsewhere: without it no backup can be read", key_file));
+}
+
+ExitCode run(Session& session, const InitOptions& options) {
+  const std::string& url = need_repository_url(session);
+  const std::unique_ptr<storage::Storage> storage = storage::open_storage(url, /*create=*/true);
+  refuse_second(*storage);
+  repository::Credential credential;
+  bool key_is_new = false;
+  if (options.encrypt) {
+    key_is_new = make_key_file(session.options.key_file);
+    CredentialSources sources = credential_sources(session, {});
+    sources.ask = ask_twice;
+    credential = find_credential(sources, {});
+  }
+  repository::InitOptions init;
+  init.encrypt = options.encrypt;
+  const repository::Config config = repository::Repository::create(*storage, init, credential);
+  print_result(session, config, storage->url(), key_is_new);
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command make_init_command() {
+  return make_command<InitOptions>(
+      {.name = "init",
+       .summary = "Make a new repository",
+       .description = "Makes a repository in an empty or new folder. It is encrypted unless told otherwise: with "
+                      "--key-file by that file, which is made (mode 0600) when it does not exist; else by a "
+                      "passphrase, asked for twice. Keep a copy of either elsewhere: nothing can replace it.",
+       .examples = {{"sudo icecore init -r /var/backups/icecore --key-file /etc/icecore/repository.key",
+                     "a repository and a new key file for it"},
+                    {"icecore init -r ~/backups", "a repository with a passphrase"},
+                    {"icecore init -r /mnt/usb/backups --encryption none", "one that anybody can read"}},
+       .json = {{"id", "of the repository"},
+                {"url", "where it is"},
+                {"encrypted", "true or false"},
+                {"format", "version of its format"},
+                {"key_file", "the key file; empty with a passphrase or without encryption"},
+                {"key_file_created", "true when the key file is new"}}},
+      declare, run);
+}
+
+}  // namespace icecore::cli

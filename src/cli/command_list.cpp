@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore list [DOMAIN]`.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/nearest_name.hpp"
+#include "cli/commands.hpp"
+#include "cli/point_output.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+struct ListOptions {
+  std::optional<std::string> domain;
+};
+
+void declare(WordList& words, ListOptions& options) {
+  words.positional("DOMAIN", "only this domain's points, by name or UUID", Count::optional,
+                   WordList::into(options.domain));
+}
+
+[[noreturn]] void fail_unknown_domain(const std::string& domain, const std::vector<repository::Manifest>& points) {
+  std::vector<std::string> names;
+  for (const repository::Manifest& point : points) names.push_back(point.domain_name);
+  base::Error error(base::Fault::not_found, fmt::format("there is no restore point of '{}'", domain));
+  const std::string near = base::nearest_name(domain, names);
+  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + near);
+}
+
+void keep_domain(std::vector<repository::Manifest>& points, const std::string& domain) {
+  const auto is_other = [&](const repository::Manifest& point) {
+    return point.domain_name != domain && point.domain_uuid != domain;
+  };
+  if (std::all_of(points.begin(), points.end(), is_other)) fail_unknown_domain(domain, points);
+  points.erase(std::remove_if(points.begin(), points.end(), is_other), points.end());
+}
+
+base::Json record_of(const std::string& url, const std::vector<repository::Manifest>& points,
+                     const std::vector<repository::DamagedManifest>& damaged) {
+  base::Json record = {{"repository", url}, {"points", base::Json::array()}, {"damaged", base::Json::array()}};
+  for (const auto& point : points) record["points"].push_back(point_record(point));
+  for (const auto& bad : damaged) record["damaged"].push_back({{"object", bad.object}, {"reason", bad.reason}});
+  return record;
+}
+
+ExitCode run(Session& session, const ListOptions& options) {
+  const OpenRepository open = open_repository(session);
+  std::vector<repository::DamagedManifest> damaged;
+  std::vector<repository::Manifest> points = repository::list_manifests(*open.repository, {}, &damaged);
+  for (const auto& bad : damaged) {
+    session.console.err << fmt::format("icecore: '{}' cannot be read: {}\n", bad.object, bad.reason);
+  }
+  if (options.domain) keep_domain(points, *options.domain);
+  if (session.options.json) {
+    session.console.print_json(record_of(open.storage->url(), points, damaged));
+  } else if (points.empty()) {
+    session.console.print(fmt::format("no restore points in {} yet", open.storage->url()));
+  } else {
+    session.console.out << format_point_list(points);
+  }
+  return damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
+}
+
+std::vector<JsonField> json_fields() {
+  std::vector<JsonField> fields = {{"repository", "its URL"}};
+  for (JsonField& field : point_fields("points[].")) fields.push_back(std::move(field));
+  fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
+  return fields;
+}
+
+}  // namespace
+
+Command make_list_command() {
+  return make_command<ListOptions>(
+      {.name = "list",
+       .summary = "List the restore points of a repository",
+       .description = "Lists restore points, oldest first. Times are UTC, as DOMAIN@TIME reads them. A point that "
+                      "cannot be read is named on standard error and the exit code is 8.",
+       .examples = {{"icecore list -r /var/backups/icecore --key-file /etc/icecore/repository.key", "all points"},
+                    {"icecore list web1 --json",
+                     "one domain's, as a record, with the repository from the environment"}},
+       .json = json_fields()},
+      declare, run);
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// All commands, one file each.
+#pragma once
+
+#include <vector>
+
+#include "cli/command.hpp"
+
+namespace icecore::cli {
+
+Command make_init_command();
+Command make_list_command();
+Command make_policy_check_command();
+Command make_show_command();
+Command make_version_command();
+
+// In the order of help: as one meets them.
+std::vector<Command> all_commands();
+
+}  // namespace icecore::cli

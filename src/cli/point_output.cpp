@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/point_output.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "base/bytes.hpp"
+#include "cli/table.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+using repository::Manifest;
+using repository::ManifestDisk;
+
+std::string disk_names(const Manifest& point) {
+  std::vector<std::string> names;
+  for (const ManifestDisk& disk : point.disks) names.push_back(disk.target);
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
+std::string disk_table(const Manifest& point) {
+  std::vector<std::vector<std::string>> rows;
+  for (const ManifestDisk& disk : point.disks) {
+    rows.push_back({disk.target, disk.format, base::format_size(disk.virtual_size),
+                    base::format_size(disk.allocated_bytes), base::format_size(disk.bytes_read),
+                    base::format_size(disk.bytes_new), base::format_size(disk.bytes_stored), disk.change_map,
+                    disk.source_path});
+  }
+  return format_table({{"DISK"},
+                       {"FORMAT"},
+                       {"SIZE", Align::right},
+                       {"ALLOCATED", Align::right},
+                       {"READ", Align::right},
+                       {"NEW", Align::right},
+                       {"STORED", Align::right},
+                       {"CHANGES BY"},
+                       {"SOURCE"}},
+                      rows);
+}
+
+base::Json disk_record(const ManifestDisk& disk) {
+  return {{"target", disk.target},
+          {"bus", disk.bus},
+          {"source", disk.source_path},
+          {"format", disk.format},
+          {"virtual_size", disk.virtual_size},
+          {"allocated_bytes", disk.allocated_bytes},
+          {"change_map", disk.change_map},
+          {"change_map_reason", disk.change_map_reason},
+          {"bytes_read", disk.bytes_read},
+          {"bytes_new", disk.bytes_new},
+          {"bytes_stored", disk.bytes_stored}};
+}
+
+}  // namespace
+
+std::string short_id(const std::string& id) {
+  constexpr std::size_t k_short_digits = 8;
+  return id.substr(0, k_short_digits);
+}
+
+std::string point_time(base::Timestamp time) {
+  const std::string full = base::format_time(time);
+  return full.substr(0, full.find('.')) + "Z";
+}
+
+std::uint64_t total_size(const Manifest& point) {
+  std::uint64_t size = 0;
+  for (const ManifestDisk& disk : point.disks) size += disk.virtual_size;
+  return size;
+}
+
+std::string format_point_list(const std::vector<Manifest>& points) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Manifest& point : points) {
+    rows.push_back({short_id(point.id), point.domain_name, point_time(point.time), std::string(to_string(point.mode)),
+                    std::string(to_string(point.consistency)), base::format_size(total_size(point)),
+                    base::format_size(point.bytes_stored), disk_names(point)});
+  }
+  return format_table({{"ID"},
+                       {"DOMAIN"},
+                       {"TIME (UTC)"},
+                       {"MODE"},
+                       {"CONSISTENCY"},
+                       {"SIZE", Align::right},
+                       {"STORED", Align::right},
+                       {"DISKS"}},
+                      rows);
+}
+
+std::string format_point(const Manifest& point) {
+  std::vector<std::pair<std::string, std::string>> facts = {
+      {"restore point", point.id},
+      {"domain", fmt::format("{} ({})", point.domain_name, point.domain_uuid)},
+      {"time", point_time(point.time)},
+      {"host", point.host},
+      {"mode", std::string(to_string(point.mode))},
+      {"consistency", std::string(to_string(point.consistency))},
+      {"guest frozen", fmt::format("{} ms, of these the snapshot {} ms", point.freeze_ms, point.snapshot_ms)},
+      {"took", fmt::format("{:.1f} s", static_cast<double>(point.duration_ms) / 1000)},
+      {"read", base::format_size(point.bytes_read)},
+      {"new",
+       fmt::format("{}, stored as {}", base::format_size(point.bytes_new), base::format_size(point.bytes_stored))},
+      {"made by", "icecore " + point.tool_version}};
+  if (!point.tags.empty()) facts.emplace_back("tags", fmt::format("{}", fmt::join(point.tags, ", ")));
+  for (const repository::ManifestBlob& blob : point.blobs) {
+    facts.emplace_back(blob.kind, fmt::format("{} ({})", base::format_size(blob.size), blob.path));
+  }
+  for (const repository::SkippedDisk& disk : point.skipped) {
+    facts.emplace_back("without " + disk.target, disk.reason);
+  }
+  return format_facts(facts) + "\n" + disk_table(point);
+}
+
+base::Json point_record(const Manifest& point) {
+  base::Json disks = base::Json::array();
+  for (const ManifestDisk& disk : point.disks) disks.push_back(disk_record(disk));
+  base::Json skipped = base::Json::array();
+  for (const auto& disk : point.skipped) skipped.push_back({{"target", disk.target}, {"reason", disk.reason}});
+  base::Json blobs = base::Json::array();
+  for (const auto& blob : point.blobs) {
+    blobs.push_back({{"kind", blob.kind}, {"path", blob.path}, {"size", blob.size}});
+  }
+  return {{"id", point.id},
+          {"domain", point.domain_name},
+          {"domain_uuid", point.domain_uuid},
+          {"host", point.host},
+          {"time", base::format_time(point.time)},
+          {"mode", to_string(point.mode)},
+          {"consistency", to_string(point.consistency)},
+          {"freeze_ms", point.freeze_ms},
+          {"snapshot_ms", point.snapshot_ms},
+          {"duration_ms", point.duration_ms},
+          {"tool_version", point.tool_version},
+          {"tags", point.tags},
+          {"size", total_size(point)},
+          {"bytes_read", point.bytes_read},
+          {"bytes_new", point.bytes_new},
+          {"bytes_stored", point.bytes_stored},
+          {"disks", disks},
+          {"skipped", skipped},
+          {"blobs", blobs}};
+}
+
+std::vector<JsonField> point_fields(const std::string& prefix) {
+  return {{prefix + "id", "32 hex digits; 4 or more of the first name it on the command line"},
+          {prefix + "domain, domain_uuid, host", "whose disks, and where it ran"},
+          {prefix + "time", "of the snapshot, UTC"},
+          {prefix + "mode", "disk-only, full-state, offline or copy"},
+          {prefix + "consistency", "crash, filesystem, application or full-state"},
+          {prefix + "freeze_ms, snapshot_ms, duration_ms", "how long the guest was frozen, the snapshot and all took"},
+          {prefix + "size", "sum of the disks' virtual sizes; all sizes are bytes"},
+          {prefix + "bytes_read, bytes_new, bytes_stored", "read, of these new, and what those take in the repository"},
+          {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
+          {prefix + "disks[]",
+           "target, bus, source, format, virtual_size, allocated_bytes, change_map, "
+           "change_map_reason, bytes_read, bytes_new, bytes_stored"},
+          {prefix + "skipped[]", "disks left out: target, reason"},
+          {prefix + "blobs[]", "what is no disk (NVRAM, TPM state): kind, path, size"}};
+}
+
+}  // namespace icecore::cli

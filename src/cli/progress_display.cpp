@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/progress_display.hpp"
+
+#include <fmt/core.h>
+
+#include <string>
+
+#include "base/guarded.hpp"
+#include "cli/progress_line.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+constexpr base::Milliseconds k_redraw_interval{100};
+constexpr base::Milliseconds k_line_interval{10'000};
+constexpr std::string_view k_erase_line = "\r\x1b[K";
+
+// What both displays keep; one lock around all of it.
+struct Shown {
+  ProgressState state;
+  RateMeter rate;
+  base::Milliseconds drawn_at{0};
+  bool line_is_drawn = false;
+
+  void begin_phase(std::string_view domain, std::string_view name, base::Milliseconds moment) {
+    state = {std::string(domain), std::string(name), std::nullopt, 0};
+    rate = {};
+    rate.update(0, moment);
+    drawn_at = moment;
+  }
+  void take(const job::Transfer& transfer, base::Milliseconds moment) {
+    state.transfer = transfer;
+    state.bytes_per_second = rate.update(transfer.bytes_done, moment);
+  }
+  // True when the interval since the last drawing has passed.
+  bool is_due(base::Milliseconds moment, base::Milliseconds interval) {
+    if (moment - drawn_at < interval) return false;
+    drawn_at = moment;
+    return true;
+  }
+};
+
+class BarDisplay final : public ProgressDisplay {
+ public:
+  BarDisplay(Console& console, Moment moment) : console_(console), moment_(std::move(moment)) {}
+
+  void phase(std::string_view domain, std::string_view name) override {
+    shown_.with([&](Shown& shown) {
+      shown.begin_phase(domain, name, moment_());
+      draw(shown);
+    });
+  }
+
+  void transfer(const job::Transfer& transfer) override {
+    shown_.with([&](Shown& shown) {
+      const base::Milliseconds moment = moment_();
+      if (!shown.is_due(moment, k_redraw_interval)) return;
+      shown.take(transfer, moment);
+      draw(shown);
+    });
+  }
+
+  void note(std::string_view domain, std::string_view text) override {
+    shown_.with([&](Shown& shown) {
+      erase(shown);
+      console_.err << domain << ": " << text << '\n';
+    });
+  }
+
+  void clear() override {
+    shown_.with([&](Shown& shown) { erase(shown); });
+  }
+
+ private:
+  // One write a frame, so that nothing flickers; a column stays free, so that no terminal wraps.
+  void draw(Shown& shown) {
+    const unsigned width = console_.width();
+    console_.err << fmt::format("{}{}", k_erase_line, format_progress_bar(shown.state, width > 1 ? width - 1 : 1))
+                 << std::flush;
+    shown.line_is_drawn = true;
+  }
+  void erase(Shown& shown) {
+    if (shown.line_is_drawn) console_.err << k_erase_line << std::flush;
+    shown.line_is_drawn = false;
+  }
+
+  Console& console_;
+  Moment moment_;
+  base::Guarded<Shown> shown_;
+};
+
+class LineDisplay final : public ProgressDisplay {
+ public:
+  LineDisplay(Console& console, Moment moment) : console_(console), moment_(std::move(moment)) {}
+
+  void phase(std::string_view domain, std::string_view name) override {
+    shown_.with([&](Shown& shown) {
+      shown.begin_phase(domain, name, moment_());
+      console_.err << format_progress_text(shown.state) << '\n';
+    });
+  }
+
+  void transfer(const job::Transfer& transfer) override {
+    shown_.with([&](Shown& shown) {
+      const base::Milliseconds moment = moment_();
+      if (!shown.is_due(moment, k_line_interval)) return;
+      shown.take(transfer, moment);
+      console_.err << format_progress_text(shown.state) << '\n';
+    });
+  }
+
+  void note(std::string_view domain, std::string_view text) override {
+    shown_.with([&](Shown&) { console_.err << domain << ": " << text << '\n'; });
+  }
+
+  void clear() override {}
+
+ private:
+  Console& console_;
+  Moment moment_;
+  base::Guarded<Shown> shown_;
+};
+
+class SilentDisplay final : public ProgressDisplay {
+ public:
+  void phase(std::string_view, std::string_view) override {}
+  void transfer(const job::Transfer&) override {}
+  void note(std::string_view, std::string_view) override {}
+  void clear() override {}
+};
+
+}  // namespace
+
+Moment steady_moment() {
+  return [watch = base::Stopwatch()] { return watch.elapsed(); };
+}
+
+ProgressStyle progress_style(const Console& console, bool quiet) {
+  if (quiet) return ProgressStyle::silent;
+  return console.err_is_terminal ? ProgressStyle::bar : ProgressStyle::lines;
+}
+
+std::unique_ptr<ProgressDisplay> make_progress_display(ProgressStyle style, Console& console, Moment moment) {
+  if (style == ProgressStyle::bar) return std::make_unique<BarDisplay>(console, std::move(moment));
+  if (style == ProgressStyle::lines) return std::make_unique<LineDisplay>(console, std::move(moment));
+  return std::make_unique<SilentDisplay>();
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/progress_line.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+constexpr unsigned k_bar_width = 20;
+constexpr double k_rate_memory_seconds = 5;
+
+double share_done(const job::Transfer& transfer) {
+  if (transfer.bytes_total == 0) return 0;
+  return std::min(1.0, static_cast<double>(transfer.bytes_done) / static_cast<double>(transfer.bytes_total));
+}
+
+std::string draw_bar(double share) {
+  const auto filled = static_cast<std::size_t>(std::lround(share * k_bar_width));
+  return "[" + std::string(filled, '=') + std::string(k_bar_width - filled, ' ') + "]";
+}
+
+std::string rate_text(const ProgressState& state) {
+  return fmt::format("{}/s", base::format_size(static_cast<std::uint64_t>(state.bytes_per_second)));
+}
+
+// A part of the line and how soon it is given up when the line is too long: the highest goes first.
+struct Part {
+  std::string text;
+  int priority;
+};
+
+std::vector<Part> parts_of(const ProgressState& state) {
+  std::vector<Part> parts = {{state.domain, 0}, {state.phase, 1}};
+  if (!state.transfer) return parts;
+  const job::Transfer& transfer = *state.transfer;
+  parts.push_back({draw_bar(share_done(transfer)), 5});
+  parts.push_back({fmt::format("{:3.0f} %", std::floor(share_done(transfer) * 100)), 2});
+  parts.push_back(
+      {fmt::format("{} of {}", base::format_size(transfer.bytes_done), base::format_size(transfer.bytes_total)), 3});
+  if (transfer.bytes_new > 0) parts.push_back({"new " + base::format_size(transfer.bytes_new), 7});
+  if (transfer.bytes_stored > 0) parts.push_back({"stored " + base::format_size(transfer.bytes_stored), 6});
+  if (state.bytes_per_second > 0) parts.push_back({rate_text(state), 4});
+  if (const auto left = time_left(state)) parts.push_back({"ETA " + format_duration(*left), 3});
+  return parts;
+}
+
+std::string join(const std::vector<Part>& parts) {
+  std::string line;
+  for (const Part& part : parts) line += (line.empty() ? "" : "  ") + part.text;
+  return line;
+}
+
+}  // namespace
+
+std::string format_duration(base::Milliseconds duration) {
+  const auto seconds = (duration.count() + 500) / 1000;
+  if (seconds < 3600) return fmt::format("{}:{:02}", seconds / 60, seconds % 60);
+  return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+}
+
+std::optional<base::Milliseconds> time_left(const ProgressState& state) {
+  if (!state.transfer || state.bytes_per_second < 1 || state.transfer->bytes_total <= state.transfer->bytes_done) {
+    return {};
+  }
+  const auto bytes_left = static_cast<double>(state.transfer->bytes_total - state.transfer->bytes_done);
+  return base::Milliseconds(static_cast<std::int64_t>(bytes_left / state.bytes_per_second * 1000));
+}
+
+std::string format_progress_bar(const ProgressState& state, unsigned width) {
+  std::vector<Part> parts = parts_of(state);
+  std::string line = join(parts);
+  while (line.size() > width && parts.size() > 1) {
+    parts.erase(std::max_element(parts.begin(), parts.end(),
+                                 [](const Part& a, const Part& b) { return a.priority < b.priority; }));
+    line = join(parts);
+  }
+  return line.substr(0, width);
+}
+
+std::string format_progress_text(const ProgressState& state) {
+  std::string line = state.domain + ": " + state.phase;
+  if (!state.transfer) return line;
+  const job::Transfer& transfer = *state.transfer;
+  line += fmt::format(": {:.0f} %, {} of {}", std::floor(share_done(transfer) * 100),
+                      base::format_size(transfer.bytes_done), base::format_size(transfer.bytes_total));
+  if (transfer.bytes_new > 0) line += ", new " + base::format_size(transfer.bytes_new);
+  if (transfer.bytes_stored > 0) line += ", stored " + base::format_size(transfer.bytes_stored);
+  if (state.bytes_per_second > 0) line += ", " + rate_text(state);
+  if (const auto left = time_left(state)) line += ", " + format_duration(*left) + " left";
+  return line;
+}
+
+double RateMeter::update(std::uint64_t bytes_done, base::Milliseconds moment) {
+  if (!moment_last_ || bytes_done < bytes_last_) {  // the first sample, or a new transfer
+    rate_.reset();
+    bytes_last_ = bytes_done;
+    moment_last_ = moment;
+    return 0;
+  }
+  const double seconds = std::chrono::duration<double>(moment - *moment_last_).count();
+  if (seconds <= 0) return rate_.value_or(0);
+  const double now = static_cast<double>(bytes_done - bytes_last_) / seconds;
+  const double weight = 1 - std::exp(-seconds / k_rate_memory_seconds);
+  rate_ = rate_ ? *rate_ + weight * (now - *rate_) : now;
+  bytes_last_ = bytes_done;
+  moment_last_ = moment;
+  return *rate_;
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command has to work with: the common options, the console, and the ways to open things they name.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "cli/console.hpp"
+#include "cli/credential.hpp"
+#include "cli/environment.hpp"
+#include "cli/session_options.hpp"
+#include "repository/repository.hpp"
+#include "storage/storage.hpp"
+
+namespace icecore::cli {
+
+struct Session {
+  SessionOptions options;
+  Console& console;
+  Environment environment;
+};
+
+// A repository with the storage it lives on.
+struct OpenRepository {
+  std::unique_ptr<storage::Storage> storage;
+  std::unique_ptr<repository::Repository> repository;
+};
+
+// The URL the user named. Fault::usage when there is none.
+const std::string& need_repository_url(const Session& session);
+
+// Where the credential of this session's repository is looked for.
+CredentialSources credential_sources(const Session& session, std::stop_token stop);
+
+// Opens a repository, asking for its passphrase when nothing else unlocks it. An unencrypted one needs nothing.
+OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
+                               const std::stop_token& stop);
+
+// As above with what the options and the environment name.
+OpenRepository open_repository(const Session& session, const std::stop_token& stop = {});
+
+}  // namespace icecore::cli

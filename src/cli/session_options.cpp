@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/session_options.hpp"
+
+namespace icecore::cli {
+
+void declare_session_options(WordList& words, SessionOptions& options) {
+  words.option("-c,--connect", "URI", "libvirt to talk to (LIBVIRT_DEFAULT_URI, else qemu:///system)",
+               WordList::into(options.connect_uri));
+  words.option("-r,--repository", "URL", "path or file:///path of the repository (ICECORE_REPOSITORY)",
+               WordList::into(options.repository_url));
+  words.option("--key-file", "FILE", "key that unlocks it (ICECORE_KEY_FILE); without one, a passphrase does",
+               WordList::into(options.key_file));
+  words.option("--state-dir", "DIR", "journal, locks and cache (ICECORE_STATE_DIR, else /var/lib/icecore)",
+               WordList::into(options.state_dir));
+  words.flag("--json", "print one JSON record to standard output, and nothing else there", options.json);
+  words.flag("-v,--verbose", "tell more", options.verbose);
+  words.flag("-q,--quiet", "errors only: no progress, no notes", options.quiet);
+}
+
+void fill_from_environment(SessionOptions& options, const Environment& environment) {
+  const auto fill = [&](auto& target, const char* variable, const char* otherwise) {
+    if (target.empty()) target = environment(variable).value_or(otherwise);
+  };
+  fill(options.connect_uri, "LIBVIRT_DEFAULT_URI", "qemu:///system");
+  fill(options.repository_url, "ICECORE_REPOSITORY", "");
+  fill(options.key_file, "ICECORE_KEY_FILE", "");
+  fill(options.state_dir, "ICECORE_STATE_DIR", "/var/lib/icecore");
+}
+
+}  // namespace icecore::cli

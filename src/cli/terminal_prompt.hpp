@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks for a passphrase on the terminal without showing it.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "repository/secret.hpp"
+
+namespace icecore::cli {
+
+// Reads one line from /dev/tty with echo off; the terminal is as before however this ends. Fault::unavailable
+// when there is no terminal, Fault::cancelled on Ctrl-C or stop, Fault::usage for an empty line.
+repository::Secret prompt_passphrase(const std::string& question, const std::stop_token& stop);
+
+}  // namespace icecore::cli
