@@ -31,18 +31,25 @@ class DirectSource final : public DiskSource {
   struct Layer {
     std::filesystem::path path;
     base::Fd file;
+    base::Fd uncached;  // the same with O_DIRECT; none where the file system cannot
   };
 
-  std::optional<Window> plan(std::uint64_t& index, const std::stop_token& stop);
-  void advise(const Window& window) const;
-  void read_piece(const DataExtent& piece, base::ByteSpan out, const std::stop_token& stop);
+  // A window and whether the page cache did not have it before we came.
+  struct PlannedWindow {
+    Window window;
+    bool cold;
+  };
+
+  std::optional<PlannedWindow> plan(std::uint64_t& index, const std::stop_token& stop);
+  bool is_cold(const Window& window) const;
+  void read_piece(const DataExtent& piece, bool cold, base::ByteSpan out, const std::stop_token& stop);
   void read_encoded(const DataExtent& piece, base::ByteSpan out, const std::stop_token& stop);
 
   SourceOptions options_;
   std::vector<Layer> layers_;
   std::mutex plan_mutex_;  // guards the pass: planner, windows ahead, index
   std::unique_ptr<WindowPlanner> planner_;
-  std::vector<Window> ahead_;
+  std::vector<PlannedWindow> ahead_;
   std::size_t ahead_at_ = 0;
   std::uint64_t next_index_ = 0;
   std::mutex nbd_mutex_;  // guards nbd_

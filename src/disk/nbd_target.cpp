@@ -45,8 +45,8 @@ NbdTarget::NbdTarget(const TargetOptions& options)
   server_.forget_socket();
 }
 
-// qemu-nbd ends by itself when the last client says goodbye, closing the image. It runs with cache=unsafe,
-// so its flush does nothing: our fsync of the closed file is the one that counts.
+// qemu-nbd ends by itself when the last client says goodbye, closing the image. It may run with cache=unsafe,
+// when a flush of it does nothing: our fsync of the closed file is the one that counts.
 void NbdTarget::finish(const std::stop_token& stop) {
   for (const auto& each : writers_) each->drain(stop);
   for (const auto& each : writers_) each->disconnect();

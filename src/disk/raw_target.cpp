@@ -35,6 +35,7 @@ void RawTarget::Writer::write(std::uint64_t offset, base::ByteView bytes, const 
 }
 
 void RawTarget::Writer::write_run(std::uint64_t offset, base::ByteView bytes) {
+  const Extent written{offset, bytes.size()};
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
@@ -42,6 +43,7 @@ void RawTarget::Writer::write_run(std::uint64_t offset, base::ByteView bytes) {
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }
+  base::with_context([&] { behind_.add(written); }, "write '{}'", path_.string());
 }
 
 }  // namespace icecore::disk

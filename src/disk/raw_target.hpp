@@ -6,6 +6,7 @@
 
 #include "base/handle.hpp"
 #include "disk/disk_target.hpp"
+#include "disk/write_behind.hpp"
 
 namespace icecore::disk {
 
@@ -19,7 +20,7 @@ class RawTarget final : public DiskTarget {
  private:
   class Writer final : public TargetWriter {
    public:
-    Writer(int fd, const std::filesystem::path& path) : fd_(fd), path_(path) {}
+    Writer(int fd, const std::filesystem::path& path) : fd_(fd), path_(path), behind_(fd) {}
     void write(std::uint64_t offset, base::ByteView bytes, const std::stop_token& stop) override;
     void drain(const std::stop_token&) override {}  // pwrite is done when it returns
 
@@ -27,6 +28,7 @@ class RawTarget final : public DiskTarget {
     void write_run(std::uint64_t offset, base::ByteView bytes);
     int fd_;  // of the target
     std::filesystem::path path_;
+    WriteBehind behind_;
   };
 
   std::filesystem::path path_;
