@@ -15,6 +15,9 @@ namespace icecore::base {
 
 namespace {
 
+constexpr std::size_t k_direct_alignment = 4096;
+constexpr std::size_t k_direct_bytes_min = k_mib;
+
 void write_all(int fd, ByteView bytes, const std::filesystem::path& path) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), bytes.size());
@@ -22,6 +25,24 @@ void write_all(int fd, ByteView bytes, const std::filesystem::path& path) {
     if (count < 0) fail_errno(errno, "write '" + path.string() + "'");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
+}
+
+// Writes what it can of a large part straight to the device and returns the rest. The page cache would cost
+// a copy, evict the guests' pages, and be waited for by the fsync all the same (here: 0.25 GB/s against 1.5).
+ByteView write_direct(int fd, ByteView bytes, const std::filesystem::path& path) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % k_direct_alignment == 0;
+  if (bytes.size() < k_direct_bytes_min || !aligned) return bytes;
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (::fcntl(fd, F_SETFL, flags | O_DIRECT) != 0) return bytes;  // a file system without
+  const ScopeExit back([&] { ::fcntl(fd, F_SETFL, flags); });
+  while (bytes.size() >= k_direct_alignment) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size() / k_direct_alignment * k_direct_alignment);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EINVAL) break;  // a device with larger sectors: the caller goes on as usual
+    if (count < 0) fail_errno(errno, "write '" + path.string() + "'");
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return bytes;
 }
 
 void sync_fd(int fd, const std::filesystem::path& path) {
@@ -66,7 +87,7 @@ void write_durably(const std::filesystem::path& path, std::span<const ByteView> 
   const std::filesystem::path temp = path.string() + ".tmp-" + random_id(4);
   ScopeExit discard([&] { ::unlink(temp.c_str()); });
   Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, mode);
-  for (const ByteView part : parts) write_all(fd.get(), part, temp);
+  for (const ByteView part : parts) write_all(fd.get(), write_direct(fd.get(), part, temp), temp);
   sync_fd(fd.get(), temp);
   leave_page_cache(fd.get());
   fd.reset();

@@ -13,7 +13,8 @@
 namespace icecore::base {
 
 // Writes the parts one after another to `path`. On failure `path` is what it was before and no temp file
-// is left (after a crash a "<name>.tmp-*" may be; it is never read). Permissions are `mode`.
+// is left (after a crash a "<name>.tmp-*" may be; it is never read). Permissions are `mode`. A
+// large part that is page-aligned (base::Buffer) bypasses the page cache.
 void write_durably(const std::filesystem::path& path, std::span<const ByteView> parts, unsigned mode = 0600);
 void write_durably(const std::filesystem::path& path, ByteView bytes, unsigned mode = 0600);
 

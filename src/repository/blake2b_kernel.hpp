@@ -4,8 +4,6 @@
 // standard library with a body is used, or the linker might pick a copy the processor cannot run.
 #pragma once
 
-#include <strings.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

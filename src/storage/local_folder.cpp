@@ -67,7 +67,7 @@ std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
        at.increment(error)) {
     const bool temporary = at->path().filename().string().find(k_temp_mark) != std::string::npos;
     if (temporary || !at->is_regular_file()) continue;
-    objects.push_back({std::filesystem::relative(at->path(), root_).string(), at->file_size()});
+    objects.push_back({at->path().lexically_relative(root_).string(), at->file_size()});
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     base::fail_errno(error.value(), "list '" + (root_ / folder).string() + "'");

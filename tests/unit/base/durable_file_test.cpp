@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/buffer.hpp"
 #include "base/error.hpp"
 #include "base/id.hpp"
 
@@ -21,6 +22,21 @@ TEST_F(DurableFile, ReplacesWholeFilesAndLeavesNoTemp) {
   write_durably(folder_ / "a", as_bytes("second"));
   EXPECT_EQ(to_string(read_file(folder_ / "a")), "second");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
+}
+
+// Around a page and behind other parts, where a direct write would be refused.
+TEST_F(DurableFile, LargePartsOfAnySizeArriveWhole) {
+  for (const std::size_t size : {k_mib, k_mib + 1, k_mib + 4095, 3 * k_mib + 4096 + 17}) {
+    Buffer large(size);
+    for (std::size_t i = 0; i < size; ++i) large.data()[i] = static_cast<std::byte>(i * 7 + (i >> 12));
+    const Bytes small(5, std::byte{9});
+    for (const auto& parts : {std::vector<ByteView>{large.view(), small}, {small, large.view()}}) {
+      write_durably(folder_ / "large", parts);
+      Bytes expected;
+      for (const ByteView part : parts) expected.insert(expected.end(), part.begin(), part.end());
+      EXPECT_EQ(read_file(folder_ / "large"), expected) << size;
+    }
+  }
 }
 
 TEST_F(DurableFile, FailureLeavesNothing) {
