@@ -15,11 +15,8 @@ namespace {
 constexpr std::size_t k_recent_max = 4;
 
 // Locations come from a cache that may say anything.
-void check_range(const FrameLocation& frame, const WantedBlock& block, std::size_t frame_bytes) {
-  if (block.length == 0 || block.offset > frame_bytes || block.length > frame_bytes - block.offset) {
-    base::fail(Fault::corrupt, "block {} lies outside of the frame at byte {} of pack {}", block.name.hex(),
-               frame.offset, frame.pack.hex());
-  }
+bool in_range(const WantedBlock& block, std::size_t frame_bytes) {
+  return block.length != 0 && block.offset <= frame_bytes && block.length <= frame_bytes - block.offset;
 }
 
 bool may_be_stale_index(const base::Error& error) {
@@ -39,6 +36,35 @@ BlockLocation BlockReader::locate_or_fail(const BlockName& name) {
 
 base::Buffer BlockReader::read_frame(const FrameLocation& frame, std::span<const WantedBlock> wanted) {
   std::exception_ptr reason;
+  if (std::optional<base::Buffer> bytes = try_frame(frame, wanted, reason)) return std::move(*bytes);
+  return read_again(frame, wanted, reason);
+}
+
+base::Bytes BlockReader::read_block(const BlockName& name) {
+  assert(!name.is_zero());
+  const BlockLocation location = locate_or_fail(name);
+  const WantedBlock wanted{name, location.offset, location.length};
+  const auto block_of = [&](const base::Buffer& bytes) {
+    const base::ByteView block = bytes.view().subspan(wanted.offset, wanted.length);
+    return base::Bytes(block.begin(), block.end());
+  };
+  const auto known = std::find_if(recent_.begin(), recent_.end(),
+                                  [&](const Decoded& frame) { return frame.location == location.frame; });
+  if (known != recent_.end() && holds(known->bytes.view(), wanted)) {
+    std::rotate(recent_.begin(), known, known + 1);
+    return block_of(recent_.front().bytes);
+  }
+  std::exception_ptr reason;
+  std::optional<base::Buffer> bytes = try_frame(location.frame, std::span(&wanted, 1), reason);
+  // What read_again() brings together is no frame to be remembered.
+  if (!bytes) return block_of(read_again(location.frame, std::span(&wanted, 1), reason));
+  if (recent_.size() == k_recent_max) recent_.pop_back();
+  recent_.insert(recent_.begin(), Decoded{location.frame, std::move(*bytes)});
+  return block_of(recent_.front().bytes);
+}
+
+std::optional<base::Buffer> BlockReader::try_frame(const FrameLocation& frame, std::span<const WantedBlock> wanted,
+                                                   std::exception_ptr& reason) {
   try {
     base::Buffer bytes =
         repository::read_frame(repository_.storage(), repository_.keys(), repository_.config(), decompressor_, frame);
@@ -47,26 +73,13 @@ base::Buffer BlockReader::read_frame(const FrameLocation& frame, std::span<const
   } catch (const base::Error& error) {
     if (!may_be_stale_index(error)) throw;
     reason = std::current_exception();
+    return std::nullopt;
   }
-  return read_again(frame, wanted, reason);
 }
 
-base::Bytes BlockReader::read_block(const BlockName& name) {
-  assert(!name.is_zero());
-  const BlockLocation location = locate_or_fail(name);
-  const WantedBlock wanted{name, location.offset, location.length};
-  const auto known = std::find_if(recent_.begin(), recent_.end(),
-                                  [&](const Decoded& frame) { return frame.location == location.frame; });
-  if (known != recent_.end()) {
-    check_blocks(location.frame, known->bytes.view(), std::span(&wanted, 1));
-    std::rotate(recent_.begin(), known, known + 1);
-  } else {
-    base::Buffer bytes = read_frame(location.frame, std::span(&wanted, 1));
-    if (recent_.size() == k_recent_max) recent_.pop_back();
-    recent_.insert(recent_.begin(), Decoded{location.frame, std::move(bytes)});
-  }
-  const base::ByteView block = recent_.front().bytes.view().subspan(wanted.offset, wanted.length);
-  return {block.begin(), block.end()};
+bool BlockReader::holds(base::ByteView frame, const WantedBlock& wanted) const {
+  return in_range(wanted, frame.size()) &&
+         repository_.keys().name_of(frame.subspan(wanted.offset, wanted.length)) == wanted.name;
 }
 
 base::Buffer BlockReader::read_again(const FrameLocation& frame, std::span<const WantedBlock> wanted,
@@ -96,7 +109,10 @@ void BlockReader::check_blocks(const FrameLocation& frame, base::ByteView bytes,
   std::vector<base::ByteView> views;
   views.reserve(wanted.size());
   for (const WantedBlock& block : wanted) {
-    check_range(frame, block, bytes.size());
+    if (!in_range(block, bytes.size())) {
+      base::fail(Fault::corrupt, "block {} lies outside of the frame at byte {} of pack {}", block.name.hex(),
+                 frame.offset, frame.pack.hex());
+    }
     views.push_back(bytes.subspan(block.offset, block.length));
   }
   std::vector<BlockName> names(wanted.size());

@@ -44,6 +44,10 @@ class BlockReader {
     FrameLocation location;
     base::Buffer bytes;
   };
+  // Nothing, and the reason, when a wrong location may be the cause.
+  std::optional<base::Buffer> try_frame(const FrameLocation& frame, std::span<const WantedBlock> wanted,
+                                        std::exception_ptr& reason);
+  bool holds(base::ByteView frame, const WantedBlock& wanted) const;
   base::Buffer read_again(const FrameLocation& frame, std::span<const WantedBlock> wanted,
                           const std::exception_ptr& reason);
   void check_blocks(const FrameLocation& frame, base::ByteView bytes, std::span<const WantedBlock> wanted) const;
