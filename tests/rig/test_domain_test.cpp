@@ -117,7 +117,7 @@ TEST_F(RigDomain, AnyBusCarriesTheGuestsDisks) {
   domain.start();
   Guest guest(domain);
   guest.wait_agent();
-  EXPECT_EQ(guest.shell("cat /mnt/name /disks/*/name"), "sdavda");
+  EXPECT_EQ(guest.shell("cat /mnt/name /disks/*/name"), "vdasda");
 }
 
 }  // namespace
