@@ -7,10 +7,12 @@
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
 #include "cli/program.hpp"
+#include "hypervisor/internal_command.hpp"
 
 int main(int argc, char** argv) {
   using icecore::cli::ExitCode;
   try {
+    if (const auto code = icecore::hypervisor::run_internal_command(argc, argv)) return *code;
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     icecore::cli::Console console = icecore::cli::process_console();
     const ExitCode code = icecore::cli::run_program(arguments, icecore::cli::all_commands(), console,

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -55,6 +56,16 @@ Timestamp parse_time(std::string_view text) {
   parts.tm_year -= 1900;
   parts.tm_mon -= 1;
   return Timestamp(std::chrono::seconds(::timegm(&parts)) + Milliseconds(milliseconds));
+}
+
+Timestamp parse_time_end(std::string_view text) {
+  const Timestamp start = parse_time(text);
+  if (text.find('.') != std::string_view::npos) return start;
+  const auto colons = std::count(text.begin(), text.end(), ':');
+  const Milliseconds unit = colons == 2   ? Milliseconds(std::chrono::seconds(1))
+                            : colons == 1 ? Milliseconds(std::chrono::minutes(1))
+                                          : Milliseconds(std::chrono::days(1));
+  return start + unit - Milliseconds(1);
 }
 
 }  // namespace icecore::base

@@ -18,6 +18,8 @@ std::string format_time(Timestamp time);
 // Accepts what format_time() prints, with or without fraction, "Z" optional, 'T' or a space, and the
 // shorter "2026-11-21", "2026-11-21T09:30". Throws Fault::usage.
 Timestamp parse_time(std::string_view text);
+// The last moment that text means: of "2026-11-21" the day's, of "2026-11-21T09:30:12Z" the second's.
+Timestamp parse_time_end(std::string_view text);
 
 class Stopwatch {
  public:

@@ -6,8 +6,14 @@ namespace icecore::cli {
 std::vector<Command> all_commands() {
   std::vector<Command> commands;
   commands.push_back(make_init_command());
+  commands.push_back(make_backup_command());
+  commands.push_back(make_run_command());
   commands.push_back(make_policy_check_command());
   commands.push_back(make_list_command());
+  commands.push_back(make_show_command());
+  commands.push_back(make_restore_command());
+  commands.push_back(make_recover_command());
+  commands.push_back(make_doctor_command());
   commands.push_back(make_version_command());
   return commands;
 }

@@ -8,9 +8,14 @@
 
 namespace icecore::cli {
 
+Command make_backup_command();
+Command make_doctor_command();
 Command make_init_command();
 Command make_list_command();
 Command make_policy_check_command();
+Command make_recover_command();
+Command make_restore_command();
+Command make_run_command();
 Command make_show_command();
 Command make_version_command();
 

@@ -45,7 +45,7 @@ const Manifest* by_prefix(const std::vector<Manifest>& points, const std::string
 const Manifest* by_domain_and_time(const std::vector<Manifest>& points, const std::string& name) {
   const auto at = name.rfind('@');
   if (at == std::string::npos) return nullptr;
-  const base::Timestamp until = base::parse_time(name.substr(at + 1));
+  const base::Timestamp until = base::parse_time_end(name.substr(at + 1));
   return newest(points,
                 [&](const Manifest& point) { return point.domain_name == name.substr(0, at) && point.time <= until; });
 }

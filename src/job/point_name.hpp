@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a person names a restore point: an id prefix (4 digits or more), `latest`, a domain's name (its latest),
-// or DOMAIN@TIME (the newest at or before TIME).
+// or DOMAIN@TIME (the newest at or before TIME; a day, minute or second means all of it).
 #pragma once
 
 #include <string>

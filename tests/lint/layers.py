@@ -15,7 +15,7 @@ FOREIGN = {
     "fmt/": set(ROOMS),
 }
 SYSTEM = re.compile(r"^(sys|linux|netinet|arpa|net|asm)/|^(unistd|fcntl|signal|poll|dlfcn|termios|pwd|grp|spawn|sched|"
-                    r"pthread|dirent|getopt|ftw|syslog|netdb|glob|fnmatch|immintrin|cpuid|endian|byteswap|malloc)\.h$")
+                    r"pthread|dirent|getopt|ftw|syslog|netdb|glob|fnmatch|immintrin|cpuid|endian|byteswap|malloc|strings)\.h$")
 STANDARD = re.compile(r"^[a-z_]+$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

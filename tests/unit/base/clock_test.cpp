@@ -20,6 +20,13 @@ TEST(Clock, ShorterFormsMeanTheirStart) {
   EXPECT_EQ(format_time(parse_time("2026-11-21T09:30:05")), "2026-11-21T09:30:05.000Z");
 }
 
+TEST(Clock, ShorterFormsHaveAnEndToo) {
+  EXPECT_EQ(format_time(parse_time_end("2026-11-21")), "2026-11-21T23:59:59.999Z");
+  EXPECT_EQ(format_time(parse_time_end("2026-11-21 09:30")), "2026-11-21T09:30:59.999Z");
+  EXPECT_EQ(format_time(parse_time_end("2026-11-21T09:30:05Z")), "2026-11-21T09:30:05.999Z");
+  EXPECT_EQ(format_time(parse_time_end("2026-11-21T09:30:05.125Z")), "2026-11-21T09:30:05.125Z");
+}
+
 TEST(Clock, RefusesWhatIsNoTime) {
   for (const char* text : {"", "yesterday", "2026-13-01", "2026-11-21T", "2026-11-21T09", "2026-11-21x"}) {
     EXPECT_THROW(parse_time(text), Error) << text;

@@ -118,6 +118,38 @@ TEST_F(ProgramTest, NoRepositoryThere) {
   EXPECT_THAT(err_.str(), HasSubstr("ICECORE_REPOSITORY"));
 }
 
+TEST_F(ProgramTest, ShowFindsPointsByName) {
+  variables_["ICECORE_KEY_FILE"] = folder_ / "key";
+  ASSERT_EQ(run({"init"}), ExitCode::ok);
+  publish_point("web1");
+  EXPECT_EQ(run({"show", "web1"}), ExitCode::ok);
+  EXPECT_THAT(out_.str(), HasSubstr("web1 ("));
+  EXPECT_EQ(run({"show", "latest", "--json"}), ExitCode::ok);
+  const std::string id = record()["id"];
+  EXPECT_EQ(run({"show", id.substr(0, 6), "--json"}), ExitCode::ok);
+  EXPECT_EQ(record()["id"], id);
+  EXPECT_EQ(run({"show", "nothing"}), ExitCode::not_found);
+}
+
+// What list prints is what may be typed: a time with whole seconds means the whole second.
+TEST_F(ProgramTest, ShowTakesTheTimeThatListPrints) {
+  variables_["ICECORE_KEY_FILE"] = folder_ / "key";
+  ASSERT_EQ(run({"init"}), ExitCode::ok);
+  publish_point("web1");
+  ASSERT_EQ(run({"list", "--json"}), ExitCode::ok);
+  const std::string time = record()["points"][0]["time"];
+  EXPECT_EQ(run({"show", "web1@" + time.substr(0, time.find('.')) + "Z"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"show", "web1@" + time.substr(0, 10)}), ExitCode::ok) << err_.str();
+}
+
+TEST_F(ProgramTest, PolicyProblemsEndARunBeforeAnythingElse) {
+  const std::string file = folder_ / "p.xml";
+  std::ofstream(file) << "<policy name='p'>\n</policy>";
+  EXPECT_EQ(run({"run", file}), ExitCode::usage);
+  EXPECT_THAT(err_.str(), HasSubstr(file + ":1: <policy> needs a <domains>"));
+  EXPECT_THAT(err_.str(), HasSubstr("try: icecore policy check " + file));
+}
+
 TEST_F(ProgramTest, AFailureIsARecordToo) {
   EXPECT_EQ(run({"list", "--json"}), ExitCode::not_found);
   EXPECT_EQ(record()["exit_code"], 4);

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/backup_batch.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/bytes.hpp"
+#include "cli/point_output.hpp"
+#include "cli/program.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+DomainOutcome back_up(JobSession& jobs, repository::Repository& repository, const std::string& domain,
+                      const job::BackupOptions& options) {
+  DomainOutcome outcome{domain, {}, {}};
+  try {
+    outcome.report = job::run_backup(jobs.context(), repository, domain, options);
+  } catch (const base::Error& error) {
+    outcome.error = error;
+  } catch (const std::exception& error) {
+    outcome.error = base::Error(base::Fault::internal, error.what());
+  }
+  return outcome;
+}
+
+void tell(JobSession& jobs, const DomainOutcome& outcome) {
+  Console& console = jobs.session().console;
+  jobs.progress().clear();
+  if (outcome.error) print_error(console, *outcome.error);
+  if (outcome.report && !jobs.session().options.json) {
+    console.print(format_report(*outcome.report));
+    console.out.flush();
+  }
+}
+
+}  // namespace
+
+std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
+                                           const std::vector<std::string>& domains, const job::BackupOptions& options) {
+  std::vector<DomainOutcome> outcomes;
+  for (const std::string& domain : domains) {
+    if (jobs.stop().stop_requested()) break;
+    outcomes.push_back(back_up(jobs, repository, domain, options));
+    tell(jobs, outcomes.back());
+  }
+  return outcomes;
+}
+
+ExitCode exit_code_of(const std::vector<DomainOutcome>& outcomes) {
+  const auto failed = [](const DomainOutcome& outcome) { return outcome.error.has_value(); };
+  const auto cancelled = [](const DomainOutcome& outcome) {
+    return outcome.error && outcome.error->fault() == base::Fault::cancelled;
+  };
+  if (std::any_of(outcomes.begin(), outcomes.end(), cancelled)) return ExitCode::cancelled;
+  if (std::none_of(outcomes.begin(), outcomes.end(), failed)) return ExitCode::ok;
+  return outcomes.size() == 1 ? exit_code_of(outcomes.front().error->fault()) : ExitCode::partial;
+}
+
+std::string format_report(const job::BackupReport& report) {
+  const repository::Manifest& point = report.manifest;
+  const std::string frozen = point.freeze_ms > 0 ? fmt::format(", guest frozen {} ms", point.freeze_ms) : "";
+  return fmt::format("{}: {}, {} consistent, read {}, new {}, stored {}{}, took {:.1f} s", point.domain_name,
+                     short_id(point.id), to_string(point.consistency), base::format_size(point.bytes_read),
+                     base::format_size(point.bytes_new), base::format_size(point.bytes_stored), frozen,
+                     static_cast<double>(point.duration_ms) / 1000);
+}
+
+base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes) {
+  base::Json results = base::Json::array();
+  for (const DomainOutcome& outcome : outcomes) {
+    base::Json result = {{"domain", outcome.domain}, {"ok", outcome.report.has_value()}};
+    if (outcome.report) result["point"] = point_record(outcome.report->manifest);
+    if (outcome.report) result["notes"] = outcome.report->notes;
+    if (outcome.error) result["error"] = error_record(*outcome.error);
+    results.push_back(std::move(result));
+  }
+  return {{"results", results}, {"exit_code", static_cast<int>(exit_code_of(outcomes))}};
+}
+
+std::vector<JsonField> outcome_fields() {
+  return {{"results[]", "a domain each, in the order they ran"},
+          {"results[].domain, ok", "its name; true when it was backed up"},
+          {"results[].point", "the new restore point, as `icecore show --json` prints it but for the XML"},
+          {"results[].notes[]", "what a person should know, such as skipped disks"},
+          {"results[].error", "when not ok: fault, message, hint"},
+          {"exit_code", "as the process returns it"}};
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backs up several domains one after another: what fails for one does not stop the others, a stop request does.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cli/command.hpp"
+#include "cli/job_session.hpp"
+#include "job/backup.hpp"
+
+namespace icecore::cli {
+
+struct DomainOutcome {
+  std::string domain;
+  std::optional<job::BackupReport> report;
+  std::optional<base::Error> error;  // set when report is not
+};
+
+// Tells each domain's end on the console as it comes. Domains not begun before a stop have no outcome.
+std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
+                                           const std::vector<std::string>& domains, const job::BackupOptions& options);
+
+// ok; cancelled; of one domain its own fault; else partial.
+ExitCode exit_code_of(const std::vector<DomainOutcome>& outcomes);
+
+// "web1: 3f2a9c1e, filesystem, read 3.2 GiB, ..."
+std::string format_report(const job::BackupReport& report);
+
+base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes);
+std::vector<JsonField> outcome_fields();
+
+}  // namespace icecore::cli

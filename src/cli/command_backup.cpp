@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore backup DOMAIN...`.
+#include "cli/backup_batch.hpp"
+#include "cli/commands.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+constexpr int k_freeze_limit_ms_min = 100;
+constexpr int k_freeze_limit_ms_max = 600'000;
+constexpr int k_compression_level_max = 19;
+
+struct BackupCommandOptions {
+  std::vector<std::string> domains;
+  job::BackupOptions backup;
+  int freeze_limit_ms = 0;
+};
+
+void declare(WordList& words, BackupCommandOptions& options) {
+  words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
+  words.option("--quiesce", "RULE",
+               "required: no frozen file systems, no backup; try (default): freeze if the agent does; off",
+               WordList::choice<job::Quiesce>(
+                   options.backup.quiesce,
+                   {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
+  words.option("--freeze-limit", "MS", "thaw after so many milliseconds whatever happens",
+               WordList::whole_number(options.freeze_limit_ms, k_freeze_limit_ms_min, k_freeze_limit_ms_max));
+  words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
+                   WordList::into(options.backup.include_disks));
+  words.repeatable("--exclude-disk", "TARGET", "all disks but this; may be given several times",
+                   WordList::into(options.backup.exclude_disks));
+  words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
+               WordList::into(options.backup.overlay_folder));
+  words.option("--compression", "LEVEL", "1 (fast) to 19 (small), as zstd counts",
+               WordList::whole_number(options.backup.compression_level, 1, k_compression_level_max));
+  words.repeatable("--tag", "TEXT", "kept with the restore point; may be given several times",
+                   WordList::into(options.backup.tags));
+}
+
+ExitCode run(Session& session, const BackupCommandOptions& options) {
+  JobSession jobs(session);
+  const OpenRepository open = open_repository(session, jobs.stop());
+  job::BackupOptions backup = options.backup;
+  backup.freeze_limit = base::Milliseconds(options.freeze_limit_ms);
+  const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, options.domains, backup);
+  if (session.options.json) session.console.print_json(outcomes_record(outcomes));
+  return exit_code_of(outcomes);
+}
+
+}  // namespace
+
+Command make_backup_command() {
+  return make_command<BackupCommandOptions>(
+      {.name = "backup",
+       .summary = "Back up domains, running or not",
+       .description =
+           "Freezes the guest's file systems through its agent for the moment of a snapshot, reads the frozen disks "
+           "while the guest goes on in an overlay, stores what the repository does not have yet, and merges the "
+           "overlay back. Several domains are backed up one after another; one that fails does not stop the others. "
+           "Ctrl-C ends cleanly: the guest is thawed and back on its own disks before icecore ends.",
+       .examples = {{"sudo icecore backup web1 -r /var/backups/icecore --key-file /etc/icecore/repository.key",
+                     "a restore point of web1"},
+                    {"sudo icecore backup web1 db1 --quiesce required",
+                     "both, but only with frozen file systems; the repository comes from the environment"},
+                    {"sudo icecore backup web1 --exclude-disk vdb --tag before-upgrade --json",
+                     "without its second disk, with a tag; the outcome as a record"}},
+       .json = outcome_fields()},
+      declare, run);
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore recover [DOMAIN]`.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/handle.hpp"
+#include "cli/commands.hpp"
+#include "cli/job_session.hpp"
+#include "cli/point_output.hpp"
+#include "job/recover.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+struct RecoverCommandOptions {
+  job::RecoverOptions recover;
+};
+
+void declare(WordList& words, RecoverCommandOptions& options) {
+  words.positional("DOMAIN", "only this domain's jobs, by name or UUID", Count::optional,
+                   WordList::into(options.recover.domain));
+  words.flag("--dry-run", "only tell what would be done", options.recover.dry_run);
+}
+
+// Opens what can be opened; a repository whose key is not here must not keep a guest on its overlay.
+job::OpenRepository repository_opener(JobSession& jobs) {
+  return [&jobs](const std::string& url) -> std::shared_ptr<repository::Repository> {
+    const Session& session = jobs.session();
+    try {
+      jobs.progress().clear();
+      const auto open = std::make_shared<OpenRepository>(
+          open_repository(session, url, credential_sources(session, jobs.stop()), jobs.stop()));
+      return {open, open->repository.get()};
+    } catch (const base::Error& error) {
+      jobs.progress().note("icecore", fmt::format("repository '{}' cannot be opened: {}", url, error.what()));
+      return nullptr;
+    }
+  };
+}
+
+std::string title_of(const job::RecoveredJob& job) {
+  return job.job_id.empty() ? fmt::format("{}: an overlay no journal knows", job.domain_name)
+                            : fmt::format("{}: job {}", job.domain_name, short_id(job.job_id));
+}
+
+void print_report(Console& console, const job::RecoverReport& report, bool dry_run) {
+  if (report.jobs.empty()) console.print("nothing to recover: no job was interrupted");
+  for (const job::RecoveredJob& job : report.jobs) {
+    console.print(title_of(job) + (dry_run ? ", would be done:" : job.finished ? ", recovered:" : ", not finished:"));
+    for (const std::string& action : job.actions) console.print("  " + action);
+    if (!job.problem.empty()) console.err << fmt::format("icecore: {}: {}\n", job.domain_name, job.problem);
+  }
+}
+
+base::Json record_of(const job::RecoverReport& report, bool dry_run) {
+  base::Json jobs = base::Json::array();
+  for (const job::RecoveredJob& job : report.jobs) {
+    jobs.push_back({{"id", job.job_id},
+                    {"domain", job.domain_name},
+                    {"actions", job.actions},
+                    {"finished", job.finished},
+                    {"problem", job.problem}});
+  }
+  return {{"jobs", jobs}, {"dry_run", dry_run}};
+}
+
+ExitCode run(Session& session, const RecoverCommandOptions& options) {
+  JobSession jobs(session);
+  const job::RecoverReport report = [&] {
+    const base::ScopeExit clear([&] { jobs.progress().clear(); });
+    return job::recover(jobs.context(), options.recover, repository_opener(jobs));
+  }();
+  if (session.options.json) {
+    session.console.print_json(record_of(report, options.recover.dry_run));
+  } else {
+    print_report(session.console, report, options.recover.dry_run);
+  }
+  const bool all_finished =
+      std::all_of(report.jobs.begin(), report.jobs.end(), [](const job::RecoveredJob& job) { return job.finished; });
+  return all_finished || options.recover.dry_run ? ExitCode::ok : ExitCode::partial;
+}
+
+}  // namespace
+
+Command make_recover_command() {
+  return make_command<RecoverCommandOptions>(
+      {.name = "recover",
+       .summary = "Put back what an interrupted job left",
+       .description =
+           "Compares the journal with libvirt and the disks, then thaws guests, merges overlays down (running or shut "
+           "off), removes half-made restores and publishes restore points that were complete but for that. It touches "
+           "only what icecore's journal or overlay names own, and runs by itself before each backup of a domain. Exit "
+           "code 3 when something could not be finished.",
+       .examples = {{"sudo icecore recover --dry-run", "tells what would be done"},
+                    {"sudo icecore recover", "does it, for all domains"},
+                    {"sudo icecore recover web1", "for one"}},
+       .json = {{"jobs[].id", "of the job; empty for an overlay no journal knows"},
+                {"jobs[].domain", "its name"},
+                {"jobs[].actions[]", "what was done, or would be"},
+                {"jobs[].finished", "true when nothing of the job is left"},
+                {"jobs[].problem", "why it is not finished, and what to do"},
+                {"dry_run", "true or false"}}},
+      declare, run);
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore restore POINT`.
+#include <fmt/core.h>
+
+#include "base/bytes.hpp"
+#include "base/handle.hpp"
+#include "cli/commands.hpp"
+#include "cli/job_session.hpp"
+#include "cli/point_output.hpp"
+#include "job/point_name.hpp"
+#include "job/restore.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+struct RestoreCommandOptions {
+  std::string point;
+  job::RestoreOptions restore;
+};
+
+void declare(WordList& words, RestoreCommandOptions& options) {
+  job::RestoreOptions& restore = options.restore;
+  words.positional("POINT", "id prefix, latest, DOMAIN or DOMAIN@TIME", Count::one, WordList::into(options.point));
+  words.option("--as", "NAME", "as a new domain, with a new UUID and new MAC addresses",
+               WordList::into(restore.new_name));
+  words.flag("--replace", "in the place of the domain it was made of, which must be shut off", restore.replace);
+  words.flag("--disks-only", "only the disk files; needs --to", restore.disks_only);
+  words.option("--to", "DIR", "put the disk files there instead of where they were", [&](const std::string& folder) {
+    restore.to = std::filesystem::absolute(folder);  // a domain's XML has absolute paths
+  });
+  words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
+                   WordList::into(restore.disks));
+  words.flag("--start", "start the domain at the end", restore.start);
+  words.flag("--dry-run", "change nothing; print how the domain's XML would differ", restore.dry_run);
+}
+
+base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions& options) {
+  base::Json disks = base::Json::array();
+  for (const job::RestoredDisk& disk : report.disks) {
+    disks.push_back({{"target", disk.target}, {"path", disk.path.string()}, {"bytes_written", disk.bytes_written}});
+  }
+  return {{"point", report.point_id},
+          {"domain", report.domain_name},
+          {"domain_uuid", report.domain_uuid},
+          {"disks", disks},
+          {"xml_diff", report.xml_diff},
+          {"notes", report.notes},
+          {"dry_run", options.dry_run},
+          {"started", options.start && !options.dry_run},
+          {"duration_ms", report.duration.count()}};
+}
+
+void print_report(Console& console, const job::RestoreReport& report, const job::RestoreOptions& options) {
+  for (const std::string& note : report.notes) console.err << "icecore: " << note << '\n';
+  if (options.dry_run) {
+    console.out << report.xml_diff;
+    for (const job::RestoredDisk& disk : report.disks) {
+      console.print(fmt::format("would write {} to {}", disk.target, disk.path.string()));
+    }
+    return;
+  }
+  const std::string as = report.domain_name.empty() ? "" : fmt::format(" as domain '{}'", report.domain_name);
+  const std::string now = options.start ? ", which is starting" : "";
+  console.print(fmt::format("restored {}{}{} in {:.1f} s", short_id(report.point_id), as, now,
+                            static_cast<double>(report.duration.count()) / 1000));
+  for (const job::RestoredDisk& disk : report.disks) {
+    console.print(
+        fmt::format("  {}  {}  {} written", disk.target, disk.path.string(), base::format_size(disk.bytes_written)));
+  }
+}
+
+ExitCode run(Session& session, const RestoreCommandOptions& options) {
+  JobSession jobs(session);
+  const OpenRepository open = open_repository(session, jobs.stop());
+  const std::vector<repository::Manifest> points = repository::list_manifests(*open.repository);
+  const repository::Manifest& point = job::find_point(points, options.point);
+  const job::RestoreReport report = [&] {
+    const base::ScopeExit clear([&] { jobs.progress().clear(); });
+    return job::run_restore(jobs.context(), *open.repository, point, options.restore);
+  }();
+  if (session.options.json) {
+    session.console.print_json(record_of(report, options.restore));
+  } else {
+    print_report(session.console, report, options.restore);
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command make_restore_command() {
+  return make_command<RestoreCommandOptions>(
+      {.name = "restore",
+       .summary = "Bring a restore point back",
+       .description =
+           "Writes the disks of a restore point and defines the domain on them. Without --as or --replace the domain "
+           "comes back under its own name, which must be free. Nothing that exists or is in use is written over; with "
+           "--replace the old files give way only when the new ones are complete. POINT is named as in `icecore show`.",
+       .examples = {{"sudo icecore restore latest --as web1-copy --to /var/lib/libvirt/images --start",
+                     "a second domain beside the first, started"},
+                    {"sudo icecore restore web1@2026-11-21T09:30 --replace", "the domain as it was at that time (UTC)"},
+                    {"sudo icecore restore 3f2a9c1e --disks-only --disk vda --to /tmp", "one disk as a file"},
+                    {"sudo icecore restore web1 --as web1-copy --to /var/lib/libvirt/images --dry-run",
+                     "what would be defined and written"}},
+       .json = {{"point", "its id"},
+                {"domain, domain_uuid", "as defined; empty with --disks-only"},
+                {"disks[]", "target, path, bytes_written"},
+                {"xml_diff", "the point's XML against the one defined, unified"},
+                {"notes[]", "what a person should know"},
+                {"dry_run, started", "true or false"},
+                {"duration_ms", "of the whole restore"}}},
+      declare, run);
+}
+
+}  // namespace icecore::cli
