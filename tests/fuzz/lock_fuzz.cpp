@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fuzz/fuzz.hpp"
+#include "repository/repository_lock.hpp"
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const icecore::base::Bytes object =
+      icecore::fuzz::object_of(icecore::repository::ObjectKind::lock, "locks/0", icecore::fuzz::view_of(data, size));
+  return icecore::fuzz::judge(
+      [&] { icecore::repository::decode_lock(icecore::repository::KeyRing::unencrypted(), "0", object); });
+}
