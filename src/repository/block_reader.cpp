@@ -19,10 +19,6 @@ bool in_range(const WantedBlock& block, std::size_t frame_bytes) {
   return block.length != 0 && block.offset <= frame_bytes && block.length <= frame_bytes - block.offset;
 }
 
-bool may_be_stale_index(const base::Error& error) {
-  return error.fault() == Fault::corrupt || error.fault() == Fault::not_found;
-}
-
 }  // namespace
 
 BlockReader::BlockReader(Repository& repository) : repository_(repository) {}
@@ -71,7 +67,7 @@ std::optional<base::Buffer> BlockReader::try_frame(const FrameLocation& frame, s
     check_blocks(frame, bytes.view(), wanted);
     return bytes;
   } catch (const base::Error& error) {
-    if (!may_be_stale_index(error)) throw;
+    if (error.fault() != Fault::corrupt) throw;
     reason = std::current_exception();
     return std::nullopt;
   }

@@ -102,9 +102,16 @@ PackEntry parse_pack(const KeyRing& keys, const Config& config, const PackId& id
 base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Config& config,
                         Decompressor& decompressor, const FrameLocation& frame) {
   check_location(config, frame);
-  const base::Bytes stored =
-      base::with_context([&] { return storage.get_range(pack_object(frame.pack), frame.offset, frame.stored_length); },
-                         "reading the frame at byte {} of pack {}", frame.offset, frame.pack.hex());
+  base::Bytes stored;
+  try {
+    stored = storage.get_range(pack_object(frame.pack), frame.offset, frame.stored_length);
+  } catch (base::Error& error) {
+    // To somebody who restores, a pack that is gone is damage and no mistyped name.
+    if (error.fault() == Fault::not_found)
+      base::fail(Fault::corrupt, "pack {} is missing from '{}'", frame.pack.hex(), storage.url());
+    error.add_context(fmt::format("reading the frame at byte {} of pack {}", frame.offset, frame.pack.hex()));
+    throw;
+  }
   return decode_frame(keys, decompressor, frame, stored);
 }
 

@@ -29,7 +29,7 @@ struct FrameLocation {
 };
 
 // Fetches, decrypts and decompresses a frame; blocks are not yet compared with their names.
-// Fault::corrupt names pack and offset; Fault::not_found when the pack is gone.
+// Fault::corrupt names the pack, also when it is missing.
 base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Config& config,
                         Decompressor& decompressor, const FrameLocation& frame);
 

@@ -10,7 +10,7 @@
 
 namespace icecore::contract {
 
-class MemoryStorage final : public storage::Storage {
+class MemoryStorage : public storage::Storage {
   using Objects = std::map<std::string, base::Bytes>;
 
  public:
