@@ -42,7 +42,7 @@ TEST_F(BackupRestore, AQuiescedGuestComesBackAsASecondDomain) {
   const std::string copy_name = subject.domain.name() + "-copy";
   subject.domain.undo().domain(copy_name);
   const base::Json shown = subject.must({"show", "latest", "--json"}).json();
-  EXPECT_EQ(shown.at("point").at("consistency"), "filesystem");
+  EXPECT_EQ(shown.at("consistency"), "filesystem");
   subject.must({"restore", "latest", "--as", copy_name});
   EXPECT_NE(subject.run({"restore", "latest", "--as", copy_name}).exit_code, 0) << "restored over a domain that exists";
 
@@ -68,7 +68,7 @@ TEST_F(BackupRestore, SeveralDisksAreOneInstantAndSkippedOnesAreNamed) {
   subject.must({"backup", subject.domain.name()});
   EXPECT_EQ(subject.restored_hash("latest", "vda"), first);
   EXPECT_EQ(subject.restored_hash("latest", "vdb"), second);
-  const base::Json point = subject.must({"show", "latest", "--json"}).json().at("point");
+  const base::Json point = subject.must({"show", "latest", "--json"}).json();
   ASSERT_EQ(point.at("skipped").size(), 1U);
   EXPECT_EQ(point.at("skipped")[0].at("target"), "sda");
   subject.expect_at_rest();
@@ -89,7 +89,7 @@ TEST_F(BackupRestore, AnUnchangedDiskStoresNextToNothing) {
   subject.domain.start_paused();
   subject.must({"backup", subject.domain.name()});
   subject.must({"backup", subject.domain.name()});
-  const base::Json point = subject.must({"show", "latest", "--json"}).json().at("point");
+  const base::Json point = subject.must({"show", "latest", "--json"}).json();
   EXPECT_EQ(point.at("disks")[0].at("bytes_new"), 0);
 }
 

@@ -74,8 +74,9 @@ TEST_P(BackupCrash, RecoverPutsTheDomainBack) {
   EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written) << "the guest lost what it wrote";
   const auto points = subject.points();
   ASSERT_EQ(points.size(), is_sealed(GetParam().failpoint) ? 1U : 0U);
-  if (!points.empty())
+  if (!points.empty()) {
     EXPECT_EQ(subject.restored_hash(points[0]), instant) << "the point is not the instant of the snapshot";
+  }
 
   if (GetParam().afterwards == Afterwards::shut_off) subject.domain.start_paused();
   subject.must({"backup", subject.domain.name()});
@@ -119,8 +120,8 @@ INSTANTIATE_TEST_SUITE_P(EveryState, QemuCrash,
                                          "backup.fact.thawed", "backup.intent.reading", "backup.fact.reading",
                                          "backup.fact.sealed", "backup.fact.committing", "backup.intent.committed",
                                          "backup.fact.committed", "backup.fact.uploading", "backup.fact.published"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& parameter) {
+                           std::string name = parameter.param;
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
@@ -151,10 +152,10 @@ INSTANTIATE_TEST_SUITE_P(EveryStep, RecoverCrash,
                          testing::Combine(testing::Values("return.merged_offline", "return.before_unlink",
                                                           "recover.merged", "recover.published"),
                                           testing::Values(Afterwards::running, Afterwards::shut_off)),
-                         [](const auto& info) {
+                         [](const auto& parameter) {
                            std::string name =
-                               std::get<0>(info.param) +
-                               (std::get<1>(info.param) == Afterwards::running ? "_running" : "_shut_off");
+                               std::get<0>(parameter.param) +
+                               (std::get<1>(parameter.param) == Afterwards::running ? "_running" : "_shut_off");
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });

@@ -53,8 +53,8 @@ INSTANTIATE_TEST_SUITE_P(EveryState, LibvirtRestart,
                                          "backup.fact.thawed", "backup.intent.reading", "backup.fact.reading",
                                          "backup.fact.sealed", "backup.fact.committing", "backup.intent.committed",
                                          "backup.fact.committed", "backup.fact.published"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& parameter) {
+                           std::string name = parameter.param;
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
