@@ -42,6 +42,10 @@ void examine_programs(Findings& findings) {
 
 void examine_state_dir(Findings& findings, const JobContext& context) {
   const std::string folder = context.state_dir.string();
+  if (!std::filesystem::exists(context.state_dir)) {
+    findings.push_back({Severity::good, "state folder", "'" + folder + "' will be made by the first job", ""});
+    return;
+  }
   if (::access(folder.c_str(), W_OK) != 0) {
     findings.push_back({Severity::problem, "state folder", "'" + folder + "' is not writable for this user",
                         "run as root, or name another with --state-dir"});
@@ -63,9 +67,14 @@ void examine_job(Findings& findings, const JobContext& context, const JobRecord&
   }
 }
 
+// Opening a journal makes one; a diagnosis makes nothing.
+std::vector<JobRecord> open_jobs(const JobContext& context) {
+  if (!std::filesystem::exists(context.state_dir / "journal.sqlite")) return {};
+  return Journal(context.state_dir).open_jobs();
+}
+
 void examine_journal(Findings& findings, const JobContext& context) {
-  Journal journal(context.state_dir);
-  const std::vector<JobRecord> jobs = journal.open_jobs();
+  const std::vector<JobRecord> jobs = open_jobs(context);
   if (jobs.empty()) findings.push_back({Severity::good, "journal", "no job is open", ""});
   for (const JobRecord& job : jobs) examine_job(findings, context, job);
 }
@@ -89,10 +98,10 @@ void examine_libvirt(Findings& findings, const JobContext& context) {
                       fmt::format("{} answers, version {}.{}.{}", context.connect_uri, version / 1'000'000,
                                   version / 1000 % 1000, version % 1000),
                       ""});
-  const std::vector<JobRecord> open_jobs = Journal(context.state_dir).open_jobs();
+  const std::vector<JobRecord> jobs = open_jobs(context);
   for (const hypervisor::DomainSummary& summary : connection.domains()) {
     examine(findings, "domain '" + summary.name + "'", "",
-            [&] { examine_domain(findings, connection.domain(summary.uuid).model(), open_jobs); });
+            [&] { examine_domain(findings, connection.domain(summary.uuid).model(), jobs); });
   }
 }
 

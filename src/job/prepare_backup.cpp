@@ -88,7 +88,7 @@ void require_room(const PlannedDisk& disk, double share_min) {
       Fault::no_space,
       fmt::format("disk '{}': only {} ({:.0f} %) are free in '{}', where the guest's writes would go meanwhile",
                   disk.target, base::format_size(bytes), share * 100, folder.string()));
-  throw error.add_hint("free some space there, or name another folder with --overlay-folder");
+  throw error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ void SpaceWatch::check() {
   base::Error error(base::Fault::no_space,
                     fmt::format("only {} ({:.1f} %) are left in '{}', where the guest's writes go during the backup",
                                 base::format_size(bytes), share * 100, overlay_.parent_path().string()));
-  throw error.add_hint("free some space there, or name another folder with --overlay-folder");
+  throw error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
 }  // namespace icecore::job

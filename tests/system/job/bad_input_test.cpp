@@ -71,12 +71,14 @@ TEST_F(BadInput, TheRepositoryIsFull) {
   mount_small(subject, subject.repository(), "4m");
   subject.init();
   subject.domain.start_paused();
-  for (int i = 0; i < 24; ++i)
-    subject.domain.monitor_write("vda", static_cast<std::uint64_t>(i) * 2 * k_mib, 64 * 1024,
-                                 static_cast<unsigned char>(i + 1));
-  base::run_checked({.arguments = {"dd", "if=/dev/urandom", "of=" + (subject.repository() / "filler").string(),
-                                   "bs=4096", "count=1000", "status=none"}},
+  const auto noise = subject.domain.folder() / "noise";
+  base::run_checked({.arguments = {"sh", "-c", "head -c 2M /dev/urandom >" + noise.string()}},
                     std::chrono::seconds(10));
+  virsh({"qemu-monitor-command", subject.domain.name(), "--hmp",
+         "qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend \"write -q -s " + noise.string() + " 0 2M\""});
+  const std::string filler = (subject.repository() / "filler").string();
+  base::run({.arguments = {"sh", "-c", "head -c 8M /dev/zero >" + filler + "; truncate -s -262144 " + filler}},
+            std::chrono::seconds(10));
   expect_error(subject.run({"backup", subject.domain.name()}), 9, "No space left");
   subject.expect_at_rest();
 }
@@ -90,7 +92,7 @@ TEST_F(BadInput, TheOverlaysFolderIsFull) {
                                    "status=none"}},
                     std::chrono::seconds(10));
   subject.domain.start_paused();
-  expect_error(subject.run({"backup", subject.domain.name(), "--overlay-folder", folder.string()}), 9, folder.string());
+  expect_error(subject.run({"backup", subject.domain.name(), "--overlay-dir", folder.string()}), 9, folder.string());
   subject.expect_at_rest();
 }
 
