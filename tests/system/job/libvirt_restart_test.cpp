@@ -17,6 +17,9 @@ constexpr std::uint64_t k_mib = 1024 * 1024;
 class LibvirtRestart : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+
+  // Before the step at which the backup stood, and so before the second write.
+  static bool snapshot_was_taken() { return GetParam() != "backup.fact.planned" && GetParam() != "backup.fact.frozen"; }
 };
 
 TEST_P(LibvirtRestart, TheDomainEndsOnItsBase) {
@@ -43,7 +46,7 @@ TEST_P(LibvirtRestart, TheDomainEndsOnItsBase) {
   subject.must({"recover"});
   subject.expect_at_rest();
   EXPECT_EQ(subject.domain.hash_disk(), written);
-  EXPECT_EQ(outcome.exit_code == 0 ? subject.restored_hash("latest") : instant, instant) << outcome.error_output;
+  if (outcome.exit_code == 0) EXPECT_EQ(subject.restored_hash("latest"), snapshot_was_taken() ? instant : written);
   subject.must({"backup", subject.domain.name()});
   EXPECT_EQ(subject.restored_hash("latest"), written);
 }
