@@ -82,8 +82,8 @@ void examine_journal(Findings& findings, const JobContext& context) {
 void examine_domain(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
   for (const hypervisor::DiskModel& disk : model.disks) {
     if (!is_our_overlay(disk.source.path, model.uuid)) continue;
-    const bool journalled = std::any_of(jobs.begin(), jobs.end(),
-                                        [&](const JobRecord& job) { return job.domain_uuid == model.uuid; });
+    const bool journalled =
+        std::any_of(jobs.begin(), jobs.end(), [&](const JobRecord& job) { return job.domain_uuid == model.uuid; });
     findings.push_back({Severity::problem, "domain '" + model.name + "'",
                         fmt::format("disk '{}' is on our overlay '{}'{}", disk.target, disk.source.path,
                                     journalled ? "" : ", which this journal does not know"),
