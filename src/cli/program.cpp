@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "cli/help.hpp"
+#include "cli/manual_page.hpp"
 
 namespace icecore::cli {
 
@@ -54,6 +55,10 @@ ExitCode run_command(Session& session, const Arguments& arguments, const std::ve
   if (arguments.empty()) {
     session.console.err << program_help(commands, common);
     return ExitCode::usage;
+  }
+  if (arguments.front() == k_manual_page_command) {
+    session.console.out << manual_page(commands, common);
+    return ExitCode::ok;
   }
   if (asks_for(arguments, {"-h", "--help"}) || arguments.front() == "help") {
     session.console.out << help_for(arguments, commands, common);

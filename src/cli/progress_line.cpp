@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <vector>
 
@@ -14,17 +13,24 @@ namespace icecore::cli {
 
 namespace {
 
-constexpr unsigned k_bar_width = 20;
+constexpr std::size_t k_bar_width_min = 8;
+constexpr std::size_t k_bar_width_max = 30;
 constexpr double k_rate_memory_seconds = 5;
+constexpr std::string_view k_gap = "  ";
 
 double share_done(const job::Transfer& transfer) {
-  if (transfer.bytes_total == 0) return 0;
   return std::min(1.0, static_cast<double>(transfer.bytes_done) / static_cast<double>(transfer.bytes_total));
 }
 
-std::string draw_bar(double share) {
-  const auto filled = static_cast<std::size_t>(std::lround(share * k_bar_width));
-  return "[" + std::string(filled, '=') + std::string(k_bar_width - filled, ' ') + "]";
+bool has_bytes(const ProgressState& state) { return state.transfer && state.transfer->bytes_total > 0; }
+
+std::string draw_bar(double share, std::size_t width) {
+  const auto filled = static_cast<std::size_t>(std::lround(share * static_cast<double>(width)));
+  return "[" + std::string(filled, '=') + std::string(width - filled, ' ') + "]";
+}
+
+std::string percent_text(const ProgressState& state) {
+  return fmt::format("{:.0f} %", std::floor(share_done(*state.transfer) * 100));
 }
 
 std::string rate_text(const ProgressState& state) {
@@ -39,23 +45,36 @@ struct Part {
 
 std::vector<Part> parts_of(const ProgressState& state) {
   std::vector<Part> parts = {{state.domain, 0}, {state.phase, 1}};
-  if (!state.transfer) return parts;
+  if (!has_bytes(state)) return parts;
   const job::Transfer& transfer = *state.transfer;
-  parts.push_back({draw_bar(share_done(transfer)), 5});
-  parts.push_back({fmt::format("{:3.0f} %", std::floor(share_done(transfer) * 100)), 2});
-  parts.push_back(
-      {fmt::format("{} of {}", base::format_size(transfer.bytes_done), base::format_size(transfer.bytes_total)), 3});
+  parts.push_back({percent_text(state), 2});
+  parts.push_back({base::format_size(transfer.bytes_done), 3});
+  parts.push_back({"of " + base::format_size(transfer.bytes_total), 8});
   if (transfer.bytes_new > 0) parts.push_back({"new " + base::format_size(transfer.bytes_new), 7});
   if (transfer.bytes_stored > 0) parts.push_back({"stored " + base::format_size(transfer.bytes_stored), 6});
-  if (state.bytes_per_second > 0) parts.push_back({rate_text(state), 4});
-  if (const auto left = time_left(state)) parts.push_back({"ETA " + format_duration(*left), 3});
+  if (state.bytes_per_second > 0) parts.push_back({rate_text(state), 5});
+  if (const auto left = time_left(state)) parts.push_back({"ETA " + format_duration(*left), 4});
   return parts;
 }
 
+// "12 MiB of 20 MiB" is one thing to read, so a single space stands there.
 std::string join(const std::vector<Part>& parts) {
   std::string line;
-  for (const Part& part : parts) line += (line.empty() ? "" : "  ") + part.text;
+  for (const Part& part : parts) {
+    if (!line.empty()) line += part.text.starts_with("of ") ? " " : k_gap;
+    line += part.text;
+  }
   return line;
+}
+
+// Puts a bar after domain and phase into what the facts leave free.
+std::string with_bar(const ProgressState& state, std::vector<Part> parts, const std::string& line, unsigned width) {
+  constexpr std::size_t k_frame = 2;
+  const std::size_t used = line.size() + k_gap.size() + k_frame;
+  if (!has_bytes(state) || parts.size() < 3 || width < used + k_bar_width_min) return line;
+  const std::size_t bar_width = std::min<std::size_t>(width - used, k_bar_width_max);
+  parts.insert(parts.begin() + 2, {draw_bar(share_done(*state.transfer), bar_width), 0});
+  return join(parts);
 }
 
 }  // namespace
@@ -82,15 +101,15 @@ std::string format_progress_bar(const ProgressState& state, unsigned width) {
                                  [](const Part& a, const Part& b) { return a.priority < b.priority; }));
     line = join(parts);
   }
-  return line.substr(0, width);
+  return with_bar(state, std::move(parts), line, width).substr(0, width);
 }
 
 std::string format_progress_text(const ProgressState& state) {
   std::string line = state.domain + ": " + state.phase;
-  if (!state.transfer) return line;
+  if (!has_bytes(state)) return line;
   const job::Transfer& transfer = *state.transfer;
-  line += fmt::format(": {:.0f} %, {} of {}", std::floor(share_done(transfer) * 100),
-                      base::format_size(transfer.bytes_done), base::format_size(transfer.bytes_total));
+  line += fmt::format(": {}, {} of {}", percent_text(state), base::format_size(transfer.bytes_done),
+                      base::format_size(transfer.bytes_total));
   if (transfer.bytes_new > 0) line += ", new " + base::format_size(transfer.bytes_new);
   if (transfer.bytes_stored > 0) line += ", stored " + base::format_size(transfer.bytes_stored);
   if (state.bytes_per_second > 0) line += ", " + rate_text(state);

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "cli/commands.hpp"
+#include "cli/manual_page.hpp"
 
 namespace icecore::cli {
 namespace {
@@ -69,6 +70,20 @@ TEST_F(HelpTest, EveryExampleParses) {
     for (const Example& example : commands[i].text.examples) {
       EXPECT_EQ(parse_command_line(words_of(example), common_, parsable), i) << example.line;
     }
+  }
+}
+
+TEST_F(HelpTest, ManualPageHasEveryCommandOptionAndExitCode) {
+  std::string page = manual_page(all_commands(), common_);
+  std::erase(page, '\\');  // roff's escapes
+  for (const Command& command : all_commands()) {
+    EXPECT_NE(page.find(".SS icecore " + command.text.name + "\n"), std::string::npos) << command.text.name;
+    for (const WordList::Entry& entry : command.words.entries()) {
+      EXPECT_NE(page.find("fB" + entry.word.names), std::string::npos) << entry.word.names;
+    }
+  }
+  for (const ExitCodeMeaning& row : exit_codes()) {
+    EXPECT_NE(page.find(row.meaning), std::string::npos) << row.meaning;
   }
 }
 
