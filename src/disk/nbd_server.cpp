@@ -89,14 +89,19 @@ struct NbdServer::Socket {
 
 namespace {
 
-// The listening socket is handed over as systemd does it, so there is no moment when connecting is too
-// early. LISTEN_PID must be the server's own, which only a shell between fork and exec knows.
+// What runs between fork and qemu-nbd. The listening socket is handed over as systemd does it, so there is no
+// moment when connecting is too early; LISTEN_PID must be the server's own. The memory of a request (1 MiB) stays
+// with the allocator: mapping, clearing and unmapping it each time was more than half of the server's CPU time.
+constexpr const char* k_launch_script =
+    "export LISTEN_PID=$$ LISTEN_FDS=1 MALLOC_MMAP_THRESHOLD_=16777216 MALLOC_TRIM_THRESHOLD_=268435456; "
+    "exec \"$@\"";
+
 base::Child start_server(const ServerOptions& options, const base::Fd& listener) {
   constexpr int k_first_activated = 3;
   require_readable(options.image, options.format);
-  base::Command command{.arguments = {"sh", "-c", "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"", "sh", "qemu-nbd",
-                                      "-e", std::to_string(options.connections)},
-                        .pass_descriptors = {{listener.get(), k_first_activated}}};
+  base::Command command{
+      .arguments = {"sh", "-c", k_launch_script, "sh", "qemu-nbd", "-e", std::to_string(options.connections)},
+      .pass_descriptors = {{listener.get(), k_first_activated}}};
   for (std::string& argument : image_arguments(options)) command.arguments.push_back(std::move(argument));
   return base::Child(command);
 }
