@@ -101,8 +101,13 @@ class CommitRun {
 
   void start(DiskRun& run) {
     if (++run.starts > k_starts_max) {
-      base::fail(Fault::unavailable, "the commit of disk {} of domain '{}' ended {} times without success",
-                 run.disk->target, domain_.name(), k_starts_max);
+      base::Error error(Fault::unavailable,
+                        fmt::format("the commit of disk {} of domain '{}' into '{}' ended {} times "
+                                    "without success",
+                                    run.disk->target, domain_.name(), run.disk->base_path, k_starts_max));
+      error.add_hint(
+          fmt::format("is there space for it? QEMU's own words: /var/log/libvirt/qemu/{}.log", domain_.name()));
+      throw error;
     }
     // vda[N] of the XML just read and checked by place_of(), so never a path that could mean another image; SHALLOW
     // makes libvirt refuse any base but the direct one, and spares the user's images below.
@@ -205,18 +210,28 @@ bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
   return repaired;
 }
 
+// An offline commit of images that another host's QEMU writes would destroy them.
+void refuse_migrated(Domain& domain) {
+  if (domain.state() == DomainState::gone || !domain.migrated_away()) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("domain '{}' was migrated to another host with its overlays", domain.name()));
+  error.add_hint("migrate it back, then run 'icecore recover'");
+  throw error;
+}
+
 }  // namespace
 
 CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks, const CommitOptions& options,
                              std::stop_token stop, const CommitProgress& progress) {
   const base::Stopwatch watch;
   CommitReport report;
-  if (!domain.active()) {
-    report.outcome = CommitOutcome::domain_stopped;
-    return report;
+  report.outcome = CommitOutcome::domain_stopped;
+  if (domain.active()) report.outcome = CommitRun(domain, disks, options, std::move(stop), progress).run(report);
+  if (report.outcome == CommitOutcome::committed) {
+    report.persistent_was_repaired = repair_persistent(domain, disks);
+  } else {
+    refuse_migrated(domain);
   }
-  report.outcome = CommitRun(domain, disks, options, std::move(stop), progress).run(report);
-  if (report.outcome == CommitOutcome::committed) report.persistent_was_repaired = repair_persistent(domain, disks);
   report.elapsed = watch.elapsed();
   return report;
 }

@@ -45,7 +45,8 @@ using CommitProgress = std::function<void(std::uint64_t done, std::uint64_t tota
 // later starts), ends them when the XML says ready='yes', checks live and persistent XML. Only the overlay goes into
 // its direct base: images of the user's below are not touched. No file is removed.
 // On stop or error the jobs are cancelled; the guest then goes on on its complete overlays and a later call may
-// finish. Faults: cancelled; conflict when a disk is elsewhere; unavailable when a job stalls or keeps failing.
+// finish. Faults: cancelled; conflict when a disk is elsewhere or the domain on another host; unavailable when a job
+// stalls or keeps failing.
 CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks, const CommitOptions& options,
                              std::stop_token stop = {}, const CommitProgress& progress = {});
 

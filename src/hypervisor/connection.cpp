@@ -65,7 +65,7 @@ void free_flag(void* opaque) { delete static_cast<std::shared_ptr<EventFlag>*>(o
 
 void on_lifecycle(virConnectPtr, virDomainPtr, int, int, void* opaque) { raise_flag(opaque); }
 void on_block_job(virConnectPtr, virDomainPtr, const char*, int, int, void* opaque) { raise_flag(opaque); }
-void on_close(virConnectPtr, int, void* opaque) { raise_flag(opaque); }
+void on_close(virConnectPtr, int, void* opaque) { static_cast<EventFlag*>(opaque)->raise(); }
 
 }  // namespace
 
@@ -121,8 +121,9 @@ void Connection::listen() {
   };
   add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
   add(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job));
-  auto* flag = new std::shared_ptr<EventFlag>(events_);
-  if (virConnectRegisterCloseCallback(handle_.get(), on_close, flag, free_flag) < 0) delete flag;
+  // Without a free function: drivers that know no close event take the callback and then forget it. Close unregisters
+  // it, under the lock libvirt calls it with, before our flag goes.
+  virConnectRegisterCloseCallback(handle_.get(), on_close, events_.get(), nullptr);
 }
 
 bool Connection::alive() const { return handle_ && virConnectIsAlive(handle_.get()) == 1; }

@@ -66,6 +66,13 @@ bool Domain::active() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainIsActive(domain); }) == 1;
 }
 
+bool Domain::migrated_away() {
+  int state = 0;
+  int reason = 0;
+  ask("reading the state", [&](virDomainPtr domain) { return virDomainGetState(domain, &state, &reason, 0); });
+  return state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
+}
+
 bool Domain::persistent() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainIsPersistent(domain); }) == 1;
 }

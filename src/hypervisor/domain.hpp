@@ -38,6 +38,8 @@ class Domain {
   DomainState state();
   // QEMU is there: running, paused, suspended, shutting down or crashed and preserved.
   bool active();
+  // Not active because it was migrated: it runs, on another host, and its disks are in use there.
+  bool migrated_away();
   bool persistent();
   // A saved memory image exists (virsh managedsave): the disks are only whole together with it.
   bool has_managed_save();

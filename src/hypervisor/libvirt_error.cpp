@@ -19,6 +19,7 @@ Fault refined_fault(const LibvirtError& error) {
   if (contains(error.message, "No space left on device")) return Fault::no_space;
   if (contains(error.message, "Permission denied")) return Fault::denied;
   if (contains(error.message, "cannot acquire state change lock")) return Fault::busy;
+  if (contains(error.message, "Is another process using the image")) return Fault::busy;
   return fault_of(error.code);
 }
 

@@ -34,7 +34,9 @@ void strip_runtime(XmlNode node) {
 
 void strip_security_labels(XmlNode domain) {
   for (XmlNode label : domain.children("seclabel")) {
-    if (label.attribute("type") == "dynamic" && !label.child("baselabel")) label.remove();
+    if (label.attribute("type") != "dynamic") continue;
+    for (const char* gone : {"label", "imagelabel"}) label.child(gone).remove();
+    if (!label.child("baselabel")) label.remove();
   }
 }
 
@@ -116,13 +118,14 @@ class Restorer {
 
   void set_firmware() {
     XmlNode nvram = domain_.path("os", "nvram");
-    if (!nvram) return;
     if (!options_.nvram_path.empty()) {
+      nvram = domain_.need_child("os").need_child("nvram");
       nvram.child("source").remove();
       nvram.remove_attribute("type");
       nvram.set_text(options_.nvram_path);
       return;
     }
+    if (!nvram) return;
     notice("the firmware's variables (NVRAM) were not restored: libvirt makes new ones, boot entries may be missing");
     // Left with the old path, two domains would write one file.
     if (options_.new_identity) nvram.remove();

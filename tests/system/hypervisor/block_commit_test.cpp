@@ -2,6 +2,8 @@
 // Commits in a real libvirt and QEMU; the vCPUs never run, writes go through QEMU's block layer.
 #include "hypervisor/block_commit.hpp"
 
+#include <sys/mount.h>
+
 #include <filesystem>
 
 #include "base/process.hpp"
@@ -247,6 +249,31 @@ TEST_F(HypervisorCommit, WorksWithANoteInTheMetadata) {
   EXPECT_EQ(test.domain().marker(), "job 1");
   test.domain().clear_marker();
   EXPECT_EQ(test.rig.inactive_xml().find("icecore:"), std::string::npos);
+}
+
+// A base that cannot grow: the job fails, the guest goes on, and once there is space the commit works.
+TEST_F(HypervisorCommit, SurvivesAFullBase) {
+  rig::TestFolder folder;
+  const std::filesystem::path small = folder.path() / "small";
+  std::filesystem::create_directory(small);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=4M,mode=0755"), 0);
+  const rig::ImageOptions image;
+  rig::make_image(small / "base.qcow2", image);
+  rig::DomainOptions options;
+  options.disks[0].existing = small / "base.qcow2";
+  Case test(options);
+  test.rig.start_paused();
+  create_snapshot(test.domain(), {test.overlay()}, snapshot_options());
+  test.rig.monitor_write("vda", 0, 16 * k_mib, 0xbb);
+  const std::string written = test.rig.hash_disk();
+  EXPECT_EQ(fault_of_action([&] { commit_overlays(test.domain(), std::vector{test.overlay()}, commit_options()); }),
+            Fault::unavailable);
+  EXPECT_EQ(place_of(test.domain().model(), test.overlay()), DiskPlace::on_overlay);
+  EXPECT_EQ(test.rig.hash_disk(), written);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", MS_REMOUNT, "size=64M"), 0);
+  commit_overlays(test.domain(), std::vector{test.overlay()}, commit_options());
+  expect_on_base(test, {test.overlay()});
+  EXPECT_EQ(test.rig.hash_disk(), written);
 }
 
 TEST_F(HypervisorCommit, GivesUpOnAJobThatDoesNotMove) {

@@ -84,6 +84,17 @@ TEST_F(HypervisorSnapshot, WorksOnAShutOffDomain) {
   EXPECT_EQ(place_of(test.domain().model(), test.overlay()), DiskPlace::on_overlay);
 }
 
+TEST_F(HypervisorSnapshot, RefusesASavedDomain) {
+  Case test;
+  test.rig.start_paused();
+  ASSERT_EQ(virDomainManagedSave(test.rig.handle(), 0), 0);
+  EXPECT_TRUE(test.domain().has_managed_save());
+  EXPECT_EQ(fault_of_action([&] { create_snapshot(test.domain(), {test.overlay()}, snapshot_options()); }),
+            Fault::conflict);
+  ASSERT_EQ(virDomainManagedSaveRemove(test.rig.handle(), 0), 0);
+  create_snapshot(test.domain(), {test.overlay()}, snapshot_options());
+}
+
 TEST_F(HypervisorSnapshot, AllDisksOrNone) {
   rig::DomainOptions options;
   options.disks = {{.target = "vda"}, {.target = "vdb"}};
