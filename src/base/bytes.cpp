@@ -35,11 +35,7 @@ int hex_digit(char c) {
 
 }  // namespace
 
-std::string to_string(ByteView bytes) {
-  std::string text(bytes.size(), '\0');
-  std::transform(bytes.begin(), bytes.end(), text.begin(), [](std::byte b) { return static_cast<char>(b); });
-  return text;
-}
+std::string to_string(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 std::string to_hex(ByteView bytes) {
   static constexpr std::string_view digits = "0123456789abcdef";
