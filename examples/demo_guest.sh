@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # What examples/quickstart does behind the scenes: build, libvirt, the demo guest and the undoing of it all.
 # shellcheck shell=bash disable=SC2154  # project, work: the script's that sources this
-demo=icecore-demo
-restored=icecore-demo-restored
+demo=${ICECORE_DEMO:-icecore-demo} # the test of this example gives it a name of its own, and a built icecore
+restored=$demo-restored
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8 LIBVIRT_DEFAULT_URI=qemu:///system
-SECONDS=0
 
 build() {
   local quiet=()
+  if [ -n "${ICECORE_BINARY:-}" ]; then
+    PATH=$(dirname "$ICECORE_BINARY"):$PATH
+    return
+  fi
   [ -t 1 ] || quiet=(-- --quiet)
   cmake --preset release --log-level=WARNING -DBUILD_TESTING=OFF >/dev/null
   cmake --build --preset release --target icecore "${quiet[@]}"
@@ -17,6 +20,7 @@ build() {
 # libvirt and the janitor (tests/rig/janitor): it is told of each thing before it is made, and undoes them all when
 # descriptor 5 closes, however we end. Descriptor 9 says that we use libvirt.
 prepare() {
+  SECONDS=0
   mkdir -p /run/lock
   exec 9>/run/lock/icecore-rig.users
   flock -s 9
@@ -43,7 +47,7 @@ clean_up() {
   wait "$janitor"
   exec 9>&-
   # When libvirt was started for us it stops now; when others use it, it stays.
-  flock -x -w 30 /run/lock/icecore-rig.keeper true 2>/dev/null || true
+  flock -x -w 10 /run/lock/icecore-rig.keeper true 2>/dev/null || true
 }
 
 # A 512 MiB disk with an ext4 of a few folders: texts, and 48 MiB that look like a database.
