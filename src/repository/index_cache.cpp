@@ -94,6 +94,28 @@ base::Bytes encode_location(std::uint32_t pack, const FrameEntry& frame, std::ui
   return writer.take();
 }
 
+// The pack's number, given now if it has none.
+std::uint32_t number_of(Transaction& transaction, unsigned packs, unsigned pack_numbers, const PackEntry& pack) {
+  if (const auto known = transaction.find(pack_numbers, pack.id.bytes))
+    return base::ByteReader(*known, "index cache").u32();
+  MDB_stat stat{};
+  check(mdb_stat(transaction.get(), packs, &stat), "count");
+  const auto number = static_cast<std::uint32_t>(stat.ms_entries);
+  base::Bytes value(pack.id.bytes.begin(), pack.id.bytes.end());
+  value.push_back(static_cast<std::byte>(pack.kind));
+  transaction.put(packs, number_key(number), value);
+  transaction.put(pack_numbers, pack.id.bytes, number_key(number));
+  return number;
+}
+
+void add_frame(Transaction& transaction, unsigned blocks, std::uint32_t pack, const FrameEntry& frame) {
+  std::uint32_t offset = 0;
+  for (const FrameBlock& block : frame.blocks) {
+    transaction.put(blocks, block.name.bytes, encode_location(pack, frame, offset, block.length));
+    offset += block.length;
+  }
+}
+
 // A file shorter than its own header says would be read beyond its end, which is a signal and no error.
 bool cut_off(MDB_env* environment, const std::filesystem::path& file) {
   MDB_envinfo info{};
@@ -197,40 +219,20 @@ std::set<std::string> IndexCache::loaded() const {
 }
 
 void IndexCache::add(const std::string& index_id, const std::vector<PackEntry>& packs) {
-  for (const PackEntry& pack : packs) add_pack(pack);
-  Transaction transaction(environment_.get(), 0);
-  transaction.put(indexes_, base::as_bytes(index_id), {});
-  transaction.commit();
-}
-
-void IndexCache::add_pack(const PackEntry& pack) {
   std::optional<Transaction> transaction(std::in_place, environment_.get(), 0U);
-  base::Bytes number;
-  if (const auto known = transaction->find(pack_numbers_, pack.id.bytes)) {
-    number.assign(known->begin(), known->end());
-  } else {
-    MDB_stat stat{};
-    check(mdb_stat(transaction->get(), packs_, &stat), "count");
-    number = number_key(static_cast<std::uint32_t>(stat.ms_entries));
-    base::Bytes value(pack.id.bytes.begin(), pack.id.bytes.end());
-    value.push_back(static_cast<std::byte>(pack.kind));
-    transaction->put(packs_, number, value);
-    transaction->put(pack_numbers_, pack.id.bytes, number);
-  }
-  const std::uint32_t pack_number = base::ByteReader(number, "index cache").u32();
   std::size_t names = 0;
-  for (const FrameEntry& frame : pack.frames) {
-    std::uint32_t offset = 0;
-    for (const FrameBlock& block : frame.blocks) {
-      transaction->put(blocks_, block.name.bytes, encode_location(pack_number, frame, offset, block.length));
-      offset += block.length;
+  for (const PackEntry& pack : packs) {
+    const std::uint32_t number = number_of(*transaction, packs_, pack_numbers_, pack);
+    for (const FrameEntry& frame : pack.frames) {
+      add_frame(*transaction, blocks_, number, frame);
+      names += frame.blocks.size();
+      if (names < k_names_per_transaction) continue;
+      transaction->commit();
+      transaction.emplace(environment_.get(), 0U);
+      names = 0;
     }
-    names += frame.blocks.size();
-    if (names < k_names_per_transaction) continue;
-    transaction->commit();
-    transaction.emplace(environment_.get(), 0U);
-    names = 0;
   }
+  transaction->put(indexes_, base::as_bytes(index_id), {});
   transaction->commit();
 }
 

@@ -49,7 +49,6 @@ class IndexCache {
 
   explicit IndexCache(const std::filesystem::path& folder);
   void open_tables();
-  void add_pack(const PackEntry& pack);
 
   std::filesystem::path folder_;
   Environment environment_;
