@@ -31,10 +31,27 @@ bool is_aligned(std::uint64_t value) {
   return value % k_page == 0;
 }
 
+class KnownExtents final : public ExtentStream {
+ public:
+  // The list outlives the stream.
+  explicit KnownExtents(std::span<const DataExtent> rest) : rest_(rest) {}
+
+  std::optional<DataExtent> next(const std::stop_token&) override {
+    if (rest_.empty()) return std::nullopt;
+    const DataExtent extent = rest_.front();
+    rest_ = rest_.subspan(1);
+    return extent;
+  }
+
+ private:
+  std::span<const DataExtent> rest_;
+};
+
 }  // namespace
 
-DirectSource::DirectSource(const SourceOptions& options, std::vector<ImageInfo> chain, bool has_encoded)
-    : DiskSource(chain.front().virtual_size, options), options_(options) {
+DirectSource::DirectSource(const SourceOptions& options, std::vector<ImageInfo> chain, std::vector<DataExtent> known,
+                           bool has_encoded)
+    : DiskSource(chain.front().virtual_size, options), options_(options), known_extents_(std::move(known)) {
   for (ImageInfo& layer : chain) {
     base::Fd file = base::open_file(layer.path, O_RDONLY);
     base::Fd uncached(::open(layer.path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
@@ -46,6 +63,7 @@ DirectSource::DirectSource(const SourceOptions& options, std::vector<ImageInfo> 
 DirectSource::~DirectSource() = default;
 
 std::unique_ptr<ExtentStream> DirectSource::extents() {
+  if (!known_extents_.empty()) return std::make_unique<KnownExtents>(known_extents_);
   return std::make_unique<ImageMap>(options_.image, options_.format);
 }
 

@@ -18,9 +18,10 @@ class NbdReader;
 
 class DirectSource final : public DiskSource {
  public:
-  // `chain` top first, without encrypted layers or external data files. `has_encoded`: the map has pieces
-  // that only QEMU can read.
-  DirectSource(const SourceOptions& options, std::vector<ImageInfo> chain, bool has_encoded);
+  // `chain` top first, without encrypted layers or external data files. `known`: the whole map if it is small,
+  // else nothing and each pass asks QEMU. `has_encoded`: the map has pieces that only QEMU can read.
+  DirectSource(const SourceOptions& options, std::vector<ImageInfo> chain, std::vector<DataExtent> known,
+               bool has_encoded);
   ~DirectSource() override;
 
   std::unique_ptr<ExtentStream> extents() override;
@@ -46,6 +47,7 @@ class DirectSource final : public DiskSource {
   void read_encoded(const DataExtent& piece, base::ByteSpan out, const std::stop_token& stop);
 
   SourceOptions options_;
+  const std::vector<DataExtent> known_extents_;
   std::vector<Layer> layers_;
   std::mutex plan_mutex_;  // guards the pass: planner, windows ahead, index
   std::unique_ptr<WindowPlanner> planner_;

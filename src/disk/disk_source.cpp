@@ -34,17 +34,25 @@ void expect_readable(const ImageInfo& layer) {
   }
 }
 
+// More extents than this are asked for anew in each pass rather than kept: 64 bytes each.
+constexpr std::size_t k_known_extents_max = 64 * 1024;
+
 struct MapSummary {
   std::uint64_t plain = 0;
-  std::uint64_t encoded = 0;  // compressed: only QEMU can read it
+  std::uint64_t encoded = 0;        // compressed: only QEMU can read it
+  std::vector<DataExtent> extents;  // all of them, or none when there are too many
 };
 
 MapSummary summarise_map(const SourceOptions& options) {
   ImageMap map(options.image, options.format);
   MapSummary summary;
+  bool keep = true;
   while (const auto extent = map.next({})) {
     (extent->layer == DataExtent::k_not_plain ? summary.encoded : summary.plain) += extent->length;
+    keep = keep && summary.extents.size() < k_known_extents_max;
+    if (keep) summary.extents.push_back(*extent);
   }
+  if (!keep) summary.extents = {};
   return summary;
 }
 
@@ -54,11 +62,11 @@ std::unique_ptr<DiskSource> open_image(const SourceOptions& options) {
   const bool external =
       std::any_of(chain.begin(), chain.end(), [](const ImageInfo& layer) { return layer.external_data; });
   if (options.strategy == ReadStrategy::nbd || external) return std::make_unique<NbdSource>(options);
-  const MapSummary map = summarise_map(options);
+  MapSummary map = summarise_map(options);
   // Direct reads encoded pieces one at a time, so it does not pay when there are many.
   const bool mostly_plain = map.encoded <= map.plain / 16;
   if (options.strategy == ReadStrategy::automatic && !mostly_plain) return std::make_unique<NbdSource>(options);
-  return std::make_unique<DirectSource>(options, std::move(chain), map.encoded > 0);
+  return std::make_unique<DirectSource>(options, std::move(chain), std::move(map.extents), map.encoded > 0);
 }
 
 }  // namespace

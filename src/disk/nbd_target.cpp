@@ -32,8 +32,11 @@ std::size_t zero_grain(const TargetLayout& layout) {
 
 NbdTarget::NbdTarget(const TargetOptions& options)
     : path_(options.image),
-      server_(
-          {.image = options.image, .format = options.layout.format, .writable = true, .connections = options.writers}) {
+      server_({.image = options.image,
+               .format = options.layout.format,
+               .writable = true,
+               .connections = options.writers,
+               .table_bytes = std::min(options.layout.cluster_size, 64 * base::k_kib)}) {
   try {
     for (unsigned i = 0; i < options.writers; ++i) {
       writers_.push_back(std::make_unique<Writer>(NbdConnection::to_socket(server_.socket()), options));
@@ -45,8 +48,8 @@ NbdTarget::NbdTarget(const TargetOptions& options)
   server_.forget_socket();
 }
 
-// qemu-nbd ends by itself when the last client says goodbye, closing the image. It may run with cache=unsafe,
-// when a flush of it does nothing: our fsync of the closed file is the one that counts.
+// qemu-nbd ends by itself when the last client says goodbye, closing the image. It never flushes:
+// our fsync of the closed file is the one that counts.
 void NbdTarget::finish(const std::stop_token& stop) {
   for (const auto& each : writers_) each->drain(stop);
   for (const auto& each : writers_) each->disconnect();
