@@ -295,7 +295,7 @@ BackupReport run_backup(const JobContext& context, repository::Repository& repos
                         const BackupOptions& options) {
   hypervisor::Connection connection(context.connect_uri);
   hypervisor::Domain domain = connection.domain(domain_name);
-  const DomainLock lock(context.state_dir, domain.uuid(), domain.name());
+  const DomainLock lock(domain.uuid(), domain.name());
   recover_before_backup(context, connection, repository, domain);
   return base::with_context([&] { return BackupJob(context, repository, domain, options).run(); }, "backup of '{}'",
                             domain.name());

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "base/durable_file.hpp"
@@ -15,9 +17,17 @@ namespace icecore::job {
 
 namespace {
 
-std::filesystem::path lock_path(const std::filesystem::path& state_dir, const std::string& domain_uuid) {
-  base::create_folders(state_dir / "domains");
-  return state_dir / "domains" / (domain_uuid + ".lock");
+// Users other than root have a runtime folder of their own; where there is none, one for each user below /tmp.
+std::filesystem::path runtime_folder() {
+  if (::geteuid() == 0) return "/run/icecore";
+  if (const char* folder = std::getenv("XDG_RUNTIME_DIR")) return std::filesystem::path(folder) / "icecore";
+  return "/tmp/icecore-" + std::to_string(::geteuid());
+}
+
+std::filesystem::path lock_path(const std::string& domain_uuid) {
+  const std::filesystem::path folder = runtime_folder() / "domains";
+  base::create_folders(folder);
+  return folder / (domain_uuid + ".lock");
 }
 
 // The file holds the holder's process id, for the message only; the lock itself is flock(2).
@@ -35,8 +45,8 @@ std::string read_holder(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::optional<DomainLock> DomainLock::try_lock(const std::filesystem::path& state_dir, const std::string& domain_uuid) {
-  base::Fd file = base::open_file(lock_path(state_dir, domain_uuid), O_RDWR | O_CREAT);
+std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
+  base::Fd file = base::open_file(lock_path(domain_uuid), O_RDWR | O_CREAT);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return std::nullopt;
     base::fail_errno(errno, "lock domain " + domain_uuid);
@@ -45,12 +55,11 @@ std::optional<DomainLock> DomainLock::try_lock(const std::filesystem::path& stat
   return DomainLock(std::move(file));
 }
 
-DomainLock::DomainLock(const std::filesystem::path& state_dir, const std::string& domain_uuid,
-                       const std::string& domain_name) {
-  std::optional<DomainLock> lock = try_lock(state_dir, domain_uuid);
+DomainLock::DomainLock(const std::string& domain_uuid, const std::string& domain_name) {
+  std::optional<DomainLock> lock = try_lock(domain_uuid);
   if (!lock) {
     base::Error error(base::Fault::busy, fmt::format("another icecore (process {}) is working on domain '{}'",
-                                                     read_holder(lock_path(state_dir, domain_uuid)), domain_name));
+                                                     read_holder(lock_path(domain_uuid)), domain_name));
     throw error.add_hint("wait for it to end; `icecore doctor` shows what it does");
   }
   file_ = std::move(lock->file_);

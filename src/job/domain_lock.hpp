@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One job at a time on one domain of this host: a locked file in the state folder, let go by the kernel
-// when the process dies, whatever the way.
+// One job at a time on one domain of this host: a locked file below /run, let go by the kernel when the process
+// dies, whatever the way. Not in the state folder: two icecore with different ones must see each other too.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -14,10 +13,10 @@ namespace icecore::job {
 class DomainLock {
  public:
   // Fault::busy naming the process that holds it.
-  DomainLock(const std::filesystem::path& state_dir, const std::string& domain_uuid, const std::string& domain_name);
+  DomainLock(const std::string& domain_uuid, const std::string& domain_name);
 
   // Empty when somebody holds it.
-  static std::optional<DomainLock> try_lock(const std::filesystem::path& state_dir, const std::string& domain_uuid);
+  static std::optional<DomainLock> try_lock(const std::string& domain_uuid);
 
  private:
   explicit DomainLock(base::Fd file) : file_(std::move(file)) {}

@@ -189,11 +189,10 @@ bool is_asked_for(const RecoverOptions& options, const std::string& name, const 
   return !options.domain || *options.domain == name || *options.domain == uuid;
 }
 
-void recover_journal(const JobContext& context, const RecoverOptions& options, Recovery& recovery, Journal& journal,
-                     RecoverReport& report) {
+void recover_journal(const RecoverOptions& options, Recovery& recovery, Journal& journal, RecoverReport& report) {
   for (const JobRecord& record : journal.open_jobs()) {
     if (!is_asked_for(options, record.domain_name, record.domain_uuid)) continue;
-    const auto lock = DomainLock::try_lock(context.state_dir, record.domain_uuid);
+    const auto lock = DomainLock::try_lock(record.domain_uuid);
     if (!lock) {
       report.jobs.push_back(
           {.job_id = record.id, .domain_name = record.domain_name, .problem = "another icecore is at work on it"});
@@ -203,18 +202,15 @@ void recover_journal(const JobContext& context, const RecoverOptions& options, R
   }
 }
 
-void recover_strays(const JobContext& context, const RecoverOptions& options, hypervisor::Connection& connection,
-                    Recovery& recovery, RecoverReport& report) {
-  for (const hypervisor::DomainSummary& summary : connection.domains()) {
-    if (!is_asked_for(options, summary.name, summary.uuid) || !connection.has_domain(summary.uuid)) continue;
-    hypervisor::Domain domain = connection.domain(summary.uuid);
-    const hypervisor::DomainModel model = domain.model();
-    const bool on_overlay = std::any_of(model.disks.begin(), model.disks.end(),
-                                        [&](const auto& disk) { return is_our_overlay(disk.source.path, model.uuid); });
-    if (!on_overlay) continue;
-    const auto lock = DomainLock::try_lock(context.state_dir, summary.uuid);
-    if (lock) report.jobs.push_back(recovery.strays(domain, stray_plan(model, domain.persistent())));
-  }
+// Only for a domain that was named: an overlay with our name that this journal does not know may belong to an icecore
+// with another state folder, which is the one that knows what to do with it.
+void recover_strays(const std::string& name, hypervisor::Connection& connection, Recovery& recovery,
+                    RecoverReport& report) {
+  if (!connection.has_domain(name)) return;
+  hypervisor::Domain domain = connection.domain(name);
+  const BackupPlan plan = stray_plan(domain.model(), domain.persistent());
+  if (plan.disks.empty()) return;
+  if (const auto lock = DomainLock::try_lock(domain.uuid())) report.jobs.push_back(recovery.strays(domain, plan));
 }
 
 }  // namespace
@@ -224,8 +220,8 @@ RecoverReport recover(const JobContext& context, const RecoverOptions& options, 
   Journal journal(context.state_dir);
   Recovery recovery(context, connection, journal, open_repository, options.dry_run);
   RecoverReport report;
-  recover_journal(context, options, recovery, journal, report);
-  if (!options.dry_run) recover_strays(context, options, connection, recovery, report);
+  recover_journal(options, recovery, journal, report);
+  if (options.domain) recover_strays(*options.domain, connection, recovery, report);
   return report;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts back what a killed or failed job left: thaws guests, merges overlays down (live or offline), removes
-// half-made restores, publishes points that were sealed. Touches only what the journal or our overlay names own.
+// half-made restores, publishes points that were sealed. Touches only what the journal owns; overlays with our names
+// that it does not know are merged when their domain is named.
 #pragma once
 
 #include <functional>

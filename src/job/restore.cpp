@@ -200,7 +200,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
 
   record.domain_uuid = prepared.plan.domain_uuid.empty() ? record.id : prepared.plan.domain_uuid;
   record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
-  const DomainLock lock(context.state_dir, record.domain_uuid, record.domain_name);
+  const DomainLock lock(record.domain_uuid, record.domain_name);
   RestoreReport done = base::with_context(
       [&] {
         return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared)).run();

@@ -118,6 +118,39 @@ TEST_F(BadInput, TwoBackupsOfOneDomainAtOnce) {
   subject.expect_at_rest();
 }
 
+TEST_F(BadInput, AnotherStateFolderSeesTheRunningBackupToo) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun first(subject.with_options({"backup", subject.domain.name()}),
+                        {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+  first.wait_failpoint();
+  auto elsewhere = [&](std::vector<std::string> arguments) {
+    arguments = subject.with_options(std::move(arguments));
+    arguments.back() = (subject.domain.folder() / "other-state").string();
+    return rig::icecore(arguments);
+  };
+  expect_error(elsewhere({"backup", subject.domain.name()}), 5, subject.domain.name());
+  elsewhere({"recover", subject.domain.name()});
+  EXPECT_NE(subject.domain.live_source(), subject.domain.disk_path()) << "took the overlay from a running backup";
+  first.go_on();
+  EXPECT_EQ(first.wait().exit_code, 0);
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, AnOverlayWhoseJournalIsLostIsMergedByName) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  subject.domain.monitor_write("vda", 5 * k_mib, k_mib, 0x22);
+  const std::string written = subject.domain.hash_disk();
+  std::filesystem::remove_all(subject.state_dir());
+  subject.must({"recover", subject.domain.name()});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), written);
+}
+
 TEST_F(BadInput, ADiskResizedInTheWindow) {
   ProtectedDomain subject;
   subject.init();

@@ -3,6 +3,8 @@
 // afterwards: recover brings the domain to its base with all the guest wrote, and the next backup works.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <ostream>
 #include <set>
 
 #include "rig/requirements.hpp"
@@ -15,10 +17,16 @@ constexpr std::uint64_t k_mib = 1024 * 1024;
 
 enum class Afterwards { running, shut_off };
 
+void PrintTo(Afterwards afterwards, std::ostream* out) {
+  *out << (afterwards == Afterwards::running ? "running" : "shut off");
+}
+
 struct Crash {
   std::string failpoint;
   Afterwards afterwards;
 };
+
+void PrintTo(const Crash& crash, std::ostream* out) { *out << crash.failpoint; }
 
 std::vector<Crash> all_crashes() {
   std::vector<std::string> failpoints = {"backup.fact.planned", "return.before_unlink", "backup.fact.done"};

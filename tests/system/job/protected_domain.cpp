@@ -52,8 +52,11 @@ void ProtectedDomain::expect_at_rest() const {
   for (const auto& file : std::filesystem::recursive_directory_iterator(domain.folder())) {
     EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
   }
-  const rig::IcecoreOutcome doctor = run({"doctor"});
-  EXPECT_EQ(doctor.exit_code, 0) << doctor.output << doctor.error_output;
+  // Other tests' domains are on this host too: only what doctor says of ours counts.
+  for (const base::Json& finding : run({"doctor", "--json"}).json().at("findings")) {
+    const bool of_ours = finding.dump().find(domain.name()) != std::string::npos || finding.at("subject") == "journal";
+    EXPECT_FALSE(of_ours && finding.at("severity") == "problem") << finding.dump();
+  }
 }
 
 }  // namespace icecore::system_test
