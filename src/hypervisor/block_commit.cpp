@@ -66,7 +66,8 @@ class CommitRun {
       run.place = place_of(model_, *run.disk);
       if (run.place == DiskPlace::elsewhere) return fail_elsewhere(run);
       const DiskModel* disk = model_.find_disk(run.disk->target);
-      run.ready = run.place == DiskPlace::committing && disk->mirror->ready;
+      const bool pivoted = disk->source.path == run.disk->base_path;
+      run.ready = run.place == DiskPlace::committing && !pivoted && disk->mirror->ready;
       joined_ = joined_ || (run.place == DiskPlace::committing && run.starts == 0);
     }
     return true;

@@ -26,6 +26,8 @@ DiskPlace place_of(const DomainModel& model, const OverlayDisk& disk) {
   const DiskModel* now = model.find_disk(disk.target);
   if (now == nullptr) return DiskPlace::elsewhere;
   if (now->source.path == disk.base_path) {
+    // For a moment after the pivot libvirt shows the base as active and the ending job beside it.
+    if (now->mirror && now->mirror->image.path == disk.base_path) return DiskPlace::committing;
     const bool at_rest = !now->mirror && !chain_has(*now, disk.overlay_path);
     return at_rest ? DiskPlace::on_base : DiskPlace::elsewhere;
   }

@@ -18,7 +18,7 @@ struct OverlayDisk {
 enum class DiskPlace {
   on_base,     // the base is the active image and the overlay is nowhere in the chain
   on_overlay,  // the overlay is active, the base directly below it
-  committing,  // on_overlay, and a commit of it into the base is running
+  committing,  // a commit of the overlay into the base is running, or ending after its pivot
   elsewhere,   // anything else: disk gone, other images, another job
 };
 std::string_view to_string(DiskPlace place) noexcept;

@@ -26,6 +26,15 @@ TEST(OverlayDisk, PlacesComeFromTheXml) {
   EXPECT_EQ(place_of(model, k_vda), DiskPlace::on_base);
 }
 
+// Seen once in some hundred backups: "cannot commit disk vda ...: vda is on its base, with block job '' to its base".
+TEST(OverlayDisk, ACommitEndingAfterItsPivotIsStillCommitting) {
+  DomainModel model = parse_domain(fixture_xml("running"));
+  model.disks[0].source.path = k_vda.base_path;
+  model.disks[0].mirror->job.clear();
+  model.disks[0].mirror->image.path = k_vda.base_path;
+  EXPECT_EQ(place_of(model, k_vda), DiskPlace::committing);
+}
+
 TEST(OverlayDisk, AnythingUnexpectedIsElsewhere) {
   const DomainModel model = parse_domain(fixture_xml("running"));
   EXPECT_EQ(place_of(model, {"vdq", "/a", "/b"}), DiskPlace::elsewhere);
