@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools that are measured side by side: each turns a step into one bash command line."""
+
+import os
+import shutil
+
+
+class Icecore:
+    name = "icecore"
+
+    def __init__(self, program):
+        self.program = program
+
+    def available(self):
+        return True
+
+    def environment(self, place):
+        return {
+            "ICECORE_REPOSITORY": f"{place.store}/repository",
+            "ICECORE_KEY_FILE": f"{place.store}/key",
+            "ICECORE_STATE_DIR": f"{place.store}/state",
+        }
+
+    def prepare(self, place):
+        return f"'{self.program}' init"
+
+    def full(self, place):
+        return f"'{self.program}' -q backup {place.domain} --quiesce off"
+
+    def second(self, place):
+        return self.full(place)
+
+    def restore(self, place):
+        return f"'{self.program}' -q restore {place.domain} --disks-only --to {place.out}"
+
+    def stored(self, place):
+        return f"{place.store}/repository"
+
+
+class NbdcopyZstd:
+    """The yardstick: a stream of the whole disk through one compressor. No hash, no encryption, no dedup."""
+
+    name = "nbdcopy|zstd -1"
+
+    def available(self):
+        return shutil.which("nbdcopy") is not None
+
+    def environment(self, place):
+        return {}
+
+    def prepare(self, place):
+        return "true"
+
+    def full(self, place):
+        return f"nbdcopy -- [ qemu-nbd -r -e 8 -f qcow2 {place.qcow2} ] - | zstd -1 -T0 -q -f -o {place.store}/disk.zst"
+
+    def second(self, place):
+        return None
+
+    def restore(self, place):
+        size = os.path.getsize(place.raw)
+        return f"truncate -s {size} {place.out}/disk.raw && zstd -dcq {place.store}/disk.zst | nbdcopy - {place.out}/disk.raw"
+
+    def stored(self, place):
+        return f"{place.store}/disk.zst"
+
+
+class Virtnbdbackup:
+    name = "virtnbdbackup"
+
+    def available(self):
+        return shutil.which("virtnbdbackup") is not None
+
+    def environment(self, place):
+        return {}
+
+    def prepare(self, place):
+        return f"mkdir -p {place.store}/backup && chmod 777 {place.store} {place.store}/backup"
+
+    def full(self, place):
+        return f"virtnbdbackup -n -d {place.domain} -l copy -o {place.store}/backup"
+
+    def second(self, place):
+        return None
+
+    def restore(self, place):
+        return f"virtnbdrestore -n -L {place.store}/restore.log -i {place.store}/backup -o {place.out}"
+
+    def stored(self, place):
+        return f"{place.store}/backup"
+
+
+class Borg:
+    """On the raw file itself, which spares it the way through qemu-nbd."""
+
+    name = "borg zstd,3"
+
+    def available(self):
+        return shutil.which("borg") is not None
+
+    def environment(self, place):
+        return {
+            "BORG_PASSPHRASE": "benchmark",
+            "BORG_BASE_DIR": f"{place.store}/home",
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+        }
+
+    def prepare(self, place):
+        return f"mkdir -p {place.store}/home && borg init -e repokey-blake2 {place.store}/repository"
+
+    def _create(self, place, archive):
+        return (
+            f"cd {os.path.dirname(place.raw)} && borg create --compression zstd,3 --chunker-params fixed,4194304 "
+            f"--files-cache disabled {place.store}/repository::{archive} {os.path.basename(place.raw)}"
+        )
+
+    def full(self, place):
+        return self._create(place, "first")
+
+    def second(self, place):
+        return self._create(place, "second")
+
+    def restore(self, place):
+        return f"cd {place.out} && borg extract --sparse {place.store}/repository::first"
+
+    def stored(self, place):
+        return f"{place.store}/repository"
