@@ -58,7 +58,7 @@ int on_extents(void* user_data, const char* context, std::uint64_t, std::uint32_
 void NbdConnection::Closer::operator()(nbd_handle* handle) const noexcept { ::nbd_close(handle); }
 
 NbdConnection NbdConnection::create() {
-  NbdConnection connection(std::unique_ptr<nbd_handle, Closer>(::nbd_create()));
+  NbdConnection connection{std::unique_ptr<nbd_handle, Closer>(::nbd_create())};
   nbd_handle* const handle = connection.handle_.get();
   if (handle == nullptr) fail_as_nbd_said("create an NBD handle");
   check(::nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION), "ask for block status");
