@@ -2,6 +2,7 @@
 #include "repository/envelope.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/error.hpp"
 #include "repository/compression.hpp"
@@ -98,12 +99,13 @@ std::uint64_t size_max(ObjectKind kind) noexcept {
 }
 
 base::Bytes seal(const KeyRing& keys, ObjectKind kind, std::string_view name, base::ByteView payload) {
+  assert(!payload.empty());
   if (payload.size() > size_max(kind)) {
     base::fail(Fault::internal, "{} would hold {} bytes, more than the {} allowed", label(kind, name), payload.size(),
                size_max(kind));
   }
   base::Buffer scratch;
-  const base::ByteView packed = payload.empty() ? payload : Compressor(k_level).compress(payload, scratch);
+  const base::ByteView packed = Compressor(k_level).compress(payload, scratch);
   const base::ByteView stored = packed.empty() ? payload : packed;
   const int flags = (packed.empty() ? 0 : k_flag_compressed) | (keys.encrypted() ? k_flag_encrypted : 0);
   base::Bytes object = make_header(kind, static_cast<std::uint8_t>(flags), payload.size());
@@ -123,7 +125,7 @@ base::Bytes open(const KeyRing& keys, ObjectKind kind, std::string_view name, ba
   const std::string what = label(kind, name);
   const Header header = read_header(keys, kind, what, object);
   const std::size_t fixed = k_header_bytes + k_nonce_bytes + keys.envelope_tail();
-  if (object.size() < fixed) base::fail(Fault::corrupt, "{} is cut off after {} bytes", what, object.size());
+  if (object.size() <= fixed) base::fail(Fault::corrupt, "{} is cut off after {} bytes", what, object.size());
   const base::ByteView text = object.subspan(k_header_bytes + k_nonce_bytes, object.size() - fixed);
   base::Bytes payload(text.begin(), text.end());
   const base::ByteView nonce = object.subspan(k_header_bytes, k_nonce_bytes);

@@ -16,7 +16,7 @@ enum class ObjectKind : std::uint8_t { config = 1, key_slot = 2, index = 3, mani
 // The word used in messages ("index", "key slot").
 std::string_view to_string(ObjectKind kind) noexcept;
 
-// The object's bytes. The payload is compressed when that helps.
+// The object's bytes. The payload, never empty, is compressed when that helps.
 base::Bytes seal(const KeyRing& keys, ObjectKind kind, std::string_view name, base::ByteView payload);
 
 // The payload. `name` is what the object was found under. Fault::corrupt: not an envelope of that kind,
