@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wires the process to the program: arguments in, exit code out. The last wall: nothing is thrown past here.
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -9,15 +13,28 @@
 #include "cli/program.hpp"
 #include "hypervisor/internal_command.hpp"
 
+namespace {
+
+// What was printed may still be in a buffer, and a full disk shows only now. Who closed the pipe (`| head`) knows.
+bool written_out() {
+  std::cout.flush();
+  if (std::cout || errno == EPIPE) return true;
+  std::fprintf(stderr, "icecore: cannot write the output: %s\n", std::strerror(errno));
+  return false;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using icecore::cli::ExitCode;
+  std::signal(SIGPIPE, SIG_IGN);  // a libvirtd or server that dies is an error of the call, not our death
   try {
     if (const auto code = icecore::hypervisor::run_internal_command(argc, argv)) return *code;
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     icecore::cli::Console console = icecore::cli::process_console();
     const ExitCode code = icecore::cli::run_program(arguments, icecore::cli::all_commands(), console,
                                                     icecore::cli::process_environment());
-    return static_cast<int>(code);
+    return static_cast<int>(written_out() ? code : ExitCode::failure);
   } catch (...) {
     std::fputs("icecore: an unknown failure\n", stderr);
     return static_cast<int>(ExitCode::failure);
