@@ -21,7 +21,7 @@ namespace {
 using base::Fault;
 
 // Windows planned together: the lock is taken and the map parsed less often.
-constexpr std::size_t k_windows_ahead = 16;
+constexpr std::size_t k_windows_ahead = 8;
 // QEMU rounds a raw file's size up to this; the bytes beyond its end read as zeros.
 constexpr std::size_t k_sector = 512;
 

@@ -21,7 +21,7 @@ using base::Fault;
 void validate(const SourceOptions& options) {
   const std::size_t block = options.block_size;
   if (!std::has_single_bit(block) || block < k_window_bytes / 64 || block > k_window_bytes) {
-    base::fail(Fault::usage, "block size {} is not a power of two from 16 KiB to 1 MiB", block);
+    base::fail(Fault::usage, "block size {} is not a power of two from 32 KiB to 2 MiB", block);
   }
   if (options.chunks_max == 0) base::fail(Fault::usage, "a disk cannot be read with no buffer");
 }

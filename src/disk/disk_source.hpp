@@ -27,11 +27,11 @@ struct SourceOptions {
   std::string format;           // of that layer
   std::string nbd_uri;          // read this server instead of an image
   ReadStrategy strategy = ReadStrategy::automatic;
-  std::size_t block_size = 64 * base::k_kib;  // power of two, 16 KiB to 1 MiB
-  std::size_t chunks_max = 32;                // 1 MiB each: handed out and in flight together
+  std::size_t block_size = 64 * base::k_kib;  // power of two, 32 KiB to 2 MiB
+  std::size_t chunks_max = 16;                // 2 MiB each: handed out and in flight together
 };
 
-// A window of 1 MiB of the disk, aligned to 1 MiB, less at the disk's end. Only the blocks in data_mask
+// A window of 2 MiB of the disk, aligned to 2 MiB, less at the disk's end. Only the blocks in data_mask
 // are defined; the others are zero on the disk and garbage here.
 struct Chunk {
   std::uint64_t index = 0;   // 0, 1, 2, ... in ascending order of offset

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cuts a stream of data extents into aligned windows of 1 MiB: the unit of reading, hashing and framing.
+// Cuts a stream of data extents into aligned windows of 2 MiB: the unit of reading, hashing and framing.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace icecore::disk {
 
-constexpr std::size_t k_window_bytes = base::k_mib;
+constexpr std::size_t k_window_bytes = 2 * base::k_mib;
 
 // What one window holds: pieces in ascending order, none empty, none overlapping. Never without pieces.
 struct Window {

@@ -17,8 +17,8 @@ using repository::FrameBuilder;
 namespace {
 
 // A run of new blocks that long is sealed where it lies; shorter ones are copied together into one frame, so
-// that scattered changes compress as well as whole megabytes.
-constexpr std::size_t k_run_in_place_min = 8;
+// that scattered changes compress as well as whole windows.
+constexpr std::size_t k_run_in_place_min = 24;
 constexpr std::size_t k_names_queue_bytes = 4 * base::k_mib;
 
 // The names of one chunk's blocks; a zero name for each block that is a hole or all zero.

@@ -203,7 +203,7 @@ TEST_P(DiskSourceTest, SeveralThreadsShareOnePass) {
     }
   }
   EXPECT_EQ(bytes, 64 * base::k_mib);
-  EXPECT_EQ(offsets.size(), 64U);
+  EXPECT_EQ(offsets.size(), 32U);
 }
 
 TEST_P(DiskSourceTest, WaitsForBuffersAndIsWokenByAbandon) {
@@ -234,7 +234,7 @@ TEST_P(DiskSourceTest, ReadsASparseTerabyteInBoundedTimeAndMemory) {
   const auto source = open(path, "qcow2");
   std::vector<std::uint64_t> offsets;
   source->read({}, [&](const Chunk& chunk) { offsets.push_back(chunk.offset / base::k_mib); }, {});
-  EXPECT_EQ(offsets, (std::vector<std::uint64_t>{0, 512 * 1024, 1024 * 1024 - 1}));
+  EXPECT_EQ(offsets, (std::vector<std::uint64_t>{0, 512 * 1024, 1024 * 1024 - 2}));
   EXPECT_LT(watch.elapsed(), std::chrono::seconds(20));
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

@@ -36,22 +36,22 @@ std::vector<Window> plan(const std::deque<DataExtent>& extents, std::uint64_t si
 }
 
 TEST(WindowPlanner, CutsALongExtentAtWindowBoundaries) {
-  const auto windows = plan({{base::k_mib - 10, base::k_mib + 20, 0, 5000}}, 8 * base::k_mib);
+  const auto windows = plan({{k_window_bytes - 10, k_window_bytes + 20, 0, 5000}}, 16 * base::k_mib);
   ASSERT_EQ(windows.size(), 3U);
-  EXPECT_EQ(windows[0].pieces, (std::vector<DataExtent>{{base::k_mib - 10, 10, 0, 5000}}));
-  EXPECT_EQ(windows[1].pieces, (std::vector<DataExtent>{{base::k_mib, base::k_mib, 0, 5010}}));
-  EXPECT_EQ(windows[2].pieces, (std::vector<DataExtent>{{2 * base::k_mib, 10, 0, 5010 + base::k_mib}}));
+  EXPECT_EQ(windows[0].pieces, (std::vector<DataExtent>{{k_window_bytes - 10, 10, 0, 5000}}));
+  EXPECT_EQ(windows[1].pieces, (std::vector<DataExtent>{{k_window_bytes, k_window_bytes, 0, 5010}}));
+  EXPECT_EQ(windows[2].pieces, (std::vector<DataExtent>{{2 * k_window_bytes, 10, 0, 5010 + k_window_bytes}}));
 }
 
 TEST(WindowPlanner, GathersThePiecesOfOneWindowAndSkipsEmptyOnes) {
   const auto windows = plan({{0, 100}, {4096, 100}, {7 * base::k_mib, 1}}, 8 * base::k_mib);
   ASSERT_EQ(windows.size(), 2U);
   EXPECT_EQ(windows[0].pieces.size(), 2U);
-  EXPECT_EQ(windows[1].offset, 7 * base::k_mib);
+  EXPECT_EQ(windows[1].offset, 6 * base::k_mib);
 }
 
 TEST(WindowPlanner, TheLastWindowEndsWithTheDisk) {
-  const auto windows = plan({{0, base::k_mib + 1000}}, base::k_mib + 1000);
+  const auto windows = plan({{0, k_window_bytes + 1000}}, k_window_bytes + 1000);
   ASSERT_EQ(windows.size(), 2U);
   EXPECT_EQ(windows[1].length, 1000U);
 }
