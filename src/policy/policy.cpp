@@ -7,9 +7,9 @@
 
 namespace icecore::policy {
 
-namespace {
-
 bool fits(const std::string& glob, const std::string& name) { return ::fnmatch(glob.c_str(), name.c_str(), 0) == 0; }
+
+namespace {
 
 bool any_fits(const std::vector<std::string>& globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) { return fits(glob, name); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "job/backup.hpp"
+#include "policy/retention.hpp"
 
 namespace icecore::policy {
 
@@ -28,16 +29,6 @@ struct RepositoryPlace {
   std::filesystem::path passphrase_file;
 };
 
-// How many points to keep, of the newest of each hour, day, ...; all zero: keep everything.
-struct Retention {
-  unsigned keep_last = 0;
-  unsigned keep_hourly = 0;
-  unsigned keep_daily = 0;
-  unsigned keep_weekly = 0;
-  unsigned keep_monthly = 0;
-  unsigned keep_yearly = 0;
-};
-
 struct Policy {
   std::string name;
   DomainRules domains;
@@ -47,6 +38,8 @@ struct Policy {
   Retention retention;
 };
 
+// Whether a name is meant by a glob.
+bool fits(const std::string& glob, const std::string& name);
 bool matches(const DomainRules& rules, const std::string& domain);
 
 struct Match {

@@ -136,6 +136,14 @@ void read_overlay(const Element& element, std::vector<Problem>& problems, Policy
   reader.finish();
 }
 
+void read_within(ElementReader& reader, const std::string& text, Retention& keep) {
+  try {
+    keep.keep_within = parse_span(text);
+  } catch (const base::Error& error) {
+    reader.report(fmt::format("keep-within: {}", error.what()));
+  }
+}
+
 void read_retention(const Element& element, std::vector<Problem>& problems, Policy& policy) {
   ElementReader reader(element, problems);
   Retention& keep = policy.retention;
@@ -145,6 +153,7 @@ void read_retention(const Element& element, std::vector<Problem>& problems, Poli
   keep.keep_weekly = reader.optional_number("keep-weekly", k_keep).value_or(0);
   keep.keep_monthly = reader.optional_number("keep-monthly", k_keep).value_or(0);
   keep.keep_yearly = reader.optional_number("keep-yearly", k_keep).value_or(0);
+  if (const auto within = reader.optional_text("keep-within")) read_within(reader, *within, keep);
   reader.finish();
 }
 

@@ -82,6 +82,7 @@ std::string_view to_string(ObjectKind kind) noexcept {
     case ObjectKind::manifest: return "manifest";
     case ObjectKind::lock: return "lock";
     case ObjectKind::pack_footer: return "footer of pack";
+    case ObjectKind::protection: return "protection";
   }
   return "object";
 }
@@ -93,7 +94,8 @@ std::uint64_t size_max(ObjectKind kind) noexcept {
     case ObjectKind::manifest: return 64 * base::k_mib;
     case ObjectKind::config:
     case ObjectKind::key_slot:
-    case ObjectKind::lock: return 64 * base::k_kib;
+    case ObjectKind::lock:
+    case ObjectKind::protection: return 64 * base::k_kib;
   }
   return 0;
 }

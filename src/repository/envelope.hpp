@@ -11,7 +11,15 @@
 
 namespace icecore::repository {
 
-enum class ObjectKind : std::uint8_t { config = 1, key_slot = 2, index = 3, manifest = 4, lock = 5, pack_footer = 6 };
+enum class ObjectKind : std::uint8_t {
+  config = 1,
+  key_slot = 2,
+  index = 3,
+  manifest = 4,
+  lock = 5,
+  pack_footer = 6,
+  protection = 7,
+};
 
 // The word used in messages ("index", "key slot").
 std::string_view to_string(ObjectKind kind) noexcept;

@@ -46,8 +46,6 @@ std::string process_start(std::int64_t pid) {
 
 bool process_lives(const LockInfo& lock) { return process_start(lock.pid) == lock.process_start; }
 
-std::string_view word(LockMode mode) { return mode == LockMode::shared ? "shared" : "exclusive"; }
-
 bool compatible(const LockInfo& a, const LockInfo& b) {
   return a.mode == LockMode::shared && b.mode == LockMode::shared;
 }
@@ -57,8 +55,7 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
   if (state == LockState::silent) {
     throw base::Error(Fault::busy, fmt::format("'{}' is locked by {}, silent since {}", url, who,
                                                base::format_time(holder.heartbeat)))
-        .add_hint(
-            fmt::format("if that process is gone, remove the object '{}' from the repository", lock_object(holder.id)));
+        .add_hint(fmt::format("if that process is gone: icecore unlock {}", holder.id.substr(0, 8)));
   }
   throw base::Error(Fault::busy,
                     fmt::format("'{}' is in use since {} by {}", url, base::format_time(holder.created), who))
@@ -66,6 +63,8 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
 }
 
 }  // namespace
+
+std::string_view to_string(LockMode mode) noexcept { return mode == LockMode::shared ? "shared" : "exclusive"; }
 
 std::string lock_object(const std::string& id) { return "locks/" + id; }
 
@@ -77,7 +76,7 @@ base::Bytes encode_lock(const KeyRing& keys, const LockInfo& lock) {
                            {"pid", lock.pid},
                            {"process_start", lock.process_start},
                            {"operation", lock.operation},
-                           {"mode", word(lock.mode)},
+                           {"mode", to_string(lock.mode)},
                            {"created", base::format_time(lock.created)},
                            {"heartbeat", base::format_time(lock.heartbeat)}};
   const std::string text = json.dump(-1, ' ', false, base::Json::error_handler_t::replace);
@@ -101,7 +100,7 @@ LockInfo decode_lock(const KeyRing& keys, const std::string& id, base::ByteView 
                 .created = parse_stored_time(text("created"), what),
                 .heartbeat = parse_stored_time(text("heartbeat"), what)};
   // A mode we do not know excludes everything: the careful reading.
-  if (text("mode") == word(LockMode::shared)) lock.mode = LockMode::shared;
+  if (text("mode") == to_string(LockMode::shared)) lock.mode = LockMode::shared;
   return lock;
 }
 

@@ -11,6 +11,7 @@
 namespace icecore::repository {
 
 enum class LockMode { shared, exclusive };
+std::string_view to_string(LockMode mode) noexcept;
 
 // Owners on other hosts beat at least every k_lock_heartbeat; after k_lock_stale they are taken for dead,
 // but only a person removes their lock.

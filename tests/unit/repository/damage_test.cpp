@@ -3,6 +3,7 @@
 // named, or the bytes that come out are the right ones. Never anything else.
 #include "repository/envelope.hpp"
 #include "repository/index_object.hpp"
+#include "repository/protection.hpp"
 #include "repository/repository_lock.hpp"
 #include "unit/repository/fixture.hpp"
 
@@ -108,6 +109,14 @@ TEST_P(Damage, Manifest) {
   manifest.live_xml = "<domain/>";
   const std::string object = publish(*repository_, manifest);
   damage_everywhere(object, object, [&] { load_manifest(*repository_, object); });
+}
+
+TEST_P(Damage, Protection) {
+  const std::string point = base::random_id(16);
+  const std::string object = protection_object(point);
+  storage_.put(object, encode_protection(repository_->keys(), {point, "kept", base::now(), "host1"}));
+  damage_everywhere(object, object,
+                    [&] { decode_protection(repository_->keys(), point, storage_.get(object, k_any_size)); });
 }
 
 TEST_P(Damage, Lock) {
