@@ -39,9 +39,10 @@ void keep_domain(std::vector<repository::Manifest>& points, const std::string& d
 }
 
 base::Json record_of(const std::string& url, const std::vector<repository::Manifest>& points,
+                     const repository::Protections& protections,
                      const std::vector<repository::DamagedManifest>& damaged) {
   base::Json record = {{"repository", url}, {"points", base::Json::array()}, {"damaged", base::Json::array()}};
-  for (const auto& point : points) record["points"].push_back(point_record(point));
+  for (const auto& point : points) record["points"].push_back(point_record(point, protections));
   for (const auto& bad : damaged) record["damaged"].push_back({{"object", bad.object}, {"reason", bad.reason}});
   return record;
 }
@@ -53,13 +54,14 @@ ExitCode run(Session& session, const ListOptions& options) {
   for (const auto& bad : damaged) {
     session.console.err << fmt::format("icecore: '{}' cannot be read: {}\n", bad.object, bad.reason);
   }
+  const repository::Protections protections = repository::list_protections(*open.repository);
   if (options.domain) keep_domain(points, *options.domain);
   if (session.options.json) {
-    session.console.print_json(record_of(open.storage->url(), points, damaged));
+    session.console.print_json(record_of(open.storage->url(), points, protections, damaged));
   } else if (points.empty()) {
     session.console.print(fmt::format("no restore points in {} yet", open.storage->url()));
   } else {
-    session.console.out << format_point_list(points);
+    session.console.out << format_point_list(points, protections);
   }
   return damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
 }

@@ -88,7 +88,7 @@ Collected add_word(CLI::App& app, const WordList::Entry& entry) {
     app.add_flag(entry.word.names, *collected.seen);
     return collected;
   }
-  if (entry.kind == Kind::positional && entry.count != Count::at_least_one) {
+  if (entry.kind == Kind::positional && (entry.count == Count::one || entry.count == Count::optional)) {
     const auto keep = [values = collected.values](const std::string& value) { values->push_back(value); };
     app.add_option_function<std::string>(entry.word.names, keep)->required(entry.count == Count::one);
     return collected;
@@ -96,7 +96,7 @@ Collected add_word(CLI::App& app, const WordList::Entry& entry) {
   CLI::Option* option = app.add_option(entry.word.names, *collected.values);
   // "--disk vda vdb" would eat the words that follow, so one value an option.
   if (entry.kind != Kind::positional) option->allow_extra_args(false);
-  if (entry.kind == Kind::positional) option->required();
+  if (entry.kind == Kind::positional) option->required(entry.count == Count::at_least_one);
   if (entry.kind == Kind::option) option->expected(1)->take_last();
   return collected;
 }

@@ -16,7 +16,7 @@ namespace icecore::cli {
 // Takes a value as typed. Throws Fault::usage when it does not fit.
 using Setter = std::function<void(const std::string& value)>;
 
-enum class Count { one, optional, at_least_one };
+enum class Count { one, optional, at_least_one, any };
 
 // One line of help.
 struct Word {

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
+#include "cli/policy_repository.hpp"
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain.hpp"
 #include "policy/policy_file.hpp"
@@ -43,17 +44,6 @@ policy::Match match_domains(Session& session, const policy::Policy& policy) {
   return match;
 }
 
-// What the policy says comes first; what it leaves open, options and environment fill.
-CredentialSources policy_credential(const JobSession& jobs, const Session& session, const policy::Policy& policy) {
-  CredentialSources sources = credential_sources(session, jobs.stop());
-  if (!policy.repository.key_file.empty()) sources.key_file = policy.repository.key_file;
-  if (!policy.repository.passphrase_file.empty()) {
-    sources.key_file.clear();
-    sources.passphrase_file = policy.repository.passphrase_file;
-  }
-  return sources;
-}
-
 ExitCode tell_matches(Session& session, const policy::Policy& policy, const policy::Match& match) {
   if (session.options.json) {
     session.console.print_json({{"policy", policy.name}, {"dry_run", true}, {"domains", match.domains}});
@@ -68,8 +58,7 @@ ExitCode run(Session& session, const RunOptions& options) {
   const policy::Policy policy = policy::load_policy(options.file);
   const policy::Match match = match_domains(session, policy);
   if (options.dry_run) return tell_matches(session, policy, match);
-  const OpenRepository open =
-      open_repository(session, policy.repository.url, policy_credential(jobs, session, policy), jobs.stop());
+  const OpenRepository open = open_policy_repository(session, policy, jobs.stop());
   const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, match.domains, policy.backup);
   if (session.options.json) {
     base::Json record = outcomes_record(outcomes);

@@ -22,15 +22,16 @@ ExitCode run(Session& session, const ShowOptions& options) {
   const OpenRepository open = open_repository(session);
   const std::vector<repository::Manifest> points = repository::list_manifests(*open.repository);
   const repository::Manifest& point = job::find_point(points, options.point);
+  const repository::Protections protections = repository::list_protections(*open.repository);
   if (session.options.json) {
-    base::Json record = point_record(point);
+    base::Json record = point_record(point, protections);
     record["live_xml"] = point.live_xml;
     record["inactive_xml"] = point.inactive_xml;
     session.console.print_json(record);
   } else if (options.xml) {
     session.console.print(point.inactive_xml.empty() ? point.live_xml : point.inactive_xml);
   } else {
-    session.console.out << format_point(point);
+    session.console.out << format_point(point, protections);
   }
   return ExitCode::ok;
 }

@@ -12,7 +12,11 @@ std::vector<Command> all_commands() {
   commands.push_back(make_list_command());
   commands.push_back(make_show_command());
   commands.push_back(make_restore_command());
+  commands.push_back(make_protect_command());
+  commands.push_back(make_unprotect_command());
+  commands.push_back(make_forget_command());
   commands.push_back(make_recover_command());
+  commands.push_back(make_unlock_command());
   commands.push_back(make_doctor_command());
   commands.push_back(make_version_command());
   return commands;

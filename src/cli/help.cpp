@@ -58,8 +58,9 @@ std::string with_placeholder(const Word& word) {
 }
 
 std::string positional_text(const WordList::Entry& entry) {
-  const std::string name = entry.word.names + (entry.count == Count::at_least_one ? "..." : "");
-  return entry.count == Count::optional ? "[" + name + "]" : name;
+  const std::string name =
+      entry.word.names + (entry.count == Count::at_least_one || entry.count == Count::any ? "..." : "");
+  return entry.count == Count::optional || entry.count == Count::any ? "[" + name + "]" : name;
 }
 
 Lines words_of(const WordList& words, bool positionals) {

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/bytes.hpp"
 #include "cli/table.hpp"
 
@@ -13,6 +15,7 @@ namespace {
 
 using repository::Manifest;
 using repository::ManifestDisk;
+using repository::Protections;
 
 std::string disk_names(const Manifest& point) {
   std::vector<std::string> names;
@@ -72,25 +75,24 @@ std::uint64_t total_size(const Manifest& point) {
   return size;
 }
 
-std::string format_point_list(const std::vector<Manifest>& points) {
+std::string format_point_list(const std::vector<Manifest>& points, const Protections& protections) {
   std::vector<std::vector<std::string>> rows;
+  const bool any_protected =
+      std::any_of(points.begin(), points.end(), [&](const Manifest& point) { return protections.contains(point.id); });
   for (const Manifest& point : points) {
     rows.push_back({short_id(point.id), point.domain_name, point_time(point.time), std::string(to_string(point.mode)),
                     std::string(to_string(point.consistency)), base::format_size(total_size(point)),
                     base::format_size(point.bytes_stored), disk_names(point)});
+    if (any_protected) rows.back().push_back(protections.contains(point.id) ? "protected" : "");
   }
-  return format_table({{"ID"},
-                       {"DOMAIN"},
-                       {"TIME (UTC)"},
-                       {"MODE"},
-                       {"CONSISTENCY"},
-                       {"SIZE", Align::right},
-                       {"STORED", Align::right},
-                       {"DISKS"}},
-                      rows);
+  std::vector<Column> columns = {
+      {"ID"},   {"DOMAIN"}, {"TIME (UTC)"}, {"MODE"}, {"CONSISTENCY"}, {"SIZE", Align::right}, {"STORED", Align::right},
+      {"DISKS"}};
+  if (any_protected) columns.push_back({"PROTECTED"});
+  return format_table(columns, rows);
 }
 
-std::string format_point(const Manifest& point) {
+std::string format_point(const Manifest& point, const Protections& protections) {
   std::vector<std::pair<std::string, std::string>> facts = {
       {"restore point", point.id},
       {"domain", fmt::format("{} ({})", point.domain_name, point.domain_uuid)},
@@ -104,6 +106,11 @@ std::string format_point(const Manifest& point) {
       {"new",
        fmt::format("{}, stored as {}", base::format_size(point.bytes_new), base::format_size(point.bytes_stored))},
       {"made by", "icecore " + point.tool_version}};
+  if (const auto at = protections.find(point.id); at != protections.end()) {
+    const repository::Protection& by = at->second;
+    facts.emplace_back("protected", fmt::format("since {}, on '{}'{}", point_time(by.created), by.host,
+                                                by.reason.empty() ? "" : ": " + by.reason));
+  }
   if (!point.tags.empty()) facts.emplace_back("tags", fmt::format("{}", fmt::join(point.tags, ", ")));
   for (const repository::ManifestBlob& blob : point.blobs) {
     facts.emplace_back(blob.kind, fmt::format("{} ({})", base::format_size(blob.size), blob.path));
@@ -114,7 +121,9 @@ std::string format_point(const Manifest& point) {
   return format_facts(facts) + "\n" + disk_table(point);
 }
 
-base::Json point_record(const Manifest& point) {
+base::Json point_record(const Manifest& point, const Protections& protections) {
+  const auto protection = protections.find(point.id);
+  const bool is_protected = protection != protections.end();
   base::Json disks = base::Json::array();
   for (const ManifestDisk& disk : point.disks) disks.push_back(disk_record(disk));
   base::Json skipped = base::Json::array();
@@ -135,6 +144,8 @@ base::Json point_record(const Manifest& point) {
           {"duration_ms", point.duration_ms},
           {"tool_version", point.tool_version},
           {"tags", point.tags},
+          {"protected", is_protected},
+          {"protection_reason", is_protected ? protection->second.reason : ""},
           {"size", total_size(point)},
           {"bytes_read", point.bytes_read},
           {"bytes_new", point.bytes_new},
@@ -154,6 +165,7 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
           {prefix + "size", "sum of the disks' virtual sizes; all sizes are bytes"},
           {prefix + "bytes_read, bytes_new, bytes_stored", "read, of these new, and what those take in the repository"},
           {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
+          {prefix + "protected, protection_reason", "whether `forget` leaves it alone, and why"},
           {prefix + "disks[]",
            "target, bus, source, format, virtual_size, allocated_bytes, change_map, "
            "change_map_reason, bytes_read, bytes_new, bytes_stored"},

@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "cli/command.hpp"
 #include "repository/manifest.hpp"
+#include "repository/protection.hpp"
 
 namespace icecore::cli {
 
@@ -21,14 +22,15 @@ std::string point_time(base::Timestamp time);
 // The sum of the disks' virtual sizes.
 std::uint64_t total_size(const repository::Manifest& point);
 
-// One line a point, in the order given.
-std::string format_point_list(const std::vector<repository::Manifest>& points);
+// One line a point, in the order given. Protected ones are marked in a column that is there when any is.
+std::string format_point_list(const std::vector<repository::Manifest>& points,
+                              const repository::Protections& protections = {});
 
 // Everything known about a point but its domain XML.
-std::string format_point(const repository::Manifest& point);
+std::string format_point(const repository::Manifest& point, const repository::Protections& protections = {});
 
 // A point as in every --json record.
-base::Json point_record(const repository::Manifest& point);
+base::Json point_record(const repository::Manifest& point, const repository::Protections& protections = {});
 // What point_record() holds, each name after `prefix`.
 std::vector<JsonField> point_fields(const std::string& prefix);
 

@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole commands in this process, on repositories in a folder of their own.
-#include "cli/program.hpp"
-
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <fstream>
-#include <map>
-#include <sstream>
 
-#include "base/error.hpp"
-#include "base/id.hpp"
-#include "cli/commands.hpp"
-#include "repository/manifest.hpp"
+#include "unit/cli/program_case.hpp"
 
 namespace icecore::cli {
 namespace {
@@ -21,44 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class ProgramTest : public testing::Test {
- protected:
-  ProgramTest() {
-    std::filesystem::create_directory(folder_);
-    variables_["ICECORE_STATE_DIR"] = folder_ / "state";
-    variables_["ICECORE_REPOSITORY"] = folder_ / "repository";
-  }
-  ~ProgramTest() override { std::filesystem::remove_all(folder_); }
-
-  ExitCode run(const std::vector<std::string>& arguments) {
-    out_.str("");
-    err_.str("");
-    const Environment environment = [this](const std::string& name) -> std::optional<std::string> {
-      const auto found = variables_.find(name);
-      return found == variables_.end() ? std::nullopt : std::optional(found->second);
-    };
-    return run_program(arguments, all_commands(), console_, environment);
-  }
-  base::Json record() const { return base::parse_json(out_.str(), "standard output"); }
-
-  void publish_point(const std::string& domain) {
-    const auto storage = storage::open_storage(variables_["ICECORE_REPOSITORY"]);
-    const repository::KeyFile key{variables_["ICECORE_KEY_FILE"]};
-    repository::Repository repository(*storage, key, folder_ / "state/cache");
-    repository::Manifest point;
-    point.id = base::random_id(16);
-    point.domain_name = domain;
-    point.domain_uuid = base::random_uuid();
-    point.time = base::now();
-    repository::publish(repository, point);
-  }
-
-  std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / base::random_id(8);
-  std::map<std::string, std::string> variables_;
-  std::ostringstream out_;
-  std::ostringstream err_;
-  Console console_{out_, err_};
-};
+class ProgramTest : public ProgramCase {};
 
 TEST_F(ProgramTest, InitMakesARepositoryAndItsKey) {
   const std::filesystem::path key = folder_ / "key";

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// `icecore forget`: removes restore points that retention rules do not keep, or those named.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "cli/commands.hpp"
+#include "cli/job_session.hpp"
+#include "cli/point_output.hpp"
+#include "cli/policy_repository.hpp"
+#include "cli/table.hpp"
+#include "policy/forget_plan.hpp"
+#include "policy/policy_file.hpp"
+#include "repository/repository_lock.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+using base::Fault;
+using policy::DomainPlan;
+using policy::PlannedPoint;
+
+struct ForgetOptions {
+  std::vector<std::string> points;
+  std::vector<std::string> domains;
+  std::optional<std::filesystem::path> policy_file;
+  policy::Retention retention;
+  bool dry_run = false;
+  bool even_last = false;
+};
+
+Setter count_into(unsigned& target) {
+  return [&target](const std::string& value) {
+    int count = 0;
+    WordList::whole_number(count, 1, 100'000)(value);
+    target = static_cast<unsigned>(count);
+  };
+}
+
+void declare(WordList& words, ForgetOptions& options) {
+  policy::Retention& keep = options.retention;
+  words.positional("POINT", "ids of the points to remove, or their first digits; not together with rules", Count::any,
+                   WordList::into(options.points));
+  words.repeatable("--domain", "NAME", "only domains of this name, glob or UUID; may be given several times",
+                   WordList::into(options.domains));
+  words.option("--keep-last", "N", "keep the newest N", count_into(keep.keep_last));
+  words.option("--keep-hourly", "N", "keep the newest of each of the newest N hours with a point",
+               count_into(keep.keep_hourly));
+  words.option("--keep-daily", "N", "the same for days (UTC)", count_into(keep.keep_daily));
+  words.option("--keep-weekly", "N", "for weeks, from Monday", count_into(keep.keep_weekly));
+  words.option("--keep-monthly", "N", "for months", count_into(keep.keep_monthly));
+  words.option("--keep-yearly", "N", "for years", count_into(keep.keep_yearly));
+  words.option("--keep-within", "SPAN", "keep all of this long before the domain's newest: 36h, 14d, 6w, 3m, 1y",
+               [&keep](const std::string& value) { keep.keep_within = policy::parse_span(value); });
+  words.option("--policy", "FILE", "the rules, domains and repository of a policy file",
+               WordList::into(options.policy_file));
+  words.flag("--dry-run", "remove nothing, show why each point would stay", options.dry_run);
+  words.flag("--even-last", "let the named points be the last whole ones of their domain", options.even_last);
+}
+
+// What to do, from the command line or the policy.
+struct Task {
+  policy::Retention retention;
+  policy::DomainFilter filter;
+};
+
+policy::DomainFilter filter_by(const std::vector<std::string>& globs) {
+  return [globs](const std::string& name, const std::string& uuid) {
+    const auto means = [&](const std::string& glob) { return policy::fits(glob, name) || glob == uuid; };
+    return globs.empty() || std::any_of(globs.begin(), globs.end(), means);
+  };
+}
+
+void check_options(const ForgetOptions& options) {
+  const bool rules = any_rule(options.retention) || options.policy_file.has_value();
+  const auto refuse = [](const std::string& text) {
+    throw base::Error(Fault::usage, text).add_hint("icecore forget --help");
+  };
+  if (!rules && options.points.empty()) refuse("no rule and no restore point is named: nothing is removed");
+  if (!options.points.empty() && (rules || !options.domains.empty())) {
+    refuse("restore points are named, so rules and --domain have nothing to choose from");
+  }
+  if (options.policy_file && (any_rule(options.retention) || !options.domains.empty())) {
+    refuse("--policy brings its own rules and domains");
+  }
+  if (options.even_last && options.points.empty()) refuse("--even-last needs the points by name");
+}
+
+Task task_of(const ForgetOptions& options, const std::optional<policy::Policy>& policy) {
+  if (!policy) return {options.retention, filter_by(options.domains)};
+  if (!any_rule(policy->retention)) {
+    base::fail(Fault::usage, "policy '{}' has no retention rule: nothing is removed", policy->name);
+  }
+  const policy::DomainRules& rules = policy->domains;
+  return {policy->retention, [&rules](const std::string& name, const std::string&) { return matches(rules, name); }};
+}
+
+policy::Stock take_stock(repository::Repository& repository, std::vector<repository::DamagedManifest>& unreadable) {
+  policy::Stock stock;
+  stock.points = repository::list_manifests(repository, {}, &unreadable);
+  stock.protections = repository::list_protections(repository);
+  // The name of a mark says which point has lost blocks.
+  for (const storage::ObjectInfo& mark : repository.storage().list("damage")) {
+    stock.damaged.insert(mark.name.substr(mark.name.rfind('/') + 1));
+  }
+  return stock;
+}
+
+struct Outcome {
+  std::vector<DomainPlan> plan;
+  std::vector<std::string> warnings;
+  std::uint64_t kept = 0;
+  std::uint64_t forgotten = 0;  // or would be
+};
+
+void warn_of_future(Outcome& outcome) {
+  for (const DomainPlan& domain : outcome.plan) {
+    for (const PlannedPoint& planned : domain.points) {
+      if (!planned.verdict.from_the_future) continue;
+      outcome.warnings.push_back(
+          fmt::format("point {} of '{}' is of {}, later than now: a clock was wrong; it is kept and no rule counts it",
+                      short_id(planned.point->id), domain.name, point_time(planned.point->time)));
+    }
+  }
+}
+
+// Oldest first: interrupted, it has removed what any later run would remove too.
+void carry_out(repository::Repository& repository, Outcome& outcome, bool dry_run, const std::stop_token& stop) {
+  for (DomainPlan& domain : outcome.plan) {
+    for (PlannedPoint& planned : domain.points) {
+      if (planned.verdict.keep()) {
+        ++outcome.kept;
+        continue;
+      }
+      if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped after {} points", outcome.forgotten);
+      if (!dry_run && !remove_point(repository, *planned.point)) {
+        planned.verdict.reasons.emplace_back("protected meanwhile");
+        ++outcome.kept;
+        continue;
+      }
+      ++outcome.forgotten;
+    }
+  }
+}
+
+base::Json record_of(const std::string& url, const Outcome& outcome, bool dry_run) {
+  base::Json domains = base::Json::array();
+  for (const DomainPlan& domain : outcome.plan) {
+    base::Json points = base::Json::array();
+    for (const PlannedPoint& planned : domain.points) {
+      points.push_back({{"id", planned.point->id},
+                        {"time", base::format_time(planned.point->time)},
+                        {"action", planned.verdict.keep() ? "keep" : "forget"},
+                        {"reasons", planned.verdict.reasons}});
+    }
+    domains.push_back({{"domain", domain.name}, {"domain_uuid", domain.uuid}, {"points", points}});
+  }
+  return {{"repository", url},
+          {"dry_run", dry_run},
+          {"domains", domains},
+          {"kept", outcome.kept},
+          {"forgotten", outcome.forgotten},
+          {"warnings", outcome.warnings}};
+}
+
+void print_domain(Console& console, const DomainPlan& domain, bool dry_run) {
+  std::vector<std::vector<std::string>> rows;
+  for (const PlannedPoint& planned : domain.points) {
+    const bool keep = planned.verdict.keep();
+    if (keep && !dry_run) continue;
+    std::string reasons;
+    for (const std::string& reason : planned.verdict.reasons) reasons += (reasons.empty() ? "" : ", ") + reason;
+    rows.push_back({short_id(planned.point->id), point_time(planned.point->time), keep ? "keep" : "forget", reasons});
+  }
+  if (rows.empty()) return;
+  console.print(fmt::format("{} ({})", domain.name, domain.uuid));
+  console.out << format_table({{"ID"}, {"TIME (UTC)"}, {"ACTION"}, {"BECAUSE"}}, rows) << '\n';
+}
+
+void print_outcome(Console& console, const Outcome& outcome, bool dry_run) {
+  for (const DomainPlan& domain : outcome.plan) print_domain(console, domain, dry_run);
+  console.print(fmt::format("{} {} restore points, {} stay", dry_run ? "would forget" : "forgot", outcome.forgotten,
+                            outcome.kept));
+  if (outcome.forgotten > 0) console.print("space is given back by `icecore prune`, not by this");
+}
+
+ExitCode run(Session& session, const ForgetOptions& options) {
+  check_options(options);
+  std::optional<policy::Policy> policy;
+  if (options.policy_file) policy = policy::load_policy(*options.policy_file);
+  const Task task = task_of(options, policy);
+  JobSession jobs(session);
+  const OpenRepository open =
+      policy ? open_policy_repository(session, *policy, jobs.stop()) : open_repository(session, jobs.stop());
+  const repository::RepositoryLock lock(*open.repository, repository::LockMode::shared, "forget");
+  std::vector<repository::DamagedManifest> unreadable;
+  const policy::Stock stock = take_stock(*open.repository, unreadable);
+  const base::Timestamp now = base::now();
+  Outcome outcome;
+  outcome.plan = options.points.empty() ? plan_forget(stock, task.retention, task.filter, now)
+                                        : plan_forget_named(stock, options.points, options.even_last, now);
+  for (const auto& bad : unreadable) {
+    outcome.warnings.push_back(fmt::format("'{}' cannot be read and is left alone: {}", bad.object, bad.reason));
+  }
+  warn_of_future(outcome);
+  for (const std::string& warning : outcome.warnings) session.console.err << "icecore: " << warning << '\n';
+  carry_out(*open.repository, outcome, options.dry_run, jobs.stop());
+  if (session.options.json) {
+    session.console.print_json(record_of(open.storage->url(), outcome, options.dry_run));
+  } else {
+    print_outcome(session.console, outcome, options.dry_run);
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+Command make_forget_command() {
+  return make_command<ForgetOptions>(
+      {.name = "forget",
+       .summary = "Remove old restore points",
+       .description =
+           "Removes the restore points that no rule keeps, for each domain (UUID) by itself, or those named. A point "
+           "that any rule keeps stays. Days, weeks, months and years are those of UTC, as `icecore list` prints them; "
+           "the longest rule keeps the oldest point too until it has met all its periods. Whatever the rules, "
+           "protected points stay, and the newest whole point of every domain. Points of a time later than now are "
+           "kept, "
+           "warned of, and counted by no rule; points that have lost blocks are not counted either. Blocks nobody "
+           "needs "
+           "any more stay in the repository until a prune.",
+       .examples = {{"icecore forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12 --dry-run",
+                     "shows every point and why it would stay"},
+                    {"icecore forget --keep-within 14d --domain 'web*'", "of some domains"},
+                    {"icecore forget --policy /etc/icecore/web-servers.xml", "by a policy's <retention>"},
+                    {"icecore forget 3f2a9c1e", "one point"}},
+       .json = {{"repository", "its URL"},
+                {"dry_run", "true: nothing was removed"},
+                {"domains[].domain, domain_uuid", "each domain looked at"},
+                {"domains[].points[].id, time", "its points, oldest first"},
+                {"domains[].points[].action", "keep or forget"},
+                {"domains[].points[].reasons[]", "why it stays; empty when it goes"},
+                {"kept, forgotten", "how many"},
+                {"warnings[]", "points of the future, points that cannot be read"}}},
+      declare, run);
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The repository a policy names.
+#pragma once
+
+#include "cli/session.hpp"
+#include "policy/policy.hpp"
+
+namespace icecore::cli {
+
+// Opens it. What the policy says about the key comes first; what it leaves open, options and environment fill.
+OpenRepository open_policy_repository(const Session& session, const policy::Policy& policy,
+                                      const std::stop_token& stop);
+
+}  // namespace icecore::cli
