@@ -104,6 +104,12 @@ void store_chunks(Shared& shared, const std::stop_token& stop) {
   store.finish();
 }
 
+// One more than cores: a thread that writes a pack waits for the disk. Each may hold a pack in memory, so not many.
+unsigned store_threads() {
+  constexpr unsigned k_max = 8;
+  return std::min(std::thread::hardware_concurrency() + 1, k_max);
+}
+
 // Chunks end in any order; the tree wants their names in ascending order.
 void build_tree(Shared& shared, repository::ImageTreeWriter& tree) {
   std::map<std::uint64_t, NamedChunk> early;
@@ -128,8 +134,8 @@ Captured capture_disk(disk::DiskSource& source, repository::BlockWriter& writer,
   stages.watch(source);
   stages.watch(shared.named);
   stages.run(
-      "store", std::max(1U, std::thread::hardware_concurrency()),
-      [&](std::stop_token inner) { store_chunks(shared, inner); }, [&] { shared.named.close(); });
+      "store", store_threads(), [&](std::stop_token inner) { store_chunks(shared, inner); },
+      [&] { shared.named.close(); });
   stages.run("tree", 1, [&](std::stop_token) { build_tree(shared, tree); });
   stages.join();
   return {tree.finish(), shared.bytes_read.with([](std::uint64_t total) { return total; })};

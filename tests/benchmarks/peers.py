@@ -58,8 +58,11 @@ class NbdcopyZstd:
         return None
 
     def restore(self, place):
-        size = os.path.getsize(place.raw)
-        return f"truncate -s {size} {place.out}/disk.raw && zstd -dcq {place.store}/disk.zst | nbdcopy - {place.out}/disk.raw"
+        size, disk = os.path.getsize(place.raw), f"{place.out}/disk.qcow2"
+        return (
+            f"qemu-img create -q -f qcow2 {disk} {size} && zstd -dcq {place.store}/disk.zst | "
+            f"nbdcopy -- - [ qemu-nbd -f qcow2 {disk} ]"
+        )
 
     def stored(self, place):
         return f"{place.store}/disk.zst"
