@@ -3,15 +3,13 @@
 
 #include <cassert>
 
-#include "base/durable_file.hpp"
-#include "job/sqlite.hpp"
+#include "base/error.hpp"
 
 namespace icecore::job {
 
 namespace {
 
 constexpr int k_schema_version = 1;
-constexpr int k_busy_wait_ms = 10'000;
 
 constexpr const char* k_schema = R"(
 CREATE TABLE IF NOT EXISTS job(
@@ -23,24 +21,7 @@ CREATE INDEX IF NOT EXISTS job_created ON job(created);
 
 constexpr const char* k_columns = "id, kind, domain_uuid, domain_name, state, intent, plan, created, updated, error";
 
-void execute(sqlite3* database, const std::string& sql) {
-  if (sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail_sqlite(database, "write");
-}
-
-void prepare_schema(sqlite3* database) {
-  sqlite3_busy_timeout(database, k_busy_wait_ms);
-  // WAL: one fsync a commit, and readers (list of jobs, doctor) never wait for a running backup.
-  execute(database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
-  Statement version(database, "PRAGMA user_version");
-  version.next();
-  const int found = std::stoi(version.text(0));
-  if (found > k_schema_version) {
-    base::fail(base::Fault::usage, "the journal was written by a newer icecore (schema {}, this one knows {})", found,
-               k_schema_version);
-  }
-  if (found < k_schema_version)
-    execute(database, std::string(k_schema) + "PRAGMA user_version=" + std::to_string(k_schema_version));
-}
+using base::Statement;
 
 JobRecord record_of(const Statement& row) {
   JobRecord job;
@@ -59,23 +40,13 @@ JobRecord record_of(const Statement& row) {
 
 }  // namespace
 
-void Journal::Close::operator()(sqlite3* database) const noexcept { sqlite3_close_v2(database); }
-
-Journal::Journal(const std::filesystem::path& state_dir) {
-  base::create_folders(state_dir);
-  const std::filesystem::path path = state_dir / "journal.sqlite";
-  sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  database_.reset(raw);
-  if (code != SQLITE_OK) fail_sqlite(raw, "open '" + path.string() + "'");
-  prepare_schema(raw);
-}
+Journal::Journal(const std::filesystem::path& state_dir)
+    : database_(state_dir / "journal.sqlite", "journal", k_schema_version, k_schema) {}
 
 void Journal::begin(const JobRecord& job) {
   set_durability(Durability::power_loss);
   Statement insert(
-      database_.get(), std::string("INSERT INTO job(") + k_columns + ") VALUES(?,?,?,?,?,'',?,?,?,'')",
+      database_, std::string("INSERT INTO job(") + k_columns + ") VALUES(?,?,?,?,?,'',?,?,?,'')",
       {job.id, std::string(to_string(job.kind)), job.domain_uuid, job.domain_name, std::string(to_string(job.state)),
        job.plan.dump(), base::format_time(job.created), base::format_time(base::now())});
   insert.next();
@@ -84,7 +55,7 @@ void Journal::begin(const JobRecord& job) {
 void Journal::intend(JobRecord& job, JobState next, Durability durability) {
   assert(may_follow(job.kind, job.state, next));
   set_durability(durability);
-  Statement update(database_.get(), "UPDATE job SET intent=?, updated=? WHERE id=?",
+  Statement update(database_, "UPDATE job SET intent=?, updated=? WHERE id=?",
                    {std::string(to_string(next)), base::format_time(base::now()), job.id});
   update.next();
   job.intent = next;
@@ -93,7 +64,7 @@ void Journal::intend(JobRecord& job, JobState next, Durability durability) {
 void Journal::reach(JobRecord& job, JobState state, Durability durability) {
   assert(may_follow(job.kind, job.state, state));
   set_durability(durability);
-  Statement update(database_.get(), "UPDATE job SET state=?, intent='', updated=? WHERE id=?",
+  Statement update(database_, "UPDATE job SET state=?, intent='', updated=? WHERE id=?",
                    {std::string(to_string(state)), base::format_time(base::now()), job.id});
   update.next();
   job.state = state;
@@ -102,14 +73,14 @@ void Journal::reach(JobRecord& job, JobState state, Durability durability) {
 
 void Journal::update_plan(const JobRecord& job) {
   set_durability(Durability::power_loss);
-  Statement update(database_.get(), "UPDATE job SET plan=?, updated=? WHERE id=?",
+  Statement update(database_, "UPDATE job SET plan=?, updated=? WHERE id=?",
                    {job.plan.dump(), base::format_time(base::now()), job.id});
   update.next();
 }
 
 void Journal::set_error(JobRecord& job, std::string error) {
   job.error = std::move(error);
-  Statement update(database_.get(), "UPDATE job SET error=?, updated=? WHERE id=?",
+  Statement update(database_, "UPDATE job SET error=?, updated=? WHERE id=?",
                    {job.error, base::format_time(base::now()), job.id});
   update.next();
 }
@@ -125,7 +96,7 @@ std::vector<JobRecord> Journal::history(unsigned limit) {
 }
 
 std::vector<JobRecord> Journal::query(const std::string& where_clause, const std::vector<std::string>& arguments) {
-  Statement select(database_.get(), std::string("SELECT ") + k_columns + " FROM job " + where_clause, arguments);
+  Statement select(database_, std::string("SELECT ") + k_columns + " FROM job " + where_clause, arguments);
   std::vector<JobRecord> jobs;
   while (select.next()) jobs.push_back(record_of(select));
   return jobs;
@@ -135,8 +106,7 @@ std::vector<JobRecord> Journal::query(const std::string& where_clause, const std
 // (https://www.sqlite.org/pragma.html#pragma_synchronous).
 void Journal::set_durability(Durability durability) {
   if (durability == durability_) return;
-  execute(database_.get(),
-          durability == Durability::power_loss ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+  database_.execute(durability == Durability::power_loss ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
   durability_ = durability;
 }
 

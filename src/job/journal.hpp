@@ -7,16 +7,14 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/sqlite.hpp"
 #include "job/state.hpp"
-
-struct sqlite3;
 
 namespace icecore::job {
 
@@ -64,13 +62,10 @@ class Journal {
   std::vector<JobRecord> history(unsigned limit);
 
  private:
-  struct Close {
-    void operator()(sqlite3* database) const noexcept;
-  };
   void set_durability(Durability durability);
   std::vector<JobRecord> query(const std::string& where_clause, const std::vector<std::string>& arguments);
 
-  std::unique_ptr<sqlite3, Close> database_;
+  base::Database database_;
   Durability durability_ = Durability::power_loss;
 };
 

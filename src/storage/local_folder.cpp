@@ -60,6 +60,12 @@ base::Bytes LocalFolder::get_range(const std::string& name, std::uint64_t offset
 
 bool LocalFolder::exists(const std::string& name) { return std::filesystem::exists(path_of(name)); }
 
+std::optional<std::uint64_t> LocalFolder::size_of(const std::string& name) {
+  std::error_code missing;
+  const std::uintmax_t size = std::filesystem::file_size(path_of(name), missing);
+  return missing ? std::nullopt : std::optional<std::uint64_t>(size);
+}
+
 std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
   std::vector<ObjectInfo> objects;
   std::error_code error;

@@ -20,6 +20,7 @@ class LocalFolder final : public Storage {
   base::Bytes get(const std::string& name, std::uint64_t size_max) override;
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
   bool exists(const std::string& name) override;
+  std::optional<std::uint64_t> size_of(const std::string& name) override;
   std::vector<ObjectInfo> list(const std::string& folder) override;
   void remove(const std::string& name) override;
 

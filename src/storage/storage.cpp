@@ -23,6 +23,13 @@ std::filesystem::path local_path(const std::string& url) {
 
 }  // namespace
 
+std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
+  for (const ObjectInfo& object : list(name.substr(0, name.rfind('/')))) {
+    if (object.name == name) return object.size;
+  }
+  return std::nullopt;
+}
+
 std::unique_ptr<Storage> open_storage(const std::string& url, bool create) {
   const std::filesystem::path path = std::filesystem::absolute(local_path(url));
   if (create) base::create_folders(path);

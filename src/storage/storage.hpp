@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,12 +46,22 @@ class Storage {
 
   virtual bool exists(const std::string& name) = 0;
 
+  // Its size, or nothing when there is no such object. As it is here it lists the object's folder.
+  virtual std::optional<std::uint64_t> size_of(const std::string& name);
+
   // All objects whose name starts with `folder` + "/", in no particular order. A missing folder is empty.
   // Half-written temporary objects are never listed.
   virtual std::vector<ObjectInfo> list(const std::string& folder) = 0;
 
   // Removing what is not there is no error: deletion is re-entered after a crash.
   virtual void remove(const std::string& name) = 0;
+
+  // False where put() cannot promise that an object survives power loss (a server without fsync): who needs to be
+  // sure reads it again.
+  virtual bool durable_puts() const { return true; }
+  // Changes when the other end may have died since: a connection was lost and made anew. Objects put before are only
+  // as sure as the other end's disk is honest.
+  virtual std::uint64_t generation() const { return 0; }
 };
 
 // Opens the storage a URL names: a path or file:///path. The place must exist unless `create`, which makes

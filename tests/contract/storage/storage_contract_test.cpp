@@ -77,6 +77,13 @@ TEST_P(StorageContract, PartsComeBackAsOne) {
   EXPECT_EQ(storage_.get_range("packs/ab/x", 6, 0).size(), 0U);
 }
 
+TEST_P(StorageContract, SizeWithoutReading) {
+  storage_.put("packs/ab/x", base::as_bytes("12345"));
+  EXPECT_EQ(storage_.size_of("packs/ab/x"), 5U);
+  EXPECT_EQ(storage_.size_of("packs/ab/y"), std::nullopt);
+  EXPECT_EQ(storage_.size_of("packs/cd/x"), std::nullopt);
+}
+
 TEST_P(StorageContract, EmptyObject) {
   storage_.put("index/a", base::ByteView{});
   EXPECT_TRUE(storage_.exists("index/a"));

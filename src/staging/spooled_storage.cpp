@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "staging/spooled_storage.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "repository/config.hpp"
+
+namespace icecore::staging {
+
+using base::Fault;
+using storage::ObjectInfo;
+using storage::Storage;
+
+namespace {
+
+constexpr std::uint64_t k_config_size_max = 64 * base::k_kib;
+constexpr base::Milliseconds k_room_poll{100};
+
+bool is_lock(const std::string& name) { return name == "locks" || name.starts_with("locks/"); }
+bool is_key(const std::string& name) { return name == "keys" || name.starts_with("keys/"); }
+bool is_cached(const std::string& name) { return name == repository::k_config_name || is_key(name); }
+// What the remote says about points is missed when it does not answer; nothing is changed by its word alone.
+bool is_told_by_remote(const std::string& folder) {
+  const std::string top = folder.substr(0, folder.find('/'));
+  return top == "manifests" || top == "protections" || top == "damage" || top == "locks";
+}
+
+std::uint64_t total_size(std::span<const base::ByteView> parts) {
+  std::uint64_t size = 0;
+  for (const base::ByteView part : parts) size += part.size();
+  return size;
+}
+
+// A folder that is not mounted now is a remote that does not answer.
+RemoteLink::Opener absent_is_unavailable(RemoteLink::Opener opener) {
+  return [opener = std::move(opener)] {
+    try {
+      return opener();
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::not_found) throw;
+      throw base::Error(Fault::unavailable, error.what());
+    }
+  };
+}
+
+[[noreturn]] void fail_other_repository(const std::string& url, const std::filesystem::path& spool) {
+  throw base::Error(Fault::conflict, fmt::format("the repository in '{}' is not the one that was there before", url))
+      .add_hint(fmt::format("if it was made anew on purpose, remove '{}': backups waiting in there are lost then",
+                            spool.string()));
+}
+
+// Runs action() and swallows that the remote does not answer; false then.
+template <typename Action>
+bool when_reachable(Action&& action) {
+  try {
+    action();
+    return true;
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::unavailable) throw;
+    return false;
+  }
+}
+
+}  // namespace
+
+SpooledStorage::SpooledStorage(const std::string& url, RemoteLink::Opener remote,
+                               const std::filesystem::path& staging_dir, std::uint64_t spool_bytes_max)
+    : url_(url), link_(absent_is_unavailable(remote)), writer_(base::random_id(8)) {
+  spool_ = std::make_unique<Spool>(find_place(remote, staging_dir), spool_bytes_max);
+  if (config_) check_config(*config_);
+}
+
+SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir) {
+  const std::string config_name(repository::k_config_name);
+  const std::vector<SpoolPlace> places = find_spools(staging_dir);
+  const auto known = std::find_if(places.begin(), places.end(), [&](const auto& place) { return place.url == url_; });
+  const bool is_known = known != places.end() && std::filesystem::exists(known->folder / "cached" / config_name);
+  const bool reached = when_reachable(
+      [&] { config_ = link_.attempt([&](Storage& storage) { return storage.get(config_name, k_config_size_max); }); });
+  if (reached) {
+    const std::string id = repository::decode_config(*config_).repository_id;
+    if (known != places.end() && known->repository_id != id) fail_other_repository(url_, known->folder);
+    return {staging_dir / id, id, url_};
+  }
+  if (!is_known) static_cast<void>(remote());  // throws as it does without staging
+  if (!is_known) base::fail(Fault::unavailable, "{}", link_.trouble());
+  return *known;
+}
+
+void SpooledStorage::check_config(const base::Bytes& config) {
+  const std::string name(repository::k_config_name);
+  if (!spool_->cached().exists(name)) spool_->cached().put(name, config);
+  if (spool_->cached().get(name, k_config_size_max) != config) fail_other_repository(url_, spool_->folder());
+  proven_.with([](bool& proven) { proven = true; });
+}
+
+void SpooledStorage::check_remote() {
+  if (proven_.with([](bool proven) { return proven; })) return;
+  check_config(link_.open()->get(std::string(repository::k_config_name), k_config_size_max));
+}
+
+void SpooledStorage::doubt_remote() {
+  proven_.with([](bool& proven) { proven = false; });
+}
+
+void SpooledStorage::set_wait_hook(std::function<void()> hook) {
+  wait_hook_.with([&](auto& now) { now = std::move(hook); });
+}
+
+void SpooledStorage::put(const std::string& name, std::span<const base::ByteView> parts) {
+  if (class_of(name)) return put_in_spool(name, parts);
+  if (is_lock(name)) {
+    return write_lock(name, [&](Storage& storage) { storage.put(name, parts); });
+  }
+  link_.attempt([&](Storage& storage) { storage.put(name, parts); });
+  if (is_cached(name)) spool_->cached().put(name, parts);
+}
+
+void SpooledStorage::replace(const std::string& name, base::ByteView bytes) {
+  const auto act = [&](Storage& storage) { storage.replace(name, bytes); };
+  if (is_lock(name)) return write_lock(name, act);
+  link_.attempt(act);
+}
+
+// A backup goes on without the network: what a lock is there to prevent is looked for again before it is published.
+void SpooledStorage::write_lock(const std::string& name, const std::function<void(Storage&)>& write) {
+  const bool on_remote = when_reachable([&] { link_.attempt(write); });
+  if (!on_remote) base::log_info("lock '{}' is not on the remote: {}", name, trouble());
+  own_locks_.with([&](auto& locks) { locks[name] = on_remote; });
+}
+
+void SpooledStorage::put_in_spool(const std::string& name, std::span<const base::ByteView> parts) {
+  const std::uint64_t size = total_size(parts);
+  if (const auto known = spool_->queue().find(name)) {
+    if (known->size == size) return;
+    base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url_, known->size,
+               size);
+  }
+  // The rest is small and ends what holds the room.
+  if (class_of(name) == ObjectClass::pack) wait_for_room(size);
+  writing_.with([&](base::Fd& lock) {
+    if (!lock) lock = spool_->begin_writing(writer_);
+  });
+  write_object(name, parts);
+  base::failpoint("staging.object_written");
+  spool_->queue().add(name, size, writer_);
+  base::failpoint("staging.object_queued");
+  spool_->notify();
+}
+
+void SpooledStorage::wait_for_room(std::uint64_t size) {
+  while (true) {
+    const std::uint64_t now = spool_->queue().bytes_in_transit();
+    if (now == 0 || now + size <= spool_->bytes_max()) return;
+    wait_a_moment(fmt::format("staging '{}' is full: {} of {} wait for their upload", spool_->folder().string(),
+                              base::format_size(now), base::format_size(spool_->bytes_max())));
+  }
+}
+
+void SpooledStorage::write_object(const std::string& name, std::span<const base::ByteView> parts) {
+  while (true) {
+    try {
+      return spool_->objects().put(name, parts);
+    } catch (const base::Error& error) {
+      // Uploads make room; without any nothing will change.
+      if (error.fault() != Fault::no_space || spool_->queue().bytes_in_transit() == 0) throw;
+      wait_a_moment(error.what());
+    }
+  }
+}
+
+void SpooledStorage::wait_a_moment(const std::string& why) {
+  const auto hook = wait_hook_.with([](const auto& now) { return now; });
+  const std::string remote = trouble();
+  const std::string text = remote.empty() ? why : why + "; the remote does not answer: " + remote;
+  if (!hook) throw base::Error(Fault::no_space, text).add_hint("icecore upload");
+  base::with_context(hook, "{}", text);
+  spool_->wait(k_room_poll, {});
+}
+
+template <typename Read>
+base::Bytes SpooledStorage::read(const std::string& name, Read&& action) {
+  if (is_cached(name) && spool_->cached().exists(name)) return action(spool_->cached());
+  if (class_of(name) && spool_->objects().exists(name)) {
+    try {
+      return action(spool_->objects());
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::not_found) throw;  // published between the two lines: it is on the remote
+    }
+  }
+  return link_.attempt(action);
+}
+
+base::Bytes SpooledStorage::get(const std::string& name, std::uint64_t size_max) {
+  base::Bytes bytes = read(name, [&](Storage& storage) { return storage.get(name, size_max); });
+  if (is_key(name)) spool_->cached().put(name, bytes);
+  return bytes;
+}
+
+base::Bytes SpooledStorage::get_range(const std::string& name, std::uint64_t offset, std::size_t length) {
+  return read(name, [&](Storage& storage) { return storage.get_range(name, offset, length); });
+}
+
+bool SpooledStorage::exists(const std::string& name) {
+  if (name == repository::k_config_name && spool_->cached().exists(name)) return true;
+  if (class_of(name) && spool_->objects().exists(name)) return true;
+  if (!is_lock(name)) return link_.attempt([&](Storage& storage) { return storage.exists(name); });
+  const auto own = own_locks_.with([&](const auto& locks) -> std::optional<bool> {
+    const auto found = locks.find(name);
+    return found == locks.end() ? std::nullopt : std::optional(found->second);
+  });
+  if (own == false) return true;  // nobody can have removed what never got there
+  bool there = own.has_value();
+  when_reachable([&] { there = link_.attempt([&](Storage& storage) { return storage.exists(name); }); });
+  return there;
+}
+
+// First here, then there: an object that moves meanwhile is seen twice and not missed.
+std::vector<ObjectInfo> SpooledStorage::list(const std::string& folder) {
+  if (is_key(folder)) return list_keys(folder);
+  std::vector<ObjectInfo> objects = spool_->queue().present(folder);
+  std::set<std::string> here;
+  for (const ObjectInfo& object : objects) here.insert(object.name);
+  for (ObjectInfo& object : list_remote(folder)) {
+    if (!here.contains(object.name)) objects.push_back(std::move(object));
+  }
+  return objects;
+}
+
+std::vector<ObjectInfo> SpooledStorage::list_remote(const std::string& folder) {
+  std::vector<ObjectInfo> objects;
+  const bool reached =
+      when_reachable([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); });
+  if (reached && folder == "index") spool_->queue().remember(folder, objects);
+  if (reached || is_told_by_remote(folder)) return objects;
+  if (folder == "index") return spool_->queue().remembered(folder);
+  base::fail(Fault::unavailable, "{}", trouble());
+}
+
+// A slot that was removed must not open the repository from the cache.
+std::vector<ObjectInfo> SpooledStorage::list_keys(const std::string& folder) {
+  std::vector<ObjectInfo> objects;
+  if (!when_reachable([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); }))
+    return spool_->cached().list(folder);
+  for (const ObjectInfo& cached : spool_->cached().list(folder)) {
+    const bool there =
+        std::any_of(objects.begin(), objects.end(), [&](const auto& o) { return o.name == cached.name; });
+    if (!there) spool_->cached().remove(cached.name);
+  }
+  return objects;
+}
+
+void SpooledStorage::remove(const std::string& name) {
+  const auto act = [&](Storage& storage) { storage.remove(name); };
+  if (is_lock(name)) {
+    own_locks_.with([&](auto& locks) { locks.erase(name); });
+    if (!when_reachable([&] { link_.attempt(act); })) base::log_warning("lock '{}' may be left on '{}'", name, url_);
+    return;
+  }
+  link_.attempt(act);
+  if (is_cached(name)) spool_->cached().remove(name);
+  if (const auto known = spool_->queue().find(name)) spool_->drop(*known);
+}
+
+}  // namespace icecore::staging

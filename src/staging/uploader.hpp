@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings what is queued in a spool to its remote: packs side by side, an index after all packs before it, a manifest
+// after everything before it and only when the remote is proved to hold it. What fails is tried again: soon when the
+// remote does not answer, later when it is full or refuses, never when the world is not as recorded. It can be
+// killed at any step: what is not known to be uploaded is uploaded again.
+//
+// Threads: made, waited for and finished by one thread; its own ones end with it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "flow/stage_group.hpp"
+#include "repository/repository.hpp"
+#include "staging/rate_limit.hpp"
+#include "staging/spooled_storage.hpp"
+
+namespace icecore::staging {
+
+struct UploadOptions {
+  unsigned threads = 4;
+  UploadLimit limit;
+  std::optional<unsigned> keep_local;  // points of each domain that stay in the spool; nothing: leave those that are
+  base::Milliseconds stall_max{0};     // without any progress for so long it fails; 0: it waits on
+  base::Milliseconds backoff_first = std::chrono::seconds(1);
+  base::Milliseconds backoff_max = std::chrono::minutes(1);
+  base::Milliseconds refusal_wait = std::chrono::seconds(30);  // when the remote is full or denies
+};
+
+struct UploadStatus {
+  std::uint64_t bytes_done = 0;   // uploaded by this uploader
+  std::uint64_t bytes_total = 0;  // with all that is queued now
+  std::string waiting_for;        // why nothing moves; empty when it does
+};
+// Called from its threads, one at a time; returns at once and does not throw.
+using OnUploadStatus = std::function<void(const UploadStatus&)>;
+
+struct RefusedPoint {
+  std::string manifest;
+  std::string reason;
+};
+
+struct UploadReport {
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> published;  // manifests
+  std::vector<RefusedPoint> refused;
+};
+
+class Uploader {
+ public:
+  // Starts uploading. All outlive it; `repository` is over `storage`. While another process uploads this spool it
+  // only watches the queue, and goes on when that one ends.
+  Uploader(SpooledStorage& storage, repository::Repository& repository, const UploadOptions& options,
+           OnUploadStatus on_status, std::stop_token stop);
+
+  // Returns when this manifest is published. Fault::conflict: it never will be, and why; cancelled; or what ended
+  // the uploading for good.
+  void wait_for(const std::string& manifest);
+
+  // Waits until nothing is queued and ends. Throws what ended the uploading, Fault::cancelled after a stop.
+  UploadReport finish();
+
+ private:
+  struct State {
+    std::optional<base::Fd> lock;
+    std::set<std::int64_t> in_flight;
+    bool draining = false;
+    unsigned failures = 0;  // in a row
+    std::optional<std::chrono::steady_clock::time_point> not_before;
+    base::Stopwatch since_progress;
+    std::string waiting_for;
+    std::optional<base::Error> fatal;
+    UploadReport report;
+  };
+  struct Pick {
+    std::optional<QueuedObject> object;
+    bool ended = false;
+    base::Milliseconds wait{0};
+  };
+  void work(const std::stop_token& stop);
+  Pick choose(State& state);
+  void upload(const QueuedObject& object, const std::stop_token& stop);
+  std::shared_ptr<storage::Storage> connect();
+  std::string epoch_of(const storage::Storage& remote) const;
+  void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
+  void publish(const QueuedObject& manifest, const std::stop_token& stop);
+  void prove_point(const QueuedObject& manifest);
+  void prove(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
+  void settle(const QueuedObject& manifest);
+  void settle_leftovers();
+  void make_room(storage::Storage& remote);
+  void succeeded(const QueuedObject& object);
+  void failed(const QueuedObject& object, const base::Error& error);
+  void refuse(const QueuedObject& manifest, const base::Error& error);
+  base::Milliseconds pause_after(const base::Error& error, unsigned failures) const;
+  void tell();
+
+  SpooledStorage& storage_;
+  Spool& spool_;
+  repository::Repository& repository_;
+  UploadOptions options_;
+  OnUploadStatus on_status_;
+  std::stop_token stop_;
+  std::string session_;
+  RateLimiter limiter_;
+  base::Guarded<std::uint64_t> losses_{0U};  // of connections, as far as we saw them
+  base::Guarded<State> state_;
+  base::Guarded<int> telling_{0};
+  base::Guarded<int> making_room_{0};
+  flow::StageGroup threads_;
+};
+
+// Whether a manifest waits in the spool for its upload.
+bool is_pending(Spool& spool, const std::string& manifest);
+
+}  // namespace icecore::staging

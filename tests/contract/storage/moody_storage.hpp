@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// A storage far away, as a test wants it: dead, full, denying, forgetting what was not fsynced; and what it was asked.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "contract/storage/memory_storage.hpp"
+
+namespace icecore::contract {
+
+// What is at the other end; outlives the connections to it.
+class RemoteEnd {
+ public:
+  MemoryStorage objects;
+
+  // Every operation throws this fault; nothing: it works again.
+  void fail_all(std::optional<base::Fault> fault) {
+    state_.with([&](State& state) { state.all = fault; });
+  }
+  // The same for put() of names that start with `prefix`.
+  void fail_puts(std::string prefix, std::optional<base::Fault> fault) {
+    state_.with([&](State& state) {
+      state.put_prefix = std::move(prefix);
+      state.puts = fault;
+    });
+  }
+  // Called before each put(), outside of any lock.
+  void before_put(std::function<void(const std::string&)> action) {
+    state_.with([&](State& state) { state.before_put = std::move(action); });
+  }
+  void set_durable(bool durable) {
+    state_.with([&](State& state) { state.durable = durable; });
+  }
+  // A connection was lost and made anew.
+  void lose_connection() {
+    state_.with([&](State& state) { ++state.generation; });
+  }
+  // As a power loss leaves a file: `keep` bytes of it, and zeroes up to `size`.
+  void damage(const std::string& name, std::size_t keep, std::size_t size) {
+    base::Bytes bytes = objects.get(name, base::k_mib * 64);
+    bytes.resize(keep);
+    bytes.resize(size);
+    objects.replace(name, bytes);
+  }
+
+  std::vector<std::string> puts() const {
+    return state_.with([](const State& state) { return state.put_names; });
+  }
+  std::uint64_t calls() const {
+    return state_.with([](const State& state) { return state.calls; });
+  }
+
+ private:
+  friend class MoodyStorage;
+  struct State {
+    std::optional<base::Fault> all;
+    std::string put_prefix;
+    std::optional<base::Fault> puts;
+    std::function<void(const std::string&)> before_put;
+    bool durable = true;
+    std::uint64_t generation = 0;
+    std::uint64_t calls = 0;
+    std::vector<std::string> put_names;
+  };
+  base::Guarded<State> state_;
+};
+
+class MoodyStorage final : public storage::Storage {
+ public:
+  explicit MoodyStorage(RemoteEnd& end) : end_(end) {}
+
+  std::string url() const override { return "memory"; }
+  using Storage::put;
+  void put(const std::string& name, std::span<const base::ByteView> parts) override {
+    called();
+    const auto [fault, action] = end_.state_.with([&](const RemoteEnd::State& state) {
+      const bool meant = state.puts && name.starts_with(state.put_prefix);
+      return std::pair(meant ? state.puts : std::nullopt, state.before_put);
+    });
+    if (fault) base::fail(*fault, "'{}' cannot be put now", name);
+    if (action) action(name);
+    end_.objects.put(name, parts);
+    end_.state_.with([&](RemoteEnd::State& state) { state.put_names.push_back(name); });
+  }
+  void replace(const std::string& name, base::ByteView bytes) override { called().replace(name, bytes); }
+  base::Bytes get(const std::string& name, std::uint64_t size_max) override { return called().get(name, size_max); }
+  base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override {
+    return called().get_range(name, offset, length);
+  }
+  bool exists(const std::string& name) override { return called().exists(name); }
+  std::optional<std::uint64_t> size_of(const std::string& name) override { return called().size_of(name); }
+  std::vector<storage::ObjectInfo> list(const std::string& folder) override { return called().list(folder); }
+  void remove(const std::string& name) override { called().remove(name); }
+  bool durable_puts() const override {
+    return end_.state_.with([](const RemoteEnd::State& state) { return state.durable; });
+  }
+  std::uint64_t generation() const override {
+    return end_.state_.with([](const RemoteEnd::State& state) { return state.generation; });
+  }
+
+ private:
+  MemoryStorage& called() {
+    const auto fault = end_.state_.with([](RemoteEnd::State& state) {
+      ++state.calls;
+      return state.all;
+    });
+    if (fault) base::fail(*fault, "the remote does not work now");
+    return end_.objects;
+  }
+  RemoteEnd& end_;
+};
+
+}  // namespace icecore::contract

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/repository_lock.hpp"
+#include "unit/staging/fixture.hpp"
+
+namespace icecore::staging {
+namespace {
+
+using base::Fault;
+using repository::expect_fault;
+
+using SpooledStorageTest = SpoolFixture;
+
+TEST_F(SpooledStorageTest, ReadsSeeBothSidesAsOne) {
+  Process process = open();
+  remote_.objects.put("packs/aa/far", base::as_bytes("far away"));
+  process.storage->put("packs/bb/near", base::as_bytes("here"));
+  EXPECT_FALSE(remote_.objects.exists("packs/bb/near"));
+  EXPECT_EQ(base::to_string(process.storage->get("packs/bb/near", 100)), "here");
+  EXPECT_EQ(base::to_string(process.storage->get_range("packs/aa/far", 4, 4)), "away");
+  EXPECT_TRUE(process.storage->exists("packs/aa/far") && process.storage->exists("packs/bb/near"));
+  EXPECT_EQ(process.storage->list("packs").size(), 2U);
+  process.storage->remove("packs/bb/near");
+  EXPECT_FALSE(process.storage->exists("packs/bb/near"));
+}
+
+TEST_F(SpooledStorageTest, DeadRemoteTakesAWholeBackup) {
+  Process first = open();
+  const std::string early = back_up(first, seeds(1, 8));
+  upload(first);
+  first = {};
+  remote_.fail_all(Fault::unavailable);
+  Process process = open();
+  const repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup of 'web1'");
+  const std::string late = back_up(process, seeds(1, 12));
+  EXPECT_TRUE(is_pending(process.storage->spool(), late));
+  EXPECT_FALSE(process.storage->trouble().empty());
+  EXPECT_EQ(repository::list_manifest_objects(*process.repository), std::vector<std::string>{late});
+  EXPECT_LT(process.storage->spool().queue().bytes_queued(), 6 * k_block) << "blocks the remote has are not kept twice";
+  remote_.fail_all(std::nullopt);
+  upload(process);
+  const auto remote = open_remote();
+  EXPECT_EQ(read_point(*remote, late), make_image(seeds(1, 12)));
+  EXPECT_EQ(read_point(*remote, early), make_image(seeds(1, 8)));
+}
+
+TEST_F(SpooledStorageTest, DeadRemoteThatWasNeverSeenIsUnavailable) {
+  remote_.fail_all(Fault::unavailable);
+  expect_fault(Fault::unavailable, "remote", [&] { open(); });
+}
+
+TEST_F(SpooledStorageTest, DeadRemoteIsAskedOnceAndThenLeftAlone) {
+  open();
+  remote_.fail_all(Fault::unavailable);
+  Process process = open();
+  const std::uint64_t before = remote_.calls();
+  back_up(process, seeds(1, 8));
+  EXPECT_EQ(remote_.calls(), before);
+}
+
+TEST_F(SpooledStorageTest, OtherRepositoryBelowTheSameUrlIsAConflict) {
+  open();
+  remote_.objects.clear();
+  repository::Repository::create(remote_.objects, small_options(), key());
+  expect_fault(Fault::conflict, "not the one", [&] { open(); });
+}
+
+TEST_F(SpooledStorageTest, OtherRepositoryThatComesBackIsNotWrittenTo) {
+  open();
+  remote_.fail_all(Fault::unavailable);
+  Process process = open();
+  back_up(process, seeds(1, 4));
+  remote_.objects.clear();
+  repository::Repository::create(remote_.objects, small_options(), key());
+  remote_.fail_all(std::nullopt);
+  expect_fault(Fault::conflict, "not the one", [&] { upload(process); });
+  EXPECT_TRUE(names_of("packs").empty());
+}
+
+TEST_F(SpooledStorageTest, RemovedKeySlotNoLongerOpensFromTheCache) {
+  open();
+  for (const std::string& name : names_of("keys")) remote_.objects.remove(name);
+  EXPECT_THROW(open(), base::Error);
+  remote_.fail_all(Fault::unavailable);
+  EXPECT_THROW(open(), base::Error);
+}
+
+TEST_F(SpooledStorageTest, FullSpoolWaitsUntilTheHookEndsIt) {
+  Process process = open(/*bytes_max=*/3000);
+  process.storage->put("packs/aa/one", base::Bytes(2000));
+  int calls = 0;
+  process.storage->set_wait_hook([&] {
+    if (++calls == 3) base::fail(Fault::no_space, "the overlay needs the room");
+  });
+  expect_fault(Fault::no_space, "the overlay needs the room",
+               [&] { process.storage->put("packs/bb/two", base::Bytes(2000)); });
+  EXPECT_EQ(calls, 3);
+  EXPECT_FALSE(process.storage->exists("packs/bb/two"));
+  process.storage->put("packs/cc/three", base::Bytes(500));
+}
+
+TEST_F(SpooledStorageTest, FullSpoolWithoutAHookIsNoSpace) {
+  Process process = open(/*bytes_max=*/3000);
+  process.storage->put("packs/aa/one", base::Bytes(5000));  // larger than the spool: it passes when that is empty
+  expect_fault(Fault::no_space, "is full", [&] { process.storage->put("packs/bb/two", base::Bytes(1)); });
+}
+
+TEST_F(SpooledStorageTest, LockIsTakenOnTheRemoteAndDoneWithoutWhenThereIsNone) {
+  Process process = open();
+  {
+    const repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup");
+    EXPECT_EQ(names_of("locks").size(), 1U);
+  }
+  EXPECT_TRUE(names_of("locks").empty());
+  remote_.fail_all(Fault::unavailable);
+  repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup");
+  lock.refresh();
+}
+
+TEST_F(SpooledStorageTest, ObjectThatWasNotQueuedIsNotSeen) {
+  Process process = open();
+  process.storage->spool().objects().put("index/half", base::as_bytes("killed before its row"));
+  EXPECT_TRUE(process.storage->list("index").empty());
+}
+
+}  // namespace
+}  // namespace icecore::staging

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong with a remote, and what an upload makes of it.
+#include "unit/staging/fixture.hpp"
+
+namespace icecore::staging {
+namespace {
+
+using base::Fault;
+using repository::expect_fault;
+
+using UploadFault = SpoolFixture;
+
+class UploadComesBack : public SpoolFixture, public testing::WithParamInterface<Fault> {};
+
+TEST_P(UploadComesBack, AfterTheFaultIsOver) {
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 64));
+  base::Guarded<int> left(5);
+  remote_.before_put([&](const std::string&) {
+    if (left.with([](int& n) { return --n >= 0; })) base::fail(GetParam(), "not now");
+  });
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{point});
+  EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, UploadComesBack,
+                         testing::Values(Fault::unavailable, Fault::no_space, Fault::denied, Fault::busy),
+                         [](const auto& fault) { return std::string(to_string(fault.param)); });
+
+TEST_F(UploadFault, StallEndsItWithTheReason) {
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 8));
+  remote_.fail_all(Fault::unavailable);
+  UploadOptions options = fast();
+  options.stall_max = base::Milliseconds(100);
+  expect_fault(Fault::unavailable, "does not work now", [&] { upload(process, options); });
+  EXPECT_TRUE(is_pending(process.storage->spool(), point));
+  remote_.fail_all(std::nullopt);
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{point});
+}
+
+struct Loss {
+  const char* name;
+  std::size_t keep;
+  bool short_file;
+  bool gone;
+};
+
+// The remote loses power after packs and index were sent and before the manifest.
+class PowerLoss : public SpoolFixture, public testing::WithParamInterface<Loss> {
+ protected:
+  void lose(const std::string& name) {
+    if (GetParam().gone) return remote_.objects.remove(name);
+    const std::size_t size = remote_.objects.size_of(name).value();
+    remote_.damage(name, GetParam().keep, GetParam().short_file ? GetParam().keep : size);
+  }
+  // Sends all but the manifest, and ends.
+  std::string send_all_but_the_manifest() {
+    Process process = open();
+    const std::string point = back_up(process, seeds(1, 64));
+    remote_.fail_puts("manifests", Fault::unavailable);
+    UploadOptions options = fast();
+    options.stall_max = base::Milliseconds(100);
+    EXPECT_THROW(upload(process, options), base::Error);
+    remote_.fail_puts("", std::nullopt);
+    return point;
+  }
+};
+
+TEST_P(PowerLoss, WhatIsLostIsUploadedAgainBeforeThePointAppears) {
+  const std::string point = send_all_but_the_manifest();
+  const std::vector<std::string> packs = names_of("packs");
+  lose(packs.front());
+  lose(packs.back());
+  lose(names_of("index").front());
+  Process process = open();
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{point});
+  EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PowerLoss,
+                         testing::Values(Loss{"missing", 0, false, true}, Loss{"empty", 0, true, false},
+                                         Loss{"truncated", 100, true, false}, Loss{"zeroed", 0, false, false},
+                                         Loss{"zero_tail", 4096, false, false}),
+                         [](const auto& loss) { return std::string(loss.param.name); });
+
+// The connection breaks and comes back within one upload, unseen but for the storage's own count.
+TEST_F(UploadFault, LostConnectionMakesItReadAgain) {
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 64));
+  remote_.before_put([&](const std::string& name) {
+    if (!name.starts_with("index")) return;
+    for (const std::string& pack : names_of("packs")) {
+      remote_.damage(pack, 0, remote_.objects.size_of(pack).value());
+    }
+    remote_.lose_connection();
+  });
+  upload(process);
+  EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
+}
+
+TEST_F(UploadFault, ServerThatCannotPromiseDurabilityIsReadAgain) {
+  remote_.set_durable(false);
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 64));
+  remote_.before_put([&](const std::string& name) {
+    if (!name.starts_with("index")) return;
+    const std::string pack = names_of("packs").front();
+    remote_.damage(pack, 0, remote_.objects.size_of(pack).value());
+  });
+  upload(process);
+  EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
+}
+
+// A manifest of that name that is another one: only this point is lost, and it is said.
+TEST_F(UploadFault, PointThatCannotBePublishedDoesNotHoldTheNextBack) {
+  Process process = open();
+  const std::string bad = back_up(process, seeds(1, 8));
+  const std::string good = back_up(process, seeds(1, 12));
+  remote_.objects.put(bad, base::as_bytes("somebody else's"));
+  const UploadReport report = upload(process);
+  ASSERT_EQ(report.refused.size(), 1U);
+  EXPECT_EQ(report.refused[0].manifest, bad);
+  EXPECT_EQ(report.published, std::vector<std::string>{good});
+  EXPECT_EQ(read_point(*open_remote(), good), make_image(seeds(1, 12)));
+}
+
+// Times of day are only looked at for the rate: waits and retries count on the steady clock (rate_limit_test too).
+TEST_F(UploadFault, RepositoryIdsAndPointsDoNotDependOnTheClock) {
+  Process process = open();
+  const std::string late = back_up(process, seeds(1, 8));
+  points_ = -1000;  // the wall clock was set back between two backups
+  const std::string early = back_up(process, seeds(3, 8));
+  EXPECT_EQ(upload(process).published, (std::vector<std::string>{late, early})) << "the queue's order, not the names'";
+}
+
+}  // namespace
+}  // namespace icecore::staging
