@@ -14,11 +14,14 @@ using base::Fault;
 
 struct InitOptions {
   bool encrypt = true;
+  bool accept_new_host_key = false;
 };
 
 void declare(WordList& words, InitOptions& options) {
   words.option("--encryption", "default|none", "none: whoever can read the folder can read the backups",
                WordList::choice<bool>(options.encrypt, {{"default", true}, {"none", false}}));
+  words.flag("--accept-new-host-key", "sftp: learn the key of a server that ~/.ssh/known_hosts does not name",
+             options.accept_new_host_key);
 }
 
 repository::Secret ask_twice() {
@@ -65,7 +68,8 @@ void print_result(Session& session, const repository::Config& config, const std:
 
 ExitCode run(Session& session, const InitOptions& options) {
   const std::string& url = need_repository_url(session);
-  const std::unique_ptr<storage::Storage> storage = storage::open_storage(url, /*create=*/true);
+  const std::unique_ptr<storage::Storage> storage = storage::open_storage(
+      url, storage::StorageOptions{.create = true, .accept_new_host_key = options.accept_new_host_key});
   refuse_second(*storage);
   repository::Credential credential;
   bool key_is_new = false;
@@ -94,6 +98,8 @@ Command make_init_command() {
        .examples = {{"sudo icecore init -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "a repository and a new key file for it"},
                     {"icecore init -r ~/backups", "a repository with a passphrase"},
+                    {"icecore init -r sftp://backup@nas/srv/icecore --accept-new-host-key",
+                     "on another host, where an account with SFTP is all that is needed"},
                     {"icecore init -r /mnt/usb/backups --encryption none", "one that anybody can read"}},
        .json = {{"id", "of the repository"},
                 {"url", "where it is"},

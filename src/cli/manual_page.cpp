@@ -62,7 +62,12 @@ std::string manual_page(const std::vector<Command>& commands, const WordList& co
   out += ".SH COMMON OPTIONS\n" + words(common);
   out += ".SH ENVIRONMENT\n" +
          entry("ICECORE_PASSPHRASE_FILE", "a file whose first line is the passphrase, when no key file is named") +
-         entry("ICECORE_PASSPHRASE_COMMAND", "a command that prints it; without either, the terminal is asked");
+         entry("ICECORE_PASSPHRASE_COMMAND", "a command that prints it; without either, the terminal is asked") +
+         entry("ICECORE_SSH_KEY_PASSPHRASE_FILE", "sftp: a file whose first line is the passphrase of the key files") +
+         entry("ICECORE_SSH_PASSWORD_FILE, ICECORE_SSH_PASSWORD",
+               "sftp: a file whose first line is the account's password, or the password; tried after ssh-agent and "
+               "the key files") +
+         entry("ICECORE_SFTP_CONNECTIONS", "sftp: connections at most at the same time, 8 when it is not set");
   out += ".SH EXIT STATUS\n";
   for (const ExitCodeMeaning& row : exit_codes()) {
     out += entry(std::to_string(static_cast<int>(row.code)), row.meaning);

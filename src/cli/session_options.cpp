@@ -6,7 +6,8 @@ namespace icecore::cli {
 void declare_session_options(WordList& words, SessionOptions& options) {
   words.option("-c,--connect", "URI", "libvirt to talk to (LIBVIRT_DEFAULT_URI, else qemu:///system)",
                WordList::into(options.connect_uri));
-  words.option("-r,--repository", "URL", "path or file:///path of the repository (ICECORE_REPOSITORY)",
+  words.option("-r,--repository", "URL",
+               "path, file:///path or sftp://[user@]host[:port]/path of the repository (ICECORE_REPOSITORY)",
                WordList::into(options.repository_url));
   words.option("--key-file", "FILE", "key that unlocks it (ICECORE_KEY_FILE); without one, a passphrase does",
                WordList::into(options.key_file));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/error.hpp"
 
 namespace icecore::storage {
 
@@ -64,8 +65,24 @@ class Storage {
   virtual std::uint64_t generation() const { return 0; }
 };
 
-// Opens the storage a URL names: a path or file:///path. The place must exist unless `create`, which makes
-// the folder and its parents. Fault::not_found, denied, usage (unknown scheme).
+struct StorageOptions {
+  bool create = false;               // makes the folder and its parents; else it must exist
+  bool accept_new_host_key = false;  // sftp: an unknown host key is learned; a changed one never is
+  // sftp: connections at most; each thread that stores or reads takes one. 0: ICECORE_SFTP_CONNECTIONS, or else 8.
+  unsigned connections = 0;
+};
+
+// Opens the storage a URL names: a path, file:///path or sftp://[user@]host[:port]/path. Fault::not_found, denied,
+// usage (unknown scheme); sftp also unavailable, and conflict for a changed host key.
+std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options);
 std::unique_ptr<Storage> open_storage(const std::string& url, bool create = false);
+
+// What helps against a fault of a storage.
+enum class Remedy {
+  retry,  // the network or the server is away: ask again soon
+  wait,   // full, over quota, not permitted: nothing changes until somebody acts there
+  none,   // asking again changes nothing
+};
+Remedy remedy_of(base::Fault fault) noexcept;
 
 }  // namespace icecore::storage

@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "base/durable_file.hpp"
 #include "base/id.hpp"
 #include "contract/storage/memory_storage.hpp"
+#include "rig/requirements.hpp"
+#include "rig/ssh_server.hpp"
 #include "storage/local_folder.hpp"
 
 namespace icecore::storage {
@@ -18,6 +22,7 @@ using base::Fault;
 // A storage and whatever it needs, gone with the object.
 struct Subject {
   std::filesystem::path folder;
+  std::unique_ptr<rig::SshServer> server;
   std::unique_ptr<Storage> storage;
   Subject() = default;
   Subject(Subject&&) = default;
@@ -41,15 +46,30 @@ Subject make_memory() {
   return subject;
 }
 
+template <rig::SftpService service>
+Subject make_sftp() {
+  Subject subject;
+  subject.server = std::make_unique<rig::SshServer>(rig::SshServerSettings{.service = service, .configuration = {}});
+  subject.server->enter_home();
+  subject.storage = open_storage(subject.server->url("repository"), /*create=*/true);
+  return subject;
+}
+
 struct Kind {
   const char* name;
   Subject (*make)();
+  bool needs_sshd = false;
 };
+
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class StorageContract : public testing::TestWithParam<Kind> {
  protected:
-  Subject subject_ = GetParam().make();
-  Storage& storage_ = *subject_.storage;
+  void SetUp() override {
+    if (GetParam().needs_sshd) ICECORE_NEEDS("root", "program:sshd", "program:ssh-keygen");
+    subject_.emplace(GetParam().make());
+  }
+  Storage& storage() { return *subject_->storage; }
 
   template <typename Action>
   static Fault fault_of(Action&& action) {
@@ -63,89 +83,128 @@ class StorageContract : public testing::TestWithParam<Kind> {
   }
   std::vector<std::string> names(const std::string& folder) {
     std::vector<std::string> found;
-    for (const ObjectInfo& object : storage_.list(folder)) found.push_back(object.name);
+    for (const ObjectInfo& object : storage().list(folder)) found.push_back(object.name);
     std::sort(found.begin(), found.end());
     return found;
   }
+
+ private:
+  std::optional<Subject> subject_;
 };
 
 TEST_P(StorageContract, PartsComeBackAsOne) {
   const std::array<base::ByteView, 3> parts = {base::as_bytes("one"), base::as_bytes(""), base::as_bytes("two")};
-  storage_.put("packs/ab/x", parts);
-  EXPECT_EQ(base::to_string(storage_.get("packs/ab/x", 100)), "onetwo");
-  EXPECT_EQ(base::to_string(storage_.get_range("packs/ab/x", 2, 3)), "etw");
-  EXPECT_EQ(storage_.get_range("packs/ab/x", 6, 0).size(), 0U);
+  storage().put("packs/ab/x", parts);
+  EXPECT_EQ(base::to_string(storage().get("packs/ab/x", 100)), "onetwo");
+  EXPECT_EQ(base::to_string(storage().get_range("packs/ab/x", 2, 3)), "etw");
+  EXPECT_EQ(storage().get_range("packs/ab/x", 6, 0).size(), 0U);
 }
 
 TEST_P(StorageContract, SizeWithoutReading) {
-  storage_.put("packs/ab/x", base::as_bytes("12345"));
-  EXPECT_EQ(storage_.size_of("packs/ab/x"), 5U);
-  EXPECT_EQ(storage_.size_of("packs/ab/y"), std::nullopt);
-  EXPECT_EQ(storage_.size_of("packs/cd/x"), std::nullopt);
+  storage().put("packs/ab/x", base::as_bytes("12345"));
+  EXPECT_EQ(storage().size_of("packs/ab/x"), 5U);
+  EXPECT_EQ(storage().size_of("packs/ab/y"), std::nullopt);
+  EXPECT_EQ(storage().size_of("packs/cd/x"), std::nullopt);
 }
 
 TEST_P(StorageContract, EmptyObject) {
-  storage_.put("index/a", base::ByteView{});
-  EXPECT_TRUE(storage_.exists("index/a"));
-  EXPECT_TRUE(storage_.get("index/a", 100).empty());
+  storage().put("index/a", base::ByteView{});
+  EXPECT_TRUE(storage().exists("index/a"));
+  EXPECT_TRUE(storage().get("index/a", 100).empty());
 }
 
 TEST_P(StorageContract, LargeObject) {
   base::Bytes large(5 * base::k_mib + 3);
   for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<std::byte>(i * 31 >> 8);
-  storage_.put("packs/ab/large", large);
-  EXPECT_EQ(storage_.get("packs/ab/large", 100 * base::k_mib), large);
+  storage().put("packs/ab/large", large);
+  EXPECT_EQ(storage().get("packs/ab/large", 100 * base::k_mib), large);
 }
 
 TEST_P(StorageContract, ReadingBehindTheEndIsCorrupt) {
-  storage_.put("a/b", base::as_bytes("12345"));
-  EXPECT_EQ(fault_of([&] { storage_.get_range("a/b", 3, 3); }), Fault::corrupt);
-  EXPECT_EQ(fault_of([&] { storage_.get_range("a/b", 100, 1); }), Fault::corrupt);
-  EXPECT_EQ(fault_of([&] { storage_.get("a/b", 4); }), Fault::corrupt);
+  storage().put("a/b", base::as_bytes("12345"));
+  EXPECT_EQ(fault_of([&] { storage().get_range("a/b", 3, 3); }), Fault::corrupt);
+  EXPECT_EQ(fault_of([&] { storage().get_range("a/b", 100, 1); }), Fault::corrupt);
+  EXPECT_EQ(fault_of([&] { storage().get("a/b", 4); }), Fault::corrupt);
 }
 
 TEST_P(StorageContract, MissingIsNotFound) {
-  EXPECT_FALSE(storage_.exists("a/b"));
-  EXPECT_EQ(fault_of([&] { storage_.get("a/b", 10); }), Fault::not_found);
-  EXPECT_EQ(fault_of([&] { storage_.get_range("a/b", 0, 1); }), Fault::not_found);
-  storage_.remove("a/b");
+  EXPECT_FALSE(storage().exists("a/b"));
+  EXPECT_EQ(fault_of([&] { storage().get("a/b", 10); }), Fault::not_found);
+  EXPECT_EQ(fault_of([&] { storage().get_range("a/b", 0, 1); }), Fault::not_found);
+  storage().remove("a/b");
   EXPECT_TRUE(names("a").empty());
 }
 
 TEST_P(StorageContract, SameObjectAgainIsKeptAnotherIsAConflict) {
-  storage_.put("a/b", base::as_bytes("first"));
-  storage_.put("a/b", base::as_bytes("first"));
-  EXPECT_EQ(fault_of([&] { storage_.put("a/b", base::as_bytes("longer")); }), Fault::conflict);
-  EXPECT_EQ(base::to_string(storage_.get("a/b", 100)), "first");
+  storage().put("a/b", base::as_bytes("first"));
+  storage().put("a/b", base::as_bytes("first"));
+  EXPECT_EQ(fault_of([&] { storage().put("a/b", base::as_bytes("longer")); }), Fault::conflict);
+  EXPECT_EQ(base::to_string(storage().get("a/b", 100)), "first");
 }
 
 TEST_P(StorageContract, ReplaceReplaces) {
-  storage_.replace("locks/a", base::as_bytes("one"));
-  storage_.replace("locks/a", base::as_bytes("another"));
-  EXPECT_EQ(base::to_string(storage_.get("locks/a", 100)), "another");
+  storage().replace("locks/a", base::as_bytes("one"));
+  storage().replace("locks/a", base::as_bytes("another"));
+  EXPECT_EQ(base::to_string(storage().get("locks/a", 100)), "another");
 }
 
 TEST_P(StorageContract, ListsOneFolderWithItsSubfolders) {
-  storage_.put("packs/ab/one", base::as_bytes("1"));
-  storage_.put("packs/cd/two", base::as_bytes("22"));
-  storage_.put("packsother", base::as_bytes("3"));
-  storage_.put("index/three", base::as_bytes("4"));
+  storage().put("packs/ab/one", base::as_bytes("1"));
+  storage().put("packs/cd/two", base::as_bytes("22"));
+  storage().put("packsother", base::as_bytes("3"));
+  storage().put("index/three", base::as_bytes("4"));
   EXPECT_EQ(names("packs"), (std::vector<std::string>{"packs/ab/one", "packs/cd/two"}));
   EXPECT_EQ(names("packs/cd"), (std::vector<std::string>{"packs/cd/two"}));
-  EXPECT_EQ(storage_.list("packs/cd").at(0).size, 2U);
+  EXPECT_EQ(storage().list("packs/cd").at(0).size, 2U);
   EXPECT_TRUE(names("none").empty());
 }
 
+TEST_P(StorageContract, ManyObjectsFromManyThreads) {
+  constexpr int k_threads = 6;
+  constexpr int k_objects = 8;
+  const auto name = [](int thread, int object) { return fmt::format("packs/{:02}/{}", object, thread); };
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < k_threads; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int object = 0; object < k_objects; ++object) {
+        const std::string text(static_cast<std::size_t>(100'000 * object + thread), static_cast<char>('a' + thread));
+        storage().put(name(thread, object), base::as_bytes(text));
+        EXPECT_EQ(base::to_string(storage().get(name(thread, object), base::k_mib)), text);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(storage().list("packs").size(), static_cast<std::size_t>(k_threads * k_objects));
+}
+
+TEST_P(StorageContract, SameObjectFromManyThreadsIsStoredOnce) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { storage().put("packs/ab/same", base::as_bytes("the same bytes")); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(names("packs"), std::vector<std::string>{"packs/ab/same"});
+}
+
+TEST_P(StorageContract, ListsMoreThanOneAnswerHolds) {
+  for (int i = 0; i < 300; ++i) storage().put(fmt::format("manifests/a/{}", i), base::as_bytes("x"));
+  EXPECT_EQ(storage().list("manifests").size(), 300U);
+}
+
 TEST_P(StorageContract, RemovedIsGone) {
-  storage_.put("a/b", base::as_bytes("1"));
-  storage_.remove("a/b");
-  EXPECT_FALSE(storage_.exists("a/b"));
-  storage_.put("a/b", base::as_bytes("other"));
-  EXPECT_EQ(base::to_string(storage_.get("a/b", 100)), "other");
+  storage().put("a/b", base::as_bytes("1"));
+  storage().remove("a/b");
+  EXPECT_FALSE(storage().exists("a/b"));
+  storage().put("a/b", base::as_bytes("other"));
+  EXPECT_EQ(base::to_string(storage().get("a/b", 100)), "other");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, StorageContract,
-                         testing::Values(Kind{"Local", &make_local}, Kind{"Memory", &make_memory}),
+                         testing::Values(Kind{"Local", &make_local}, Kind{"Memory", &make_memory},
+                                         Kind{"SftpInternal", &make_sftp<rig::SftpService::internal>, true},
+                                         Kind{"SftpProgram", &make_sftp<rig::SftpService::program>, true},
+                                         Kind{"SftpBare", &make_sftp<rig::SftpService::bare>, true},
+                                         Kind{"SftpChroot", &make_sftp<rig::SftpService::chroot>, true}),
                          [](const auto& chosen) { return std::string(chosen.param.name); });
 
 // Only a folder can be looked into from outside.

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/sftp_download.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include "base/error.hpp"
+#include "storage/sftp_fault.hpp"
+
+namespace icecore::storage {
+
+using base::Fault;
+using Id = SftpChannel::Id;
+
+namespace {
+
+// Bytes asked for and not yet there; less than the window that SshSession gives the server.
+constexpr std::size_t k_asked_bytes_max = 6 * base::k_mib;
+
+// Fills `into` with what stands at `offset`; false when the file ends before. The server may give less than asked for,
+// then the rest is asked for again.
+class Reading {
+ public:
+  Reading(SftpChannel& channel, std::string handle, std::uint64_t offset, base::ByteSpan into)
+      : channel_(channel), handle_(std::move(handle)), offset_(offset), into_(into) {}
+
+  void run(const std::string& what) {
+    const std::size_t reads_max = std::max<std::size_t>(1, k_asked_bytes_max / channel_.read_bytes_max());
+    for (std::size_t at = 0; at < into_.size() && !refusal_;) {
+      const std::size_t count = std::min(into_.size() - at, channel_.read_bytes_max());
+      ask(at, count);
+      at += count;
+      while (reads_.size() >= reads_max) settle();
+    }
+    while (!reads_.empty()) settle();
+    if (!refusal_) return;
+    if (refusal_->status != SftpStatus::end) fail_status(*refusal_, what);
+    base::fail(Fault::corrupt, "{}: it ends before byte {}", what, offset_ + into_.size());
+  }
+
+ private:
+  struct Read {
+    Id id;
+    std::size_t at;
+    std::size_t count;
+  };
+
+  void ask(std::size_t at, std::size_t count) {
+    reads_.push_back({channel_.read(handle_, offset_ + at, into_.subspan(at, count)), at, count});
+  }
+  void settle() {
+    const Read read = reads_.front();
+    reads_.pop_front();
+    SftpReply reply = channel_.await(read.id);
+    if (reply.type != SftpType::data || reply.count == 0) {
+      if (!refusal_) refusal_ = std::move(reply);
+    } else if (reply.count < read.count && !refusal_) {
+      ask(read.at + reply.count, read.count - reply.count);
+    }
+  }
+
+  SftpChannel& channel_;
+  const std::string handle_;
+  const std::uint64_t offset_;
+  const base::ByteSpan into_;
+  std::deque<Read> reads_;
+  std::optional<SftpReply> refusal_;
+};
+
+void read_and_close(SftpChannel& channel, const std::string& handle, std::uint64_t offset, base::ByteSpan into,
+                    const std::string& what) {
+  try {
+    Reading(channel, handle, offset, into).run(what);
+  } catch (const base::Error&) {
+    if (channel.is_settled()) channel.close_later(handle);
+    throw;
+  }
+  channel.close_later(handle);
+}
+
+std::string reading(const std::string& path) { return "cannot read '" + path + "'"; }
+
+}  // namespace
+
+base::Bytes download(SftpChannel& channel, const std::string& path, std::uint64_t size_max) {
+  const Id opening = channel.open(path, k_sftp_read);
+  const Id looking = channel.path_request(SftpType::stat, path);
+  const SftpReply opened = channel.await(opening);
+  const SftpReply seen = channel.await(looking);
+  if (!opened.ok()) fail_status(opened, reading(path));
+  const std::string handle = SftpChannel::handle_of(opened);
+  std::optional<std::uint64_t> size;
+  if (seen.type == SftpType::attributes) size = SftpPacketReader(seen.body).attributes().size;
+  if (!size || *size > size_max) {
+    channel.close_later(handle);
+    if (!size) fail_status(seen, reading(path));
+    base::fail(Fault::corrupt, "{}: it is larger than {} bytes", reading(path), size_max);
+  }
+  base::Bytes bytes(*size);
+  read_and_close(channel, handle, 0, bytes, reading(path));
+  return bytes;
+}
+
+base::Bytes download_range(SftpChannel& channel, const std::string& path, std::uint64_t offset, std::size_t length) {
+  const SftpReply opened = channel.await(channel.open(path, k_sftp_read));
+  if (!opened.ok()) fail_status(opened, reading(path));
+  base::Bytes bytes(length);
+  read_and_close(channel, SftpChannel::handle_of(opened), offset, bytes, reading(path));
+  return bytes;
+}
+
+std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& path) {
+  const SftpReply seen = channel.await(channel.path_request(SftpType::stat, path));
+  if (seen.type == SftpType::attributes) return SftpPacketReader(seen.body).attributes();
+  if (seen.status == SftpStatus::no_such_file) return std::nullopt;
+  fail_status(seen, "cannot look at '" + path + "'");
+}
+
+}  // namespace icecore::storage

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading objects and folders: opening costs one round trip, the rest another and what the bytes take.
+#pragma once
+
+#include <vector>
+
+#include "storage/sftp_channel.hpp"
+#include "storage/storage.hpp"
+
+namespace icecore::storage {
+
+// The whole file. Fault::not_found; longer than `size_max`, or ending before its own size: Fault::corrupt.
+base::Bytes download(SftpChannel& channel, const std::string& path, std::uint64_t size_max);
+
+// A part of it; a file that ends before is Fault::corrupt.
+base::Bytes download_range(SftpChannel& channel, const std::string& path, std::uint64_t offset, std::size_t length);
+
+// Nothing when there is no such file or folder.
+std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& path);
+
+// All files below `folder`, which is named relative to `root`, as are the results. Missing is empty.
+std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder);
+
+}  // namespace icecore::storage

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Listing, declared in storage/sftp_download.hpp. Folders are read level by level and many at once, so that the 256
+// folders of the packs cost a few round trips and not some hundred.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "storage/sftp_download.hpp"
+#include "storage/sftp_fault.hpp"
+
+namespace icecore::storage {
+
+using Id = SftpChannel::Id;
+
+namespace {
+
+// Open at a time; servers allow about a hundred.
+constexpr std::size_t k_folders_open_max = 32;
+// READDIRs sent at once to a folder; OpenSSH answers each with up to 100 names.
+constexpr std::size_t k_reads_ahead = 2;
+
+std::string join(const std::string& above, const std::string& name) { return above == "." ? name : above + "/" + name; }
+
+class Listing {
+ public:
+  Listing(SftpChannel& channel, const std::string& root) : channel_(channel), root_(root) {}
+
+  std::vector<ObjectInfo> run(const std::string& folder) {
+    std::vector<std::string> level{folder};
+    while (!level.empty()) {
+      std::vector<std::string> next;
+      for (std::size_t at = 0; at < level.size(); at += k_folders_open_max) {
+        const std::size_t count = std::min(k_folders_open_max, level.size() - at);
+        read_folders(std::span(level).subspan(at, count), next);
+      }
+      level = std::move(next);
+    }
+    if (refusal_) fail_status(*refusal_, "cannot list '" + join(root_, folder) + "'");
+    return std::move(found_);
+  }
+
+ private:
+  struct Open {
+    std::string name;
+    std::string handle;
+    std::vector<Id> reads = {};
+  };
+
+  void read_folders(std::span<const std::string> names, std::vector<std::string>& below) {
+    std::vector<Id> opening;
+    for (const std::string& name : names) {
+      opening.push_back(channel_.path_request(SftpType::open_folder, join(root_, name)));
+    }
+    std::vector<Open> open;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const SftpReply reply = channel_.await(opening[i]);
+      if (reply.ok()) {
+        open.push_back({names[i], SftpChannel::handle_of(reply)});
+      } else if (reply.status != SftpStatus::no_such_file) {
+        refusal_ = reply;
+      }
+    }
+    while (!open.empty()) {
+      for (Open& at : open) {
+        while (at.reads.size() < k_reads_ahead) at.reads.push_back(channel_.read_folder(at.handle));
+      }
+      std::vector<Open> unfinished;
+      for (Open& at : open) {
+        if (take_names(at, below)) {
+          unfinished.push_back(std::move(at));
+        } else {
+          channel_.close_later(at.handle);
+        }
+      }
+      open = std::move(unfinished);
+    }
+  }
+
+  // Takes what its reads gave; false at the folder's end.
+  bool take_names(Open& folder, std::vector<std::string>& below) {
+    bool more = true;
+    for (const Id id : std::exchange(folder.reads, {})) {
+      const SftpReply reply = channel_.await(id);
+      if (reply.type == SftpType::name) {
+        parse_names(reply, folder.name, below);
+      } else {
+        if (reply.status != SftpStatus::end) refusal_ = reply;
+        more = false;
+      }
+    }
+    return more;
+  }
+
+  void parse_names(const SftpReply& reply, const std::string& folder, std::vector<std::string>& below) {
+    constexpr std::string_view k_temp_mark = ".tmp-";
+    SftpPacketReader reader(reply.body);
+    for (std::uint32_t left = reader.u32(); left > 0; --left) {
+      const std::string name = reader.text();
+      const std::string shown = reader.text();  // as `ls -l`
+      const SftpAttributes seen = reader.attributes();
+      if (name == "." || name == ".." || name.find('/') != std::string::npos) continue;
+      if (seen.is_folder() || (!seen.mode && shown.starts_with('d'))) {
+        below.push_back(folder + "/" + name);
+      } else if (seen.is_file() && name.find(k_temp_mark) == std::string::npos) {
+        found_.push_back({folder + "/" + name, seen.size.value_or(0)});
+      }
+    }
+  }
+
+  SftpChannel& channel_;
+  const std::string& root_;
+  std::vector<ObjectInfo> found_;
+  std::optional<SftpReply> refusal_;
+};
+
+}  // namespace
+
+std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder) {
+  return Listing(channel, root).run(folder);
+}
+
+}  // namespace icecore::storage

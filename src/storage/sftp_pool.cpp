@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/sftp_pool.hpp"
+
+#include "base/handle.hpp"
+
+namespace icecore::storage {
+
+SftpPool::Lease::~Lease() {
+  if (channel_) pool_->give_back(std::move(channel_));
+}
+
+SftpPool::Lease SftpPool::take() {
+  std::unique_lock lock(mutex_);
+  returned_.wait(lock, [&] { return lent_ < connections_max_; });
+  ++lent_;
+  std::unique_ptr<SftpChannel> channel;
+  std::vector<std::unique_ptr<SftpChannel>> dead;  // ended outside the lock
+  while (!idle_.empty() && !channel) {
+    channel = std::move(idle_.back());
+    idle_.pop_back();
+    if (channel->has_hung_up()) dead.push_back(std::move(channel));
+  }
+  losses_ += dead.size();
+  lock.unlock();
+  base::ScopeExit not_lent([&] { give_back(nullptr); });
+  if (!channel) channel = std::make_unique<SftpChannel>(target_, deadlines_);
+  has_sync_ = channel->has_sync();
+  not_lent.dismiss();
+  return Lease(*this, std::move(channel));
+}
+
+void SftpPool::give_back(std::unique_ptr<SftpChannel> channel) noexcept {
+  const bool lost = channel && !channel->is_settled();
+  if (lost) ++losses_;
+  {
+    const std::lock_guard lock(mutex_);
+    --lent_;
+    if (channel && !lost) idle_.push_back(std::move(channel));
+  }
+  returned_.notify_one();
+}
+
+}  // namespace icecore::storage

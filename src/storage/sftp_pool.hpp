@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connections to one server: made when they are needed, lent to one caller at a time, thrown away when they break.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "storage/sftp_channel.hpp"
+
+namespace icecore::storage {
+
+class SftpPool {
+ public:
+  SftpPool(SshTarget target, const SshDeadlines& deadlines, unsigned connections_max)
+      : target_(std::move(target)), deadlines_(deadlines), connections_max_(connections_max) {}
+
+  // One connection for one operation. It goes back for others to use when all it was asked is answered, and ends
+  // otherwise. The pool outlives it.
+  class Lease {
+   public:
+    Lease(Lease&& other) noexcept = default;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease();
+    SftpChannel& operator*() const noexcept { return *channel_; }
+    SftpChannel* operator->() const noexcept { return channel_.get(); }
+
+   private:
+    friend class SftpPool;
+    Lease(SftpPool& pool, std::unique_ptr<SftpChannel> channel) : pool_(&pool), channel_(std::move(channel)) {}
+    SftpPool* pool_;
+    std::unique_ptr<SftpChannel> channel_;
+  };
+
+  // Takes the one used last, connects when all are lent and more are allowed, or else waits. Throws as SftpChannel.
+  Lease take();
+
+  // Connections that broke so far.
+  std::uint64_t losses() const noexcept { return losses_; }
+  // Whether the server connected to last has fsync.
+  bool has_sync() const noexcept { return has_sync_; }
+
+ private:
+  void give_back(std::unique_ptr<SftpChannel> channel) noexcept;
+
+  const SshTarget target_;
+  const SshDeadlines deadlines_;
+  const unsigned connections_max_;
+  std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<SftpChannel>> idle_;  // guarded by mutex_
+  unsigned lent_ = 0;                               // guarded by mutex_
+  std::atomic<std::uint64_t> losses_ = 0;
+  std::atomic<bool> has_sync_ = false;
+};
+
+}  // namespace icecore::storage

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects as files below one folder of an SSH server, through SFTP alone: no shell and no program of ours is needed
+// there. A broken connection is made anew and the operation begun again, for a while; what then still fails is
+// Fault::unavailable.
+#pragma once
+
+#include <set>
+
+#include "base/guarded.hpp"
+#include "storage/backoff.hpp"
+#include "storage/sftp_pool.hpp"
+#include "storage/storage.hpp"
+
+namespace icecore::storage {
+
+struct SftpSettings {
+  unsigned connections = 8;  // at most; as many are made as threads call at once
+  bool create = false;       // makes the folder and those above it
+  bool accept_new_host_key = false;
+  SshDeadlines deadlines = {};
+  BackoffSettings backoff = {};
+};
+
+class SftpStorage final : public Storage {
+ public:
+  // Connects, once. The folder must exist unless `create`. Fault::not_found, denied, conflict, unavailable, usage.
+  SftpStorage(const SftpUrl& url, const SftpSettings& settings);
+
+  std::string url() const override { return url_; }
+  using Storage::put;
+  void put(const std::string& name, std::span<const base::ByteView> parts) override;
+  void replace(const std::string& name, base::ByteView bytes) override;
+  base::Bytes get(const std::string& name, std::uint64_t size_max) override;
+  base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
+  bool exists(const std::string& name) override;
+  std::optional<std::uint64_t> size_of(const std::string& name) override;
+  std::vector<ObjectInfo> list(const std::string& folder) override;
+  void remove(const std::string& name) override;
+  bool durable_puts() const override { return pool_.has_sync(); }
+  std::uint64_t generation() const override { return pool_.losses(); }
+
+ private:
+  template <typename Operation>
+  auto perform(Operation&& operation);
+  void open_root(bool create);
+  SftpAttributes make_root(SftpChannel& channel);
+  void store(const std::string& name, std::span<const base::ByteView> parts, bool replace);
+  std::string path_of(const std::string& name) const { return root_ == "." ? name : root_ + "/" + name; }
+
+  const std::string url_;
+  const std::string root_;
+  const BackoffSettings backoff_;
+  SftpPool pool_;
+  base::Guarded<std::set<std::string>> folders_;  // below the root, known to exist
+};
+
+}  // namespace icecore::storage

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong between us and an SSH server, staged: nothing is lost, nothing hangs, and the fault says what
+// helps.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/mount.h>
+
+#include <thread>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "rig/requirements.hpp"
+#include "rig/ssh_server.hpp"
+#include "rig/tcp_proxy.hpp"
+#include "storage/sftp_storage.hpp"
+
+namespace icecore::storage {
+namespace {
+
+using base::Fault;
+using base::Milliseconds;
+using rig::SftpService;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t k_slow_rate = 20 * base::k_mib;  // so that there is a middle to break in
+
+base::Bytes noise(std::size_t size) {
+  base::Bytes bytes(size);
+  std::uint32_t state = 1;
+  for (std::byte& at : bytes) at = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  return bytes;
+}
+
+SftpSettings impatient() {
+  SftpSettings settings{.create = true};
+  settings.deadlines.silence = Milliseconds(2'000);
+  settings.deadlines.keepalive = Milliseconds(500);
+  settings.deadlines.login = Milliseconds(5'000);
+  settings.backoff = {Milliseconds(50), Milliseconds(500), Milliseconds(20'000)};
+  return settings;
+}
+
+class SftpFaultTest : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "program:sshd", "program:ssh-keygen"); }
+
+  void start(const rig::SshServerSettings& settings = {}) {
+    server_.emplace(settings);
+    server_->enter_home();
+    proxy_.emplace(server_->port());
+    server_->trust(proxy_->port());
+  }
+  std::unique_ptr<SftpStorage> open(const SftpSettings& settings = impatient()) {
+    return std::make_unique<SftpStorage>(parse_sftp_url(server_->url("repository", proxy_->port())), settings);
+  }
+  // Does it while the link is slow, and breaks the link in the middle.
+  template <typename Action, typename Break>
+  void break_during(Action&& action, Break&& break_it) {
+    proxy_->set_rate(k_slow_rate);
+    const std::uint64_t before = proxy_->bytes();
+    std::jthread worker(std::forward<Action>(action));
+    EXPECT_TRUE(proxy_->wait_bytes(before + object_.size() / 3));
+    break_it();
+    proxy_->set_rate(0);
+  }
+  template <typename Action>
+  static std::pair<Fault, std::string> refusal_of(Action&& action) {
+    try {
+      action();
+    } catch (const base::Error& error) {
+      return {error.fault(), error.what()};
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return {};
+  }
+  fs::path repository() const { return server_->files() / "repository"; }
+  int files_there() const {
+    int count = 0;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(repository())) {
+      count += entry.is_regular_file() ? 1 : 0;
+    }
+    return count;
+  }
+
+  std::optional<rig::SshServer> server_;
+  std::optional<rig::TcpProxy> proxy_;
+  const base::Bytes object_ = noise(8 * base::k_mib);
+};
+
+TEST_F(SftpFaultTest, ServerKilledAndStartedAgainDuringPut) {
+  start();
+  const auto storage = open();
+  break_during([&] { storage->put("packs/ab/x", object_); },
+               [&] {
+                 server_->kill();
+                 server_->start();
+               });
+  EXPECT_EQ(base::read_file(repository() / "packs/ab/x"), object_);
+  EXPECT_EQ(storage->list("packs").size(), 1U);
+  EXPECT_EQ(files_there(), 1);  // what the broken attempt left was cleaned up by the next
+}
+
+TEST_F(SftpFaultTest, ConnectionCutDuringPut) {
+  start();
+  const auto storage = open();
+  EXPECT_TRUE(storage->durable_puts());
+  EXPECT_EQ(storage->generation(), 0U);
+  break_during([&] { storage->put("packs/ab/x", object_); }, [&] { proxy_->cut(); });
+  EXPECT_EQ(storage->generation(), 1U);
+  EXPECT_EQ(base::read_file(repository() / "packs/ab/x"), object_);
+  EXPECT_EQ(files_there(), 1);
+}
+
+TEST_F(SftpFaultTest, ConnectionCutDuringGet) {
+  start();
+  const auto storage = open();
+  storage->put("packs/ab/x", object_);
+  base::Bytes got;
+  break_during([&] { got = storage->get("packs/ab/x", 64 * base::k_mib); }, [&] { proxy_->cut(); });
+  EXPECT_EQ(got, object_);
+}
+
+TEST_F(SftpFaultTest, NetworkSwallowsEverythingForAWhileDuringPut) {
+  start();
+  const auto storage = open();
+  const int before = proxy_->connections();
+  break_during([&] { storage->put("packs/ab/x", object_); },
+               [&] {
+                 proxy_->set_black_hole(true);
+                 std::this_thread::sleep_for(Milliseconds(4'000));  // twice what is taken for silence
+                 proxy_->set_black_hole(false);
+               });
+  EXPECT_EQ(base::read_file(repository() / "packs/ab/x"), object_);
+  EXPECT_GT(proxy_->connections(), before);
+}
+
+TEST_F(SftpFaultTest, NetworkSwallowsEverythingForAWhileDuringGet) {
+  start();
+  const auto storage = open();
+  storage->put("packs/ab/x", object_);
+  base::Bytes got;
+  break_during([&] { got = storage->get("packs/ab/x", 64 * base::k_mib); },
+               [&] {
+                 proxy_->set_black_hole(true);
+                 std::this_thread::sleep_for(Milliseconds(4'000));
+                 proxy_->set_black_hole(false);
+               });
+  EXPECT_EQ(got, object_);
+}
+
+TEST_F(SftpFaultTest, ADeadServerIsGivenUpInTime) {
+  start();
+  SftpSettings settings = impatient();
+  settings.backoff.give_up_after = Milliseconds(3'000);
+  const auto storage = open(settings);
+  storage->put("a/b", base::as_bytes("1"));
+  proxy_->set_black_hole(true);
+  const base::Stopwatch watch;
+  const auto [fault, text] = refusal_of([&] { storage->get("a/b", 10); });
+  EXPECT_EQ(fault, Fault::unavailable);
+  EXPECT_LT(watch.elapsed(), Milliseconds(15'000)) << text;
+  proxy_->set_black_hole(false);
+  EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
+}
+
+TEST_F(SftpFaultTest, AnIdleConnectionThatDiedIsReplaced) {
+  start();
+  const auto storage = open();
+  storage->put("a/b", base::as_bytes("1"));
+  server_->kill();
+  server_->start();
+  const base::Stopwatch watch;
+  EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
+  EXPECT_LT(watch.elapsed(), Milliseconds(2'000));
+}
+
+// A stall is no progress, however short; a slow link is no stall, however long.
+TEST_F(SftpFaultTest, ASlowLinkIsNotGivenUp) {
+  start();
+  const auto storage = open();
+  proxy_->set_rate(400'000);
+  const int before = proxy_->connections();
+  const base::Bytes object = noise(2 * base::k_mib);
+  const base::Stopwatch watch;
+  storage->put("packs/ab/x", object);
+  EXPECT_EQ(storage->get("packs/ab/x", 64 * base::k_mib), object);
+  EXPECT_GT(watch.elapsed(), impatient().deadlines.silence * 3);
+  EXPECT_EQ(proxy_->connections(), before);
+}
+
+// sshd answers keepalives while the disk behind its SFTP service hangs.
+TEST_F(SftpFaultTest, AHungServiceOfALivingServer) {
+  start({.service = SftpService::program, .configuration = {}});
+  SftpSettings settings = impatient();
+  settings.connections = 1;
+  settings.deadlines.answer = Milliseconds(6'000);
+  settings.backoff.give_up_after = Milliseconds(0);
+  const auto storage = open(settings);
+  const pid_t pid = server_->service_pid();
+  ASSERT_GT(pid, 0);
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  {
+    // Longer than silence, and then it goes on.
+    std::jthread wake([&] {
+      std::this_thread::sleep_for(Milliseconds(4'000));
+      ::kill(pid, SIGCONT);
+    });
+    EXPECT_FALSE(storage->exists("a/b"));
+  }
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const auto [fault, text] = refusal_of([&] { storage->exists("a/b"); });
+  EXPECT_EQ(fault, Fault::unavailable);
+  EXPECT_THAT(text, HasSubstr("lives, but its SFTP service"));
+}
+
+TEST_F(SftpFaultTest, AFullFileSystem) {
+  start();
+  fs::create_directory(repository());
+  ASSERT_EQ(::mount("tmpfs", repository().c_str(), "tmpfs", 0, "size=12m"), 0);
+  const auto storage = open();
+  storage->put("packs/ab/x", object_);
+  const base::Stopwatch watch;
+  const auto [fault, text] = refusal_of([&] { storage->put("packs/cd/y", object_); });
+  EXPECT_EQ(fault, Fault::no_space);
+  EXPECT_EQ(remedy_of(fault), Remedy::wait);
+  EXPECT_THAT(text, HasSubstr("full"));
+  EXPECT_LT(watch.elapsed(), Milliseconds(5'000));  // not tried again and again
+  EXPECT_EQ(files_there(), 1);
+  storage->remove("packs/ab/x");
+  storage->put("packs/cd/y", object_);
+  EXPECT_EQ(storage->list("packs").size(), 1U);
+}
+
+TEST_F(SftpFaultTest, AFullFileSystemOfABareServer) {
+  start({.service = SftpService::bare, .configuration = {}});
+  fs::create_directory(repository());
+  ASSERT_EQ(::mount("tmpfs", repository().c_str(), "tmpfs", 0, "size=4m"), 0);
+  const auto storage = open();
+  EXPECT_FALSE(storage->durable_puts());
+  EXPECT_EQ(refusal_of([&] { storage->put("packs/cd/y", object_); }).first, Fault::no_space);
+  EXPECT_EQ(files_there(), 0);
+}
+
+TEST_F(SftpFaultTest, AReadOnlyFileSystem) {
+  start();
+  const auto storage = open();
+  storage->put("a/b", base::as_bytes("1"));
+  ASSERT_EQ(::mount(repository().c_str(), repository().c_str(), nullptr, MS_BIND, nullptr), 0);
+  ASSERT_EQ(::mount(nullptr, repository().c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  const auto [fault, text] = refusal_of([&] { storage->put("a/c", object_); });
+  EXPECT_EQ(fault, Fault::denied);
+  EXPECT_THAT(text, HasSubstr("read-only"));
+  EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
+}
+
+TEST_F(SftpFaultTest, PermissionLostAndGivenBack) {
+  start({.service = SftpService::chroot, .configuration = {}});
+  const auto storage = open();
+  storage->put("packs/ab/x", base::as_bytes("1"));
+  fs::permissions(repository() / "packs/ab", fs::perms(0500));
+  const auto [fault, text] = refusal_of([&] { storage->put("packs/ab/y", object_); });
+  EXPECT_EQ(fault, Fault::denied);
+  EXPECT_EQ(remedy_of(fault), Remedy::wait);
+  EXPECT_EQ(refusal_of([&] { storage->remove("packs/ab/x"); }).first, Fault::denied);
+  fs::permissions(repository() / "packs/ab", fs::perms(0700));
+  storage->put("packs/ab/y", object_);
+  EXPECT_EQ(storage->list("packs").size(), 2U);
+}
+
+TEST_F(SftpFaultTest, AFolderTakenAwayIsMadeAgain) {
+  start();
+  const auto storage = open();
+  storage->put("packs/ab/x", base::as_bytes("1"));
+  fs::remove_all(repository() / "packs");
+  storage->put("packs/ab/y", base::as_bytes("2"));
+  EXPECT_EQ(storage->list("packs").size(), 1U);
+}
+
+// The server asks for new keys in the middle of a transfer.
+TEST_F(SftpFaultTest, KeysAreExchangedAgainUnderway) {
+  start({.service = SftpService::internal, .configuration = {"RekeyLimit 1M"}});
+  const auto storage = open();
+  storage->put("packs/ab/x", object_);
+  EXPECT_EQ(storage->get("packs/ab/x", 64 * base::k_mib), object_);
+}
+
+// An object costs three round trips, reading one two; folders cost none of their own.
+TEST_F(SftpFaultTest, FewRoundTrips) {
+  start();
+  const auto storage = open();
+  constexpr Milliseconds k_round_trip{200};
+  proxy_->set_latency(k_round_trip / 2);
+  const base::Stopwatch put;
+  storage->put("packs/ab/x", base::as_bytes("1"));
+  EXPECT_LT(put.elapsed(), k_round_trip * 4);
+  const base::Stopwatch get;
+  storage->get("packs/ab/x", 10);
+  EXPECT_LT(get.elapsed(), k_round_trip * 3);
+}
+
+}  // namespace
+}  // namespace icecore::storage
