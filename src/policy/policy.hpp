@@ -23,7 +23,7 @@ enum class CaptureMode {
 };
 
 struct RepositoryPlace {
-  std::string url;  // absolute path or file:///path
+  std::string url;  // absolute path, file:///path or sftp://[user@]host[:port]/path
   // At most one is set; with neither the command line and the environment say how to unlock it.
   std::filesystem::path key_file;
   std::filesystem::path passphrase_file;

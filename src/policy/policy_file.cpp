@@ -109,8 +109,10 @@ void read_repository(const Element& element, std::vector<Problem>& problems, Pol
   ElementReader reader(element, problems);
   RepositoryPlace& place = policy.repository;
   place.url = reader.required_text("url");
-  if (!place.url.empty() && !place.url.starts_with('/') && !place.url.starts_with("file:///")) {
-    reader.report(fmt::format("url=\"{}\" is neither an absolute path nor file:///path", place.url));
+  const bool absolute = place.url.starts_with('/') || place.url.starts_with("file:///");
+  if (!place.url.empty() && !absolute && !place.url.starts_with("sftp://")) {
+    reader.report(
+        fmt::format("url=\"{}\" is neither an absolute path nor file:///path nor sftp://host/path", place.url));
   }
   place.key_file = reader.optional_path("key-file").value_or("");
   place.passphrase_file = reader.optional_path("passphrase-file").value_or("");
