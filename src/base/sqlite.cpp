@@ -30,7 +30,13 @@ Fault fault_of(int code) {
 void Database::Close::operator()(sqlite3* handle) const noexcept { sqlite3_close_v2(handle); }
 
 void Database::fail(std::string_view action) const {
-  base::fail(fault_of(sqlite3_errcode(handle_.get())), "{}: {}: {}", what_, action, sqlite3_errmsg(handle_.get()));
+  const char* const path = sqlite3_db_filename(handle_.get(), "main");
+  base::Error error(
+      fault_of(sqlite3_errcode(handle_.get())),
+      fmt::format("{} '{}': {}: {}", what_, path == nullptr ? "" : path, action, sqlite3_errmsg(handle_.get())));
+  if (error.fault() == Fault::corrupt)
+    error.add_hint("move that file away; `icecore doctor` then names what is left to put back");
+  throw error;
 }
 
 Database::Database(const std::filesystem::path& path, std::string what, int schema_version, const std::string& schema)

@@ -58,11 +58,14 @@ class BackupJob {
  private:
   // ---- planned
   void plan() {
+    phase("prepare");
+    // Reads the index, which may take long, while nothing is frozen and no overlay grows.
+    writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
+                                                                 : options_.compression_level);
     record_.id = base::random_id(16);
     record_.domain_uuid = domain_.uuid();
     record_.domain_name = domain_.name();
     record_.created = base::now();
-    phase("prepare");
     running_ = domain_.active();
     prepared_ = prepare_backup(domain_, options_, record_.id);
     prepared_.plan.repository_url = repository_.storage().url();
@@ -138,8 +141,6 @@ class BackupJob {
   // ---- reading
   void read() {
     step(JobState::reading, Durability::power_loss, [&] {
-      writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
-                                                                   : options_.compression_level);
       manifest_ = draft_manifest(record_, prepared_, options_, facts_, running_);
       for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i)
         read_disk(prepared_.plan.disks[i], manifest_.disks[i]);

@@ -116,6 +116,11 @@ void add_frame(Transaction& transaction, unsigned blocks, std::uint32_t pack, co
   }
 }
 
+std::filesystem::path mark_beside(const std::filesystem::path& folder) {
+  base::create_folders(folder.parent_path());
+  return folder.string() + ".use";
+}
+
 // A file shorter than its own header says would be read beyond its end, which is a signal and no error.
 bool cut_off(MDB_env* environment, const std::filesystem::path& file) {
   MDB_envinfo info{};
@@ -144,18 +149,23 @@ std::shared_ptr<IndexCache> IndexCache::open(const std::filesystem::path& folder
   });
 }
 
-IndexCache::IndexCache(const std::filesystem::path& folder) : folder_(folder) {
+IndexCache::IndexCache(const std::filesystem::path& folder)
+    : folder_(folder), mark_(mark_beside(folder), [&] { start_anew("its last user crashed"); }) {
   base::create_folders(folder_);
   try {
     open_tables();
   } catch (const base::Error& error) {
     if (error.fault() != Fault::unavailable) throw;
-    base::log_info("the index cache '{}' is made anew: {}", folder_.string(), error.what());
     environment_.reset();
-    std::filesystem::remove_all(folder_);
+    start_anew(error.what());
     base::create_folders(folder_);
     open_tables();
   }
+}
+
+void IndexCache::start_anew(std::string_view reason) {
+  base::log_info("the index cache '{}' is made anew: {}", folder_.string(), reason);
+  std::filesystem::remove_all(folder_);
 }
 
 void IndexCache::open_tables() {

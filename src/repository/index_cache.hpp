@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "repository/crash_mark.hpp"
 #include "repository/pack_reader.hpp"
 
 struct MDB_env;
@@ -27,8 +28,9 @@ struct BlockLocation {
 
 class IndexCache {
  public:
-  // Opens or creates the database in `folder`; a damaged one, or one of another version, is thrown away
-  // first. LMDB forbids a process to open one database twice, so openers of one folder share one object.
+  // Opens or creates the database in `folder`; a damaged one, one of another version, or one whose last user
+  // crashed, is thrown away first. LMDB forbids a process to open one database twice, so openers of one folder share
+  // one object.
   static std::shared_ptr<IndexCache> open(const std::filesystem::path& folder);
 
   std::optional<BlockLocation> find(const BlockName& name) const;
@@ -50,7 +52,10 @@ class IndexCache {
   explicit IndexCache(const std::filesystem::path& folder);
   void open_tables();
 
+  void start_anew(std::string_view reason);
+
   std::filesystem::path folder_;
+  CrashMark mark_;  // ends after the environment
   Environment environment_;
   unsigned blocks_ = 0;        // block name -> location
   unsigned packs_ = 0;         // pack number -> pack id, kind

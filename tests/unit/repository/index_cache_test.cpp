@@ -105,6 +105,39 @@ TEST_F(IndexCacheTest, CutOffOrOverwrittenDatabaseIsMadeAnew) {
   }
 }
 
+// LMDB may die of a damaged page. Whoever it kills leaves a mark, and the next one starts the cache anew.
+TEST_F(IndexCacheTest, DamagedPagesKillOneProcessAtMost) {
+  IndexCache::open(folder_ / "c")->add("one", {make_pack(1, 20000)});
+  {
+    std::fstream file(data_file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2 * 4096);
+    file << std::string(std::filesystem::file_size(data_file()) - 2 * 4096, '\xa5');
+  }
+  const auto use_in_child = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        const auto cache = IndexCache::open(folder_ / "c");
+        cache->add("two", {make_pack(2, 20000)});
+        ::_exit(cache->contains(block_name(2, 19999)) ? 0 : 1);  // dies with the cache open, too
+      } catch (const base::Error&) {
+        ::_exit(2);
+      }
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status;
+  };
+  use_in_child();
+  EXPECT_EQ(use_in_child(), 0);
+  EXPECT_FALSE(IndexCache::open(folder_ / "c")->contains(block_name(1, 0))) << "begun anew";
+}
+
+TEST_F(IndexCacheTest, AProperEndKeepsTheCache) {
+  IndexCache::open(folder_ / "c")->add("one", {make_pack(1, 3)});
+  EXPECT_TRUE(IndexCache::open(folder_ / "c")->contains(block_name(1, 0)));
+}
+
 // The cache says other places than the repository does: the hash of the block finds out, the index is made
 // anew, and the right bytes come out.
 TEST_F(IndexCacheTest, WrongLocationsAreFoundOut) {
