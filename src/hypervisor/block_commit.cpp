@@ -142,9 +142,10 @@ class CommitRun {
     BlockJobProgress sum;
     for (const DiskRun& run : runs_) {
       if (run.place != DiskPlace::committing) continue;
-      const auto job = domain_.active() ? domain_.block_job(run.disk->target) : std::nullopt;
-      sum.done += job ? job->done : 0;
-      sum.total += job ? job->total : 0;
+      // What fails here shows at the next look at the XML.
+      const BlockJobProgress job = worker_.block_job(run.disk->target, options_.call_deadline).progress;
+      sum.done += job.done;
+      sum.total += job.total;
     }
     if (progress_) progress_(sum.done, sum.total);
     const std::size_t back = count(DiskPlace::on_base);

@@ -105,22 +105,6 @@ DomainModel Domain::model() { return parse_domain(current_xml()); }
 
 DomainModel Domain::inactive_model() { return parse_domain(inactive_xml()); }
 
-std::uint64_t Domain::disk_size(const std::string& target) {
-  virDomainBlockInfo info{};
-  ask("reading a disk's size",
-      [&](virDomainPtr domain) { return virDomainGetBlockInfo(domain, target.c_str(), &info, 0); });
-  return info.capacity;
-}
-
-std::optional<BlockJobProgress> Domain::block_job(const std::string& target) {
-  virDomainBlockJobInfo info{};
-  const int there = ask("reading a block job's progress", [&](virDomainPtr domain) {
-    return virDomainGetBlockJobInfo(domain, target.c_str(), &info, 0);
-  });
-  if (there == 0) return std::nullopt;
-  return BlockJobProgress{info.cur, info.end};
-}
-
 void Domain::start(bool paused) {
   act("starting", [&](virDomainPtr domain) {
     return virDomainCreateWithFlags(domain, paused ? VIR_DOMAIN_START_PAUSED : VIR_DOMAIN_NONE);

@@ -52,11 +52,6 @@ class Domain {
   DomainModel model();
   DomainModel inactive_model();
 
-  // The size the guest sees, in bytes.
-  std::uint64_t disk_size(const std::string& target);
-  // The block job on the disk, when there is one.
-  std::optional<BlockJobProgress> block_job(const std::string& target);
-
   // `paused`: the vCPUs wait for resume().
   void start(bool paused = false);
   void resume();

@@ -26,7 +26,7 @@ std::string text_of(const Json& request, const char* key) {
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 // Returns below zero when libvirt refused.
-int perform(virDomainPtr domain, const Json& request) {
+int perform(virDomainPtr domain, const Json& request, virDomainBlockJobInfo& job) {
   const std::string call = text_of(request, "call");
   const auto flags = base::json_field<unsigned>(request, "flags", "worker request");
   if (call == "snapshot") {
@@ -37,6 +37,7 @@ int perform(virDomainPtr domain, const Json& request) {
   }
   const std::string disk = text_of(request, "disk");
   if (call == "end_job") return virDomainBlockJobAbort(domain, disk.c_str(), flags);
+  if (call == "block_job") return virDomainGetBlockJobInfo(domain, disk.c_str(), &job, flags);
   if (call != "commit") base::fail(Fault::internal, "unknown worker request '{}'", call);
   const std::string base_image = text_of(request, "base");
   const std::string top = text_of(request, "top");
@@ -47,9 +48,11 @@ int perform(virDomainPtr domain, const Json& request) {
 Json answer(Domain& domain, const Json& request) {
   virDomainPtr raw = domain.raw();
   const base::Stopwatch watch;
-  const int result = perform(raw, request);
+  virDomainBlockJobInfo job{};
+  const int result = perform(raw, request, job);
   const LibvirtError error = result < 0 ? last_libvirt_error() : LibvirtError{};
-  return {{"ok", result >= 0}, {"code", error.code}, {"message", error.message}, {"elapsed", watch.elapsed().count()}};
+  return {{"ok", result >= 0}, {"code", error.code},       {"done", job.cur},
+          {"total", job.end},  {"message", error.message}, {"elapsed", watch.elapsed().count()}};
 }
 
 void say(const Json& line) {
@@ -97,6 +100,10 @@ CallResult LibvirtWorker::end_job(const std::string& disk, unsigned flags, base:
   return call({{"call", "end_job"}, {"flags", flags}, {"disk", disk}}, deadline);
 }
 
+CallResult LibvirtWorker::block_job(const std::string& disk, base::Milliseconds deadline) {
+  return call({{"call", "block_job"}, {"flags", 0}, {"disk", disk}}, deadline);
+}
+
 CallResult LibvirtWorker::call(const Json& request, base::Milliseconds deadline) {
   if (!child_ || child_->poll()) start();
   child_->send_line(request.dump());
@@ -107,6 +114,8 @@ CallResult LibvirtWorker::call(const Json& request, base::Milliseconds deadline)
   result.ok = base::json_field<bool>(answer, "ok", "answer");
   result.code = base::json_field<int>(answer, "code", "answer");
   result.message = base::json_field<std::string>(answer, "message", "answer");
+  result.progress = {base::json_field<std::uint64_t>(answer, "done", "answer"),
+                     base::json_field<std::uint64_t>(answer, "total", "answer")};
   result.elapsed = base::Milliseconds(base::json_field<std::int64_t>(answer, "elapsed", "answer"));
   return result;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot, start
-// and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still finish the call, so
-// the domain's XML, not the lost answer, says what happened.
+// A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot; start,
+// progress and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still finish the
+// call, so the domain's XML, not the lost answer, says what happened.
 #pragma once
 
 #include <optional>
@@ -22,6 +22,7 @@ struct CallResult {
   int code = 0;         // VIR_ERR_* when not ok
   std::string message;  // libvirt's
   base::Milliseconds elapsed{0};
+  BlockJobProgress progress;  // of block_job(); zero when there is none
 
   // The daemon or the helper process died during the call: it may or may not have been carried out.
   bool connection_lost() const noexcept;
@@ -38,6 +39,7 @@ class LibvirtWorker {
   CallResult commit(const std::string& disk, const std::string& base, const std::string& top,
                     std::uint64_t bandwidth_bytes, unsigned flags, base::Milliseconds deadline);
   CallResult end_job(const std::string& disk, unsigned flags, base::Milliseconds deadline);
+  CallResult block_job(const std::string& disk, base::Milliseconds deadline);
 
  private:
   void start();

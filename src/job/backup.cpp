@@ -113,9 +113,11 @@ class BackupJob {
 
   void require_quiesced() {
     const FreezeState state = facts_.freeze ? facts_.freeze->state : FreezeState::not_running;
-    if (state == FreezeState::frozen || state == FreezeState::not_running) return;
-    if (options_.quiesce != Quiesce::required) return note("file systems were not frozen: " + facts_.freeze->reason);
-    base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", facts_.freeze->reason));
+    const bool none_there = state == FreezeState::frozen && facts_.freeze->file_systems == 0;
+    if (state == FreezeState::not_running || (state == FreezeState::frozen && !none_there)) return;
+    const std::string reason = none_there ? "its agent found no file system to freeze" : facts_.freeze->reason;
+    if (options_.quiesce != Quiesce::required) return note("file systems were not frozen: " + reason);
+    base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", reason));
     throw error.add_hint("start the guest agent in the guest, or use --quiesce=try");
   }
 
@@ -178,6 +180,7 @@ class BackupJob {
     step(JobState::sealed, Durability::power_loss, [&] {
       phase("seal");
       require_same_sizes();
+      require_same_chains();
       stop_here_if_asked();
       complete_manifest(manifest_, writer_->finish(), record_.created);
       prepared_.plan.manifest = base::to_hex(repository::encode_manifest(manifest_));
@@ -196,6 +199,12 @@ class BackupJob {
                                                      disk.target, base::format_size(then), base::format_size(now)));
       throw error.add_hint("run the backup again");
     }
+  }
+
+  // An image swapped while we read it: what was read is nobody's disk, and merging would write into a stranger.
+  void require_same_chains() {
+    for (const PlannedDisk& disk : prepared_.plan.disks)
+      disk::expect_same_chain(disk.chain, disk::fingerprint_chain(disk.base_path, disk.format));
   }
 
   // ---- committing, committed, uploading, published, done. A commit that fails does not hold the point back: it

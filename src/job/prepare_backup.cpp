@@ -66,9 +66,18 @@ void require_no_overlay_of_ours(const DiskModel& disk, const std::string& domain
   throw error.add_hint("icecore recover");
 }
 
+// Beside a device would be in /dev, which is memory.
+void require_place_for_overlay(const DiskModel& disk, const BackupOptions& options) {
+  if (disk.source.kind != hypervisor::SourceKind::block || !options.overlay_folder.empty()) return;
+  base::Error error(Fault::usage, fmt::format("disk '{}' is the block device '{}', beside which no overlay can lie",
+                                              disk.target, disk.source.path));
+  throw error.add_hint("name a folder for what the guest writes meanwhile: --overlay-dir DIR");
+}
+
 PlannedDisk plan_disk(const DiskModel& disk, const std::string& domain_uuid, const BackupOptions& options,
                       const std::string& job_id) {
   require_no_overlay_of_ours(disk, domain_uuid);
+  require_place_for_overlay(disk, options);
   PlannedDisk planned;
   planned.target = disk.target;
   planned.format = disk.source.format;

@@ -97,7 +97,13 @@ class Recovery {
     hypervisor::Domain domain = connection_.domain(uuid);
     if (domain.state() != hypervisor::DomainState::running) return;
     result.actions.push_back("thaw the guest");
-    if (!dry_run_) hypervisor::thaw_guest(domain);
+    if (dry_run_) return;
+    // An agent that does not obey must not keep the disks on their overlays.
+    try {
+      hypervisor::thaw_guest(domain);
+    } catch (const base::Error& error) {
+      result.actions.back() = fmt::format("the guest could not be asked to thaw: {}", error.what());
+    }
   }
 
   void merge(const std::string& uuid, const BackupPlan& plan, RecoveredJob& result) {
@@ -142,8 +148,10 @@ class Recovery {
 
   void restore(JobRecord& record, RecoveredJob& result) {
     const RestorePlan plan = parse_restore_plan(record.plan, record.id);
-    if (record.state == JobState::written || record.state == JobState::defined)
-      return finish_restore(record, plan, result);
+    const bool complete = record.state == JobState::written || record.state == JobState::defined;
+    // One that had not begun to replace is not finished behind the user's back: the old domain may be in use again.
+    const bool untouched = record.state == JobState::written && plan.replace && !any_named(plan);
+    if (complete && !untouched) return finish_restore(record, plan, result);
     result.actions.push_back("remove the unfinished restore's files");
     if (!dry_run_) {
       remove_files(plan, false);
@@ -157,7 +165,7 @@ class Recovery {
     result.actions.push_back(plan.domain_name.empty() ? "name the restored files"
                                                       : "define domain '" + plan.domain_name + "'");
     if (!dry_run_) {
-      name_files(plan);
+      name_files(&connection_, plan);
       define_domain(connection_, plan);
       journal_.reach(record, JobState::done);
     }

@@ -112,10 +112,10 @@ class RestoreJob {
   void finish() {
     phase("define");
     if (prepared_.plan.define_xml.empty()) {
-      name_files(prepared_.plan);
+      name_files(connection_, prepared_.plan);
     } else {
       step(JobState::defined, [&] {
-        name_files(prepared_.plan);
+        name_files(connection_, prepared_.plan);
         define_domain(*connection_, prepared_.plan);
       });
     }
@@ -123,10 +123,10 @@ class RestoreJob {
     base::failpoint("restore.fact.done");
   }
 
-  // A restore that replaces, once complete, is finished by recover and never undone: some old files may be gone.
+  // A restore that has begun to replace is finished by recover and never undone: some old files are gone.
   void give_up(const base::Error& cause) {
     try {
-      if (record_.state == JobState::written && prepared_.plan.replace)
+      if (record_.state == JobState::written && prepared_.plan.replace && any_named(prepared_.plan))
         return journal_.set_error(record_, cause.what());
       step(JobState::aborting, [&] { remove_files(prepared_.plan, record_.state == JobState::written); });
       journal_.set_error(record_, cause.what());

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
@@ -29,8 +30,14 @@ void name_file(const PlannedFile& file, bool replace) {
 
 }  // namespace
 
-void name_files(const RestorePlan& plan) {
+void name_files(hypervisor::Connection* connection, const RestorePlan& plan) {
+  if (plan.replace) require_unused(*connection, plan);
   for (const PlannedFile& file : plan.files) name_file(file, plan.replace);
+}
+
+bool any_named(const RestorePlan& plan) {
+  return std::any_of(plan.files.begin(), plan.files.end(),
+                     [](const PlannedFile& file) { return !std::filesystem::exists(file.work_path); });
 }
 
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) {

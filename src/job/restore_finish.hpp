@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last steps of a restore, which recover can take as well: from `written` on all data is durable, so a
-// restore that replaces can only go forwards.
+// The last steps of a restore, which recover can take as well. From `written` on all data is durable; once a restore
+// that replaces has named its first file, it can only go forwards.
 #pragma once
 
 #include "hypervisor/connection.hpp"
@@ -9,8 +9,12 @@
 namespace icecore::job {
 
 // Gives each complete file its final name; one that has it already is left alone. Without plan.replace a
-// file that appeared meanwhile is Fault::conflict.
-void name_files(const RestorePlan& plan);
+// file that appeared meanwhile is Fault::conflict; with it, Fault::busy when a domain has been started on the old ones
+// since (`connection` must be given then).
+void name_files(hypervisor::Connection* connection, const RestorePlan& plan);
+
+// Whether name_files() has begun. Only from `written` on.
+bool any_named(const RestorePlan& plan);
 
 // Defines the domain of the plan, if it has one. Defining it again changes nothing.
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);

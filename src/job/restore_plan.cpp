@@ -63,6 +63,15 @@ void require_free_path(const PlannedFile& file, bool replace) {
   throw error.add_hint("restore elsewhere with --to DIR, or over the old domain with --replace");
 }
 
+// The disk was a block device: a file beside it would lie in the memory of /dev, and a rename would take the node away.
+void require_no_device(const PlannedFile& file) {
+  const bool below_dev = *std::next(file.path.begin()) == "dev";
+  if (!below_dev && !std::filesystem::is_block_file(file.path)) return;
+  base::Error error(Fault::conflict, fmt::format("disk '{}' would be restored to '{}', a place for devices",
+                                                 file.target, file.path.string()));
+  throw error.add_hint("restore it to a file with --to DIR; `qemu-img convert -n` brings that onto a device");
+}
+
 void require_folder(const PlannedFile& file) {
   const std::filesystem::path folder = file.path.parent_path();
   if (std::filesystem::is_directory(folder)) return;
@@ -79,8 +88,9 @@ void require_unused(hypervisor::Connection& connection, const PlannedFile& file,
   };
   for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, chain_of)) {
     if (use.uuid == domain_uuid && !use.running) continue;
-    base::fail(Fault::busy, "'{}' is {} of {}domain '{}'", file.path.string(), use.role,
-               use.running ? "the running " : "", use.domain);
+    base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
+                                               use.running ? "the running " : "", use.domain));
+    throw error.add_hint(use.running ? "virsh shutdown " + use.domain : "restore elsewhere with --to DIR");
   }
 }
 
@@ -139,6 +149,7 @@ void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const Rest
   hypervisor::RestoreXmlOptions xml_options;
   if (options.new_name) xml_options.name = *options.new_name;
   xml_options.new_identity = options.new_name.has_value();
+  xml_options.keep_other_disks = options.replace;
   for (const PlannedFile& file : prepared.plan.files)
     xml_options.disks.push_back({file.target, file.path.string(), file.format});
   const hypervisor::RestoreXml xml = hypervisor::make_restore_xml(saved, xml_options);
@@ -183,6 +194,10 @@ RestorePlan parse_restore_plan(const Json& json, const std::string& job_id) {
   return plan;
 }
 
+void require_unused(hypervisor::Connection& connection, const RestorePlan& plan) {
+  for (const PlannedFile& file : plan.files) require_unused(connection, file, plan.domain_uuid);
+}
+
 PreparedRestore prepare_restore(hypervisor::Connection* connection, const Manifest& manifest,
                                 const RestoreOptions& options, const std::string& job_id) {
   PreparedRestore prepared;
@@ -198,6 +213,7 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, const Manife
   for (const PlannedFile& file : prepared.plan.files) {
     if (!options.to) require_folder(file);
     require_free_path(file, options.replace);
+    require_no_device(file);
     if (connection != nullptr) require_unused(*connection, file, manifest.domain_uuid);
   }
   require_room(prepared);

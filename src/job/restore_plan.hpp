@@ -45,4 +45,7 @@ struct PreparedRestore {
 PreparedRestore prepare_restore(hypervisor::Connection* connection, const repository::Manifest& manifest,
                                 const RestoreOptions& options, const std::string& job_id);
 
+// Fault::busy when a running domain, or one that is not the plan's, uses a file at one of the plan's final paths.
+void require_unused(hypervisor::Connection& connection, const RestorePlan& plan);
+
 }  // namespace icecore::job

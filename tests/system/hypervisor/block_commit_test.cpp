@@ -2,6 +2,7 @@
 // Commits in a real libvirt and QEMU; the vCPUs never run, writes go through QEMU's block layer.
 #include "hypervisor/block_commit.hpp"
 
+#include <signal.h>
 #include <sys/mount.h>
 
 #include <filesystem>
@@ -287,6 +288,32 @@ TEST_F(HypervisorCommit, GivesUpOnAJobThatDoesNotMove) {
   EXPECT_EQ(fault_of_action([&] { commit_overlays(test.domain(), std::vector{test.overlay()}, options); }),
             Fault::unavailable);
   EXPECT_EQ(test.domain().model().find_disk("vda")->source.path, test.overlay().overlay_path);
+}
+
+// A QEMU that does not answer holds every libvirt call that asks it, the one for the progress too.
+TEST_F(HypervisorCommit, AQemuThatHangsDoesNotHoldUs) {
+  Case test;
+  test.rig.start_paused();
+  create_snapshot(test.domain(), {test.overlay()}, snapshot_options());
+  test.rig.monitor_write("vda", 0, 16 * k_mib, 0xbb);
+  const std::string written = test.rig.hash_disk();
+  const pid_t qemu = test.rig.qemu_pid();
+  const base::ScopeExit wake([&] { ::kill(qemu, SIGCONT); });
+  CommitOptions options = slow_options();
+  options.call_deadline = std::chrono::seconds(1);
+  const auto hang_soon = [&](std::uint64_t, std::uint64_t total) {
+    if (total > 0) ::kill(qemu, SIGSTOP);
+  };
+  const base::Stopwatch watch;
+  EXPECT_EQ(
+      fault_of_action([&] { commit_overlays(test.domain(), std::vector{test.overlay()}, options, {}, hang_soon); }),
+      Fault::busy);
+  EXPECT_LT(watch.elapsed(), std::chrono::seconds(30));
+  ::kill(qemu, SIGCONT);
+  EXPECT_EQ(commit_overlays(test.domain(), std::vector{test.overlay()}, commit_options()).outcome,
+            CommitOutcome::committed);
+  expect_on_base(test, {test.overlay()});
+  EXPECT_EQ(test.rig.hash_disk(), written);
 }
 
 }  // namespace

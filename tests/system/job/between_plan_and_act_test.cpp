@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// The world changes between what a job planned and what it does: disks taken into use, resized, exchanged; and disks
+// that are no files. Nothing is written over, nothing is left behind.
+#include <sys/stat.h>
+
+#include "base/handle.hpp"
+#include "base/process.hpp"
+#include "rig/guest.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+
+class BetweenPlanAndAct : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+};
+
+rig::DomainOptions two_disks() {
+  rig::DomainOptions options;
+  options.disks = {{.target = "vda"}, {.target = "vdb"}};
+  return options;
+}
+
+ino_t inode_of(const std::filesystem::path& file) {
+  struct stat status {};
+  EXPECT_EQ(::stat(file.c_str(), &status), 0) << file;
+  return status.st_ino;
+}
+
+std::string run(std::vector<std::string> arguments) {
+  return base::run_checked({.arguments = std::move(arguments)}, std::chrono::seconds(30));
+}
+
+// A backed up domain that is shut off and has changed since.
+void back_up_and_change(ProtectedDomain& subject) {
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.monitor_write("vda", k_mib, k_mib, 0x71);
+  subject.domain.destroy();
+}
+
+TEST_F(BetweenPlanAndAct, AReplaceCutOffBeforeItReplacedIsUndone) {
+  ProtectedDomain subject;
+  back_up_and_change(subject);
+  const std::string changed = rig::content_hash(subject.domain.disk_path(), "qcow2");
+  const auto killed =
+      subject.run({"restore", "latest", "--replace"}, {{"ICECORE_FAILPOINTS", "restore.fact.written=kill"}});
+  EXPECT_EQ(killed.exit_code, 137) << killed.error_output;
+  const ino_t inode = inode_of(subject.domain.disk_path());
+  subject.domain.start_paused();
+  subject.must({"recover"});
+  EXPECT_EQ(inode_of(subject.domain.disk_path()), inode) << "the disk was taken from under a running domain";
+  EXPECT_EQ(subject.domain.hash_disk(), changed);
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, AReplaceCutOffHalfWayWaitsUntilTheDomainIsOff) {
+  ProtectedDomain subject(two_disks());
+  back_up_and_change(subject);
+  const ino_t first = inode_of(subject.domain.disk_path("vda"));
+  const ino_t second = inode_of(subject.domain.disk_path("vdb"));
+  const auto killed = subject.run({"restore", "latest", "--replace"}, {{"ICECORE_FAILPOINTS", "restore.named=kill"}});
+  EXPECT_EQ(killed.exit_code, 137) << killed.error_output;
+  EXPECT_NE(inode_of(subject.domain.disk_path("vda")), first);
+  subject.domain.start_paused();
+  const auto refused = subject.run({"recover"});
+  EXPECT_EQ(refused.exit_code, 3) << refused.output << refused.error_output;
+  EXPECT_EQ(inode_of(subject.domain.disk_path("vdb")), second);
+  subject.domain.destroy();
+  subject.must({"recover"});
+  EXPECT_NE(inode_of(subject.domain.disk_path("vdb")), second);
+  subject.domain.start_paused();
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ADomainStartedWhileAReplaceWritesKeepsItsDisks) {
+  ProtectedDomain subject;
+  back_up_and_change(subject);
+  const ino_t inode = inode_of(subject.domain.disk_path());
+  rig::IcecoreRun restore(subject.with_options({"restore", "latest", "--replace"}),
+                          {{"ICECORE_FAILPOINTS", "restore.fact.written=pause"}});
+  restore.wait_failpoint();
+  subject.domain.start_paused();
+  restore.go_on();
+  EXPECT_EQ(restore.wait().exit_code, 5);
+  EXPECT_EQ(inode_of(subject.domain.disk_path()), inode);
+  subject.expect_at_rest();
+  for (const auto& entry : std::filesystem::directory_iterator(subject.domain.folder()))
+    EXPECT_EQ(entry.path().string().find(".icecore-"), std::string::npos) << entry.path();
+}
+
+TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersInTheDomain) {
+  ProtectedDomain subject(two_disks());
+  back_up_and_change(subject);
+  const ino_t second = inode_of(subject.domain.disk_path("vdb"));
+  subject.must({"restore", "latest", "--replace", "--disk", "vda"});
+  EXPECT_EQ(subject.domain.inactive_source("vdb"), subject.domain.disk_path("vdb"));
+  EXPECT_EQ(inode_of(subject.domain.disk_path("vdb")), second);
+  subject.domain.start_paused();
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ADiskResizedAndThenShutOffIsMergedAllTheSame) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  run({"virsh", "-q", "blockresize", subject.domain.name(), "vda", "96M"});
+  subject.domain.monitor_write("vda", 90 * k_mib, k_mib, 0x72);
+  subject.domain.destroy();
+  backup.go_on();
+  EXPECT_EQ(backup.wait().exit_code, 10);
+  subject.expect_at_rest();
+  const auto info = base::parse_json(run({"qemu-img", "info", "--output=json", subject.domain.disk_path()}), "info");
+  EXPECT_EQ(info.at("virtual-size"), 96 * k_mib);
+  subject.must({"backup", subject.domain.name()});
+}
+
+TEST_F(BetweenPlanAndAct, AnImageExchangedWhileItIsReadMakesNoPoint) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.sealed=pause"}});
+  backup.wait_failpoint();
+  const auto path = subject.domain.disk_path();
+  const auto other = subject.domain.folder() / "other.qcow2";
+  std::filesystem::copy_file(path, other);
+  std::filesystem::rename(other, path);
+  backup.go_on();
+  const auto outcome = backup.wait();
+  EXPECT_EQ(outcome.exit_code, 10) << outcome.error_output;
+  EXPECT_NE(outcome.error_output.find("has changed since the backup began"), std::string::npos) << outcome.error_output;
+  EXPECT_TRUE(subject.points().empty());
+}
+
+TEST_F(BetweenPlanAndAct, AGuestWithoutFileSystemsIsNotCalledFrozen) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start();
+  rig::Guest guest(subject.domain);
+  guest.wait_agent();
+  const auto outcome = subject.run({"backup", subject.domain.name(), "--quiesce=required"});
+  EXPECT_EQ(outcome.exit_code, 6) << outcome.error_output;
+  EXPECT_NE(outcome.error_output.find("no file system"), std::string::npos) << outcome.error_output;
+  EXPECT_TRUE(subject.points().empty());
+  EXPECT_EQ(guest.freeze_status(), "thawed");
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ABlockDeviceNeedsAFolderForItsOverlayAndAFileToComeBackTo) {
+  rig::TestFolder folder;
+  const auto image = folder.path() / "device.raw";
+  rig::make_image(image, {.format = "raw", .size = 64 * k_mib});
+  std::string device = run({"losetup", "--find", "--show", image.string()});
+  device.pop_back();
+  const base::ScopeExit detach([&] { run({"losetup", "--detach", device}); });
+  rig::DomainOptions options;
+  options.devices_xml = "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='" + device +
+                        "'/><target dev='vdb' bus='virtio'/></disk>";
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.domain.start_paused();
+  const auto refused = subject.run({"backup", subject.domain.name()});
+  EXPECT_EQ(refused.exit_code, 2) << refused.error_output;
+  EXPECT_NE(refused.error_output.find("--overlay-dir"), std::string::npos) << refused.error_output;
+
+  const auto overlays = folder.path() / "overlays";
+  std::filesystem::create_directory(overlays);
+  subject.must({"backup", subject.domain.name(), "--overlay-dir", overlays});
+  EXPECT_NE(subject.domain.live_xml().find("dev='" + device + "'"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(overlays));
+
+  const std::string copy = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(copy);
+  const auto into_dev = subject.run({"restore", "latest", "--as", copy});
+  EXPECT_EQ(into_dev.exit_code, 10) << into_dev.error_output;
+  EXPECT_NE(into_dev.error_output.find("--to"), std::string::npos) << into_dev.error_output;
+  subject.must({"restore", "latest", "--as", copy, "--to", folder.path()});
+  EXPECT_EQ(rig::content_hash(folder.path() / (copy + ".vdb.raw"), "raw"), rig::content_hash(image, "raw"));
+}
+
+}  // namespace
+}  // namespace icecore::system_test
