@@ -19,6 +19,7 @@ namespace {
 
 constexpr base::Milliseconds k_look{1'000};
 constexpr unsigned k_window_bytes = 8 * 1024 * 1024;  // the server may send so much unasked for
+constexpr std::uint64_t k_keepalive_bytes_max = 256;  // of one, as it is sent
 constexpr int k_free_attempts_max = 100;
 
 void ensure_libssh2() {
@@ -135,8 +136,9 @@ void SshSession::check_stall() {
   if (now - looked_at_ < std::min(k_look, deadlines_.silence / 4)) return;
   looked_at_ = now;
   const TcpTraffic traffic = tcp_traffic(socket_.get());
-  // What its kernel confirms says that the peer lives only as long as more is to be sent than fits its buffers.
-  const bool confirmed = half_sent_ != HalfSent::none && traffic.confirmed != traffic_.confirmed;
+  // A slow link may have nothing to say to us for long while it takes what is on its way. But the kernel of a server
+  // that hangs confirms keepalives too.
+  const bool confirmed = traffic.confirmed - traffic_.confirmed > k_keepalive_bytes_max;
   if (confirmed || traffic.received != traffic_.received) heard_at_ = now;
   traffic_ = traffic;
   const auto seconds = [](auto duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); };

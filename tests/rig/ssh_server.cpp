@@ -184,10 +184,13 @@ int SshServer::service_pid() const {
   return -1;
 }
 
+void SshServer::signal(int number) const {
+  for (const pid_t pid : family_of(sshd_->pid())) ::kill(pid, number);
+}
+
 void SshServer::kill() {
   if (!sshd_) return;
-  const std::vector<pid_t> family = family_of(sshd_->pid());
-  for (const pid_t pid : family) ::kill(pid, SIGKILL);
+  signal(SIGKILL);
   sshd_.reset();
 }
 

@@ -59,6 +59,8 @@ class SshServer {
   // The newest process that serves files; -1 when there is none. Only of SftpService::program and bare.
   int service_pid() const;
 
+  // To it and all its connections: SIGSTOP hangs it.
+  void signal(int number) const;
   // Kills it and all its connections at once, as a crash would.
   void kill();
   void start();

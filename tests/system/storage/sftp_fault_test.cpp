@@ -214,6 +214,22 @@ TEST_F(SftpFaultTest, AHungServiceOfALivingServer) {
   EXPECT_THAT(text, HasSubstr("lives, but its SFTP service"));
 }
 
+// Its kernel goes on confirming what we send.
+TEST_F(SftpFaultTest, AHungServer) {
+  start();
+  SftpSettings settings = impatient();
+  settings.backoff.give_up_after = Milliseconds(0);
+  const auto storage = open(settings);
+  server_->signal(SIGSTOP);
+  const base::Stopwatch watch;
+  const auto [fault, text] = refusal_of([&] { storage->exists("a/b"); });
+  EXPECT_EQ(fault, Fault::unavailable);
+  EXPECT_THAT(text, HasSubstr("nothing was heard"));
+  EXPECT_LT(watch.elapsed(), Milliseconds(8'000));
+  server_->signal(SIGCONT);
+  EXPECT_FALSE(storage->exists("a/b"));
+}
+
 TEST_F(SftpFaultTest, AFullFileSystem) {
   start();
   fs::create_directory(repository());
