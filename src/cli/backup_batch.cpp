@@ -26,6 +26,11 @@ DomainOutcome back_up(JobSession& jobs, repository::Repository& repository, cons
   return outcome;
 }
 
+DomainOutcome not_begun(const std::string& domain) {
+  base::Error error(base::Fault::cancelled, fmt::format("the backup of '{}' was not begun: interrupted", domain));
+  return {domain, {}, error.add_hint("icecore backup " + domain)};
+}
+
 void tell(JobSession& jobs, const DomainOutcome& outcome) {
   Console& console = jobs.session().console;
   jobs.progress().clear();
@@ -42,8 +47,7 @@ std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Reposit
                                            const std::vector<std::string>& domains, const job::BackupOptions& options) {
   std::vector<DomainOutcome> outcomes;
   for (const std::string& domain : domains) {
-    if (jobs.stop().stop_requested()) break;
-    outcomes.push_back(back_up(jobs, repository, domain, options));
+    outcomes.push_back(jobs.stop().stop_requested() ? not_begun(domain) : back_up(jobs, repository, domain, options));
     tell(jobs, outcomes.back());
   }
   return outcomes;

@@ -19,7 +19,7 @@ struct DomainOutcome {
   std::optional<base::Error> error;  // set when report is not
 };
 
-// Tells each domain's end on the console as it comes. Domains not begun before a stop have no outcome.
+// An outcome each, told on the console as it comes. Domains not begun before a stop are Fault::cancelled.
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
                                            const std::vector<std::string>& domains, const job::BackupOptions& options);
 

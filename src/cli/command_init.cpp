@@ -2,6 +2,8 @@
 // `icecore init`: makes a repository, and its key file when it has one.
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal_prompt.hpp"
@@ -40,6 +42,19 @@ void refuse_second(storage::Storage& storage) {
       .add_hint(fmt::format("icecore list -r {}", storage.url()));
 }
 
+// A wrong path must not fill somebody's folder with ours. Keys and half-written files are what an interrupted `init`
+// leaves; a fresh file system brings lost+found.
+void refuse_foreign_folder(const storage::Storage& storage) {
+  std::error_code no_folder;
+  for (const auto& entry : std::filesystem::directory_iterator(storage.url(), no_folder)) {
+    const std::string name = entry.path().filename();
+    if (name == "keys" || name == "lost+found" || name.find(".tmp-") != std::string::npos) continue;
+    throw base::Error(Fault::conflict,
+                      fmt::format("'{}' is not empty ('{}' is in it) and holds no repository", storage.url(), name))
+        .add_hint("name a new or an empty folder with -r");
+  }
+}
+
 // True when the key file is new.
 bool make_key_file(const std::filesystem::path& path) {
   if (path.empty() || std::filesystem::exists(path)) return false;
@@ -71,6 +86,7 @@ ExitCode run(Session& session, const InitOptions& options) {
   const std::unique_ptr<storage::Storage> storage = storage::open_storage(
       url, storage::StorageOptions{.create = true, .accept_new_host_key = options.accept_new_host_key});
   refuse_second(*storage);
+  refuse_foreign_folder(*storage);
   repository::Credential credential;
   bool key_is_new = false;
   if (options.encrypt) {

@@ -8,6 +8,7 @@
 #include "base/nearest_name.hpp"
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
+#include "cli/readable_points.hpp"
 
 namespace icecore::cli {
 
@@ -49,11 +50,7 @@ base::Json record_of(const std::string& url, const std::vector<repository::Manif
 
 ExitCode run(Session& session, const ListOptions& options) {
   const OpenRepository open = open_repository(session);
-  std::vector<repository::DamagedManifest> damaged;
-  std::vector<repository::Manifest> points = repository::list_manifests(*open.repository, {}, &damaged);
-  for (const auto& bad : damaged) {
-    session.console.err << fmt::format("icecore: '{}' cannot be read: {}\n", bad.object, bad.reason);
-  }
+  auto [points, damaged] = read_points(session.console, *open.repository);
   const repository::Protections protections = repository::list_protections(*open.repository);
   if (options.domain) keep_domain(points, *options.domain);
   if (session.options.json) {

@@ -6,7 +6,7 @@
 #include "base/id.hpp"
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
-#include "job/point_name.hpp"
+#include "cli/readable_points.hpp"
 #include "repository/repository_lock.hpp"
 
 namespace icecore::cli {
@@ -59,9 +59,8 @@ ExitCode run(Session& session, const ProtectOptions& options) {
   const OpenRepository open = open_repository(session);
   repository::Repository& repository = *open.repository;
   const repository::RepositoryLock lock(repository, repository::LockMode::shared, "protect");
-  std::vector<repository::DamagedManifest> unreadable;
-  const std::vector<repository::Manifest> points = repository::list_manifests(repository, {}, &unreadable);
-  const repository::Manifest& point = job::find_point(points, options.point);
+  const ReadablePoints points = read_points(session.console, repository);
+  const repository::Manifest& point = find_point(points, options.point);
   const bool wanted = !options.remove;
   const bool changed = wanted ? add_protection(repository, point, options.reason) : unprotect(repository, point.id);
   if (session.options.json) {

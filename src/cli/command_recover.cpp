@@ -34,6 +34,7 @@ job::OpenRepository repository_opener(JobSession& jobs) {
           open_repository(session, url, credential_sources(session, jobs.stop()), jobs.stop()));
       return {open, open->repository.get()};
     } catch (const base::Error& error) {
+      if (error.fault() == base::Fault::cancelled) throw;
       jobs.progress().note("icecore", fmt::format("repository '{}' cannot be opened: {}", url, error.what()));
       return nullptr;
     }

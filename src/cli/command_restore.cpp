@@ -7,7 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/job_session.hpp"
 #include "cli/point_output.hpp"
-#include "job/point_name.hpp"
+#include "cli/readable_points.hpp"
 #include "job/restore.hpp"
 
 namespace icecore::cli {
@@ -73,8 +73,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
 ExitCode run(Session& session, const RestoreCommandOptions& options) {
   JobSession jobs(session);
   const OpenRepository open = open_repository(session, jobs.stop());
-  const std::vector<repository::Manifest> points = repository::list_manifests(*open.repository);
-  const repository::Manifest& point = job::find_point(points, options.point);
+  const ReadablePoints points = read_points(session.console, *open.repository);
+  const repository::Manifest& point = find_point(points, options.point);
   const job::RestoreReport report = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
     return job::run_restore(jobs.context(), *open.repository, point, options.restore);

@@ -2,7 +2,7 @@
 // `icecore show POINT`.
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
-#include "job/point_name.hpp"
+#include "cli/readable_points.hpp"
 
 namespace icecore::cli {
 
@@ -20,8 +20,8 @@ void declare(WordList& words, ShowOptions& options) {
 
 ExitCode run(Session& session, const ShowOptions& options) {
   const OpenRepository open = open_repository(session);
-  const std::vector<repository::Manifest> points = repository::list_manifests(*open.repository);
-  const repository::Manifest& point = job::find_point(points, options.point);
+  const ReadablePoints points = read_points(session.console, *open.repository);
+  const repository::Manifest& point = find_point(points, options.point);
   const repository::Protections protections = repository::list_protections(*open.repository);
   if (session.options.json) {
     base::Json record = point_record(point, protections);

@@ -9,7 +9,7 @@ std::span<const ExitCodeMeaning> exit_codes() noexcept {
   static constexpr std::array k_table = {
       ExitCodeMeaning{ExitCode::ok, "done"},
       ExitCodeMeaning{ExitCode::failure, "failed in a way that has no code of its own"},
-      ExitCodeMeaning{ExitCode::usage, "the command line or a policy file is wrong"},
+      ExitCodeMeaning{ExitCode::usage, "the command line, a policy file or the version of icecore does not fit"},
       ExitCodeMeaning{ExitCode::partial, "of several domains or jobs, at least one failed"},
       ExitCodeMeaning{ExitCode::not_found, "no such domain, disk, restore point, repository or file"},
       ExitCodeMeaning{ExitCode::busy, "somebody else is working on it; try again later"},

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "cli/program.hpp"
+
 namespace icecore::cli {
 
 namespace {
@@ -72,6 +74,12 @@ Lines words_of(const WordList& words, bool positionals) {
   return lines;
 }
 
+Lines lines_of(const std::vector<JsonField>& fields) {
+  Lines lines;
+  for (const JsonField& field : fields) lines.emplace_back(field.name, field.meaning);
+  return lines;
+}
+
 std::string usage(const Command& command) {
   std::string line = "Usage: icecore " + command.text.name;
   for (const auto& [positional, help] : words_of(command.words, true)) line += " " + positional;
@@ -107,12 +115,12 @@ std::string program_help(const std::vector<Command>& commands, const WordList& c
 }
 
 std::string command_help(const Command& command, const WordList& common) {
-  Lines json;
-  for (const JsonField& field : command.text.json) json.emplace_back(field.name, field.meaning);
   return usage(command) + "\n" + wrap(command.text.description, 0, k_help_width) + "\n" +
          section("Arguments", words_of(command.words, true)) + section("Options", words_of(command.words, false)) +
          section("Common options", words_of(common, false)) + examples_of(command.text) +
-         section("Record printed by --json", json) + "\nExit codes:\n" + exit_code_table();
+         section("Record printed by --json", lines_of(command.text.json)) +
+         section("Record printed by --json when it fails", lines_of(failure_fields())) + "\nExit codes:\n" +
+         exit_code_table();
 }
 
 }  // namespace icecore::cli

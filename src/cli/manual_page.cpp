@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "cli/exit_code.hpp"
+#include "cli/program.hpp"
 
 namespace icecore::cli {
 
@@ -59,6 +60,8 @@ std::string manual_page(const std::vector<Command>& commands, const WordList& co
       ".SH COMMANDS\n",
       ICECORE_VERSION);
   for (const Command& command : commands) out += command_section(command);
+  out += ".SH FAILURES\nRecord printed by \\-\\-json when a command fails:\n";
+  for (const JsonField& field : failure_fields()) out += entry(field.name, field.meaning);
   out += ".SH COMMON OPTIONS\n" + words(common);
   out += ".SH ENVIRONMENT\n" +
          entry("ICECORE_PASSPHRASE_FILE", "a file whose first line is the passphrase, when no key file is named") +

@@ -50,6 +50,27 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// The next command for who made the error knew none.
+std::string_view general_hint(base::Fault fault) {
+  switch (fault) {
+    case base::Fault::usage: return "icecore --help";
+    case base::Fault::busy: return "the same again later; `icecore doctor` shows who is at work";
+    case base::Fault::no_space: return "free some space there, then the same again";
+    case base::Fault::corrupt: return "`icecore list` shows the points that can be read";
+    case base::Fault::not_found:
+    case base::Fault::unavailable:
+    case base::Fault::denied:
+    case base::Fault::conflict:
+    case base::Fault::internal: return "icecore doctor";
+    case base::Fault::cancelled: break;
+  }
+  return "the same again; what was begun is put back";
+}
+
+std::string hint_of(const base::Error& error) {
+  return one_line(error.hint().empty() ? std::string(general_hint(error.fault())) : error.hint());
+}
+
 ExitCode run_command(Session& session, const Arguments& arguments, const std::vector<Command>& commands,
                      const WordList& common) {
   if (arguments.empty()) {
@@ -86,11 +107,19 @@ ExitCode report(Session& session, bool json, const base::Error& error) {
 
 void print_error(Console& console, const base::Error& error) {
   console.err << "icecore: " << one_line(error.what()) << '\n';
-  if (!error.hint().empty()) console.err << "  try: " << one_line(error.hint()) << '\n';
+  console.err << "  try: " << hint_of(error) << '\n';
 }
 
 base::Json error_record(const base::Error& error) {
-  return {{"fault", base::to_string(error.fault())}, {"message", error.what()}, {"hint", error.hint()}};
+  return {{"fault", base::to_string(error.fault())}, {"message", error.what()}, {"hint", hint_of(error)}};
+}
+
+std::vector<JsonField> failure_fields() {
+  return {{"error.fault",
+           "usage, not_found, busy, unavailable, no_space, denied, corrupt, conflict, cancelled or internal"},
+          {"error.message", "what went wrong, as on standard error"},
+          {"error.hint", "what to type or do next"},
+          {"exit_code", "as the process returns it"}};
 }
 
 ExitCode run_program(const std::vector<std::string>& arguments, std::vector<Command> commands, Console& console,

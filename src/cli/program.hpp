@@ -20,4 +20,7 @@ void print_error(Console& console, const base::Error& error);
 // {"fault": ..., "message": ..., "hint": ...}
 base::Json error_record(const base::Error& error);
 
+// What --json prints instead of a command's own record when it fails.
+std::vector<JsonField> failure_fields();
+
 }  // namespace icecore::cli

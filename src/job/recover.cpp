@@ -43,7 +43,7 @@ class Recovery {
         open_repository_(open_repository),
         dry_run_(dry_run) {}
 
-  // The caller holds the domain's lock. What goes wrong is written into the result, not thrown.
+  // The caller holds the domain's lock. What goes wrong is written into the result, not thrown, but for a stop.
   RecoveredJob job(JobRecord record) {
     RecoveredJob result{.job_id = record.id, .domain_name = record.domain_name};
     guarded(result, [&] {
@@ -69,6 +69,7 @@ class Recovery {
     try {
       action();
     } catch (const base::Error& error) {
+      if (error.fault() == Fault::cancelled) throw;
       result.problem = error.what();
       if (!error.hint().empty()) result.problem += "; try: " + error.hint();
     }

@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "unit/cli/program_case.hpp"
 
 namespace icecore::cli {
 namespace {
@@ -22,6 +26,26 @@ TEST(BackupBatch, ExitCodeOfSeveralIsPartialOrCancelled) {
   EXPECT_EQ(exit_code_of({fine("a"), failed("b", Fault::busy)}), ExitCode::partial);
   EXPECT_EQ(exit_code_of({failed("a", Fault::busy), failed("b", Fault::busy)}), ExitCode::partial);
   EXPECT_EQ(exit_code_of({failed("a", Fault::busy), failed("b", Fault::cancelled)}), ExitCode::cancelled);
+}
+
+class BackupBatchStopped : public ProgramCase {};
+
+TEST_F(BackupBatchStopped, NamesTheDomainsNotBegun) {
+  ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok);
+  Session session{{.connect_uri = "no:///libvirt", .state_dir = folder_ / "state"}, console_, {}};
+  JobSession jobs(session);
+  ::kill(::getpid(), SIGINT);
+  const base::Stopwatch watch;
+  while (!jobs.stop().stop_requested()) ASSERT_LT(watch.elapsed(), std::chrono::seconds(10));
+  open([&](repository::Repository& repository) {
+    const auto outcomes = back_up_domains(jobs, repository, {"web1", "db"}, {});
+    EXPECT_EQ(exit_code_of(outcomes), ExitCode::cancelled);
+    const base::Json results = outcomes_record(outcomes)["results"];
+    ASSERT_EQ(results.size(), 2U);
+    EXPECT_EQ(results[1]["domain"], "db");
+    EXPECT_EQ(results[1]["error"]["fault"], "cancelled");
+  });
+  EXPECT_THAT(err_.str(), testing::HasSubstr("icecore: the backup of 'web1' was not begun: interrupted\n"));
 }
 
 TEST(BackupBatch, RecordTellsEachDomain) {

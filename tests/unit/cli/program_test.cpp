@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 
+#include "cli/help.hpp"
+#include "repository/envelope.hpp"
 #include "unit/cli/program_case.hpp"
 
 namespace icecore::cli {
@@ -111,6 +114,104 @@ TEST_F(ProgramTest, AFailureIsARecordToo) {
   EXPECT_EQ(record()["error"]["fault"], "not_found");
   EXPECT_EQ(run({"lst", "--json"}), ExitCode::usage);
   EXPECT_THAT(std::string(record()["error"]["message"]), HasSubstr("did you mean 'list'?"));
+}
+
+// Documented in every command's help; scripts read it.
+TEST_F(ProgramTest, AFailureRecordIsTheDocumentedOne) {
+  EXPECT_EQ(run({"list", "--json"}), ExitCode::not_found);
+  std::vector<std::string> fields;
+  const base::Json failure = record().flatten();
+  for (const auto& [path, value] : failure.items()) {
+    std::string name = path.substr(1);
+    std::replace(name.begin(), name.end(), '/', '.');
+    fields.push_back(name);
+  }
+  std::vector<std::string> documented;
+  for (const JsonField& field : failure_fields()) {
+    documented.push_back(field.name);
+    EXPECT_THAT(command_help(all_commands().front(), {}), HasSubstr(field.name));
+  }
+  EXPECT_THAT(fields, testing::UnorderedElementsAreArray(documented));
+  for (const auto fault : {base::Fault::usage, base::Fault::not_found, base::Fault::busy, base::Fault::unavailable,
+                           base::Fault::no_space, base::Fault::denied, base::Fault::corrupt, base::Fault::conflict,
+                           base::Fault::cancelled, base::Fault::internal}) {
+    EXPECT_THAT(failure_fields().front().meaning, HasSubstr(base::to_string(fault)));
+  }
+}
+
+TEST_F(ProgramTest, ANewerRepositoryIsNamedAsSuch) {
+  ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok);
+  const auto storage = storage::open_storage(variables_["ICECORE_REPOSITORY"]);
+  const std::string name(repository::k_config_name);
+  repository::Config config = repository::decode_config(storage->get(name, base::k_mib));
+  config.format_version = repository::k_format_version + 1;
+  storage->replace(name, repository::encode_config(config));
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"list"}, {"show", "latest"}, {"backup", "web1"}, {"restore", "latest"}}) {
+    EXPECT_EQ(run(arguments), ExitCode::usage);
+    EXPECT_THAT(err_.str(), StartsWith("icecore: the repository has format version 2, newer than the 1 known"));
+    EXPECT_THAT(err_.str(), HasSubstr("\n  try: "));
+  }
+}
+
+TEST_F(ProgramTest, InitRefusesAFolderOfSomebodyElse) {
+  const std::filesystem::path folder = variables_["ICECORE_REPOSITORY"];
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder / "letter.txt") << "dear";
+  EXPECT_EQ(run({"init", "--key-file", (folder_ / "key").string()}), ExitCode::conflict);
+  EXPECT_THAT(err_.str(), HasSubstr("'letter.txt' is in it"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "key"));
+  EXPECT_EQ(run({"list"}), ExitCode::not_found);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1) << "the folder was written to";
+}
+
+class UnreadablePoints : public ProgramCase {
+ protected:
+  // Two points; the newer one, of "db", is then written anew by `change`.
+  void SetUp() override {
+    variables_["ICECORE_KEY_FILE"] = folder_ / "key";
+    ASSERT_EQ(run({"init"}), ExitCode::ok);
+    publish_point("web1");
+    id_ = publish_point("db");
+  }
+  void rewrite(const std::function<base::Bytes(repository::Repository&, const std::string&)>& change) {
+    open([&](repository::Repository& repository) {
+      const std::string object = repository::list_manifest_objects(repository).back();
+      repository.storage().replace(object, change(repository, object));
+    });
+  }
+  void expect_others_readable(ExitCode of_id, const std::string& reason) {
+    EXPECT_EQ(run({"show", "web1"}), ExitCode::ok) << err_.str();
+    EXPECT_THAT(err_.str(), HasSubstr(id_));
+    EXPECT_THAT(err_.str(), HasSubstr(reason));
+    EXPECT_EQ(run({"protect", "web1"}), ExitCode::ok) << err_.str();
+    EXPECT_EQ(run({"show", id_.substr(0, 8)}), of_id);
+    EXPECT_THAT(err_.str(), HasSubstr("restore point " + id_.substr(0, 8) + " cannot be read"));
+    EXPECT_EQ(run({"show", "feedbeef"}), ExitCode::not_found);
+    EXPECT_EQ(run({"list"}), ExitCode::corrupt);
+  }
+
+  std::string id_;
+};
+
+TEST_F(UnreadablePoints, ADamagedOneDoesNotHideTheOthers) {
+  rewrite([](repository::Repository& repository, const std::string& object) {
+    base::Bytes bytes = repository.storage().get(object, base::k_mib);
+    bytes.back() ^= std::byte{1};
+    return bytes;
+  });
+  expect_others_readable(ExitCode::corrupt, "cannot be read");
+}
+
+TEST_F(UnreadablePoints, ANewerOneDoesNotHideTheOthers) {
+  rewrite([](repository::Repository& repository, const std::string& object) {
+    base::ByteWriter writer;
+    const std::string json = R"({"format_version": 1000})";
+    writer.u32(static_cast<std::uint32_t>(json.size()));
+    writer.raw(base::as_bytes(json));
+    return seal(repository.keys(), repository::ObjectKind::manifest, object, writer.take());
+  });
+  expect_others_readable(ExitCode::corrupt, "newer");
 }
 
 TEST_F(ProgramTest, PolicyCheckNamesLines) {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/readable_points.hpp"
+
+#include <fmt/core.h>
+
+#include "base/error.hpp"
+#include "job/point_name.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+// Of "manifests/<uuid>/<time>-<id>", see manifest_object().
+std::string_view id_of(std::string_view object) { return object.substr(object.rfind('-') + 1); }
+
+}  // namespace
+
+ReadablePoints read_points(Console& console, repository::Repository& repository) {
+  ReadablePoints found;
+  found.points = repository::list_manifests(repository, {}, &found.damaged);
+  for (const repository::DamagedManifest& bad : found.damaged) {
+    console.err << fmt::format("icecore: '{}' cannot be read: {}\n", bad.object, bad.reason);
+  }
+  return found;
+}
+
+const repository::Manifest& find_point(const ReadablePoints& points, const std::string& name) {
+  try {
+    return job::find_point(points.points, name);
+  } catch (const base::Error& error) {
+    if (error.fault() != base::Fault::not_found) throw;
+    for (const repository::DamagedManifest& bad : points.damaged) {
+      if (!id_of(bad.object).starts_with(name)) continue;
+      throw base::Error(base::Fault::corrupt, fmt::format("restore point {} cannot be read: {}", name, bad.reason))
+          .add_hint("icecore list");
+    }
+    throw;
+  }
+}
+
+}  // namespace icecore::cli
