@@ -11,7 +11,7 @@ void declare_session_options(WordList& words, SessionOptions& options) {
                WordList::into(options.repository_url));
   words.option("--key-file", "FILE", "key that unlocks it (ICECORE_KEY_FILE); without one, a passphrase does",
                WordList::into(options.key_file));
-  words.option("--state-dir", "DIR", "journal, locks and cache (ICECORE_STATE_DIR, else /var/lib/icecore)",
+  words.option("--state-dir", "DIR", "journal and cache (ICECORE_STATE_DIR, else /var/lib/icecore)",
                WordList::into(options.state_dir));
   words.flag("--json", "print one JSON record to standard output, and nothing else there", options.json);
   words.flag("-v,--verbose", "tell more", options.verbose);

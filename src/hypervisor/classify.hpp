@@ -23,7 +23,7 @@ struct DiskVerdict {
   std::string reason;  // empty for include
 };
 
-// `running` says whether the domain is; some disks can only be taken from a running one.
+// `running` says whether the domain is: only then a block job can be in the way.
 DiskVerdict classify(const DiskModel& disk, bool running);
 
 }  // namespace icecore::hypervisor

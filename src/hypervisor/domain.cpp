@@ -15,9 +15,6 @@ namespace icecore::hypervisor {
 
 namespace {
 
-constexpr const char* k_marker_uri = "urn:icecore:backup:1";
-constexpr const char* k_marker_prefix = "icecore";
-
 struct FreeText {
   void operator()(char* text) const noexcept { std::free(text); }
 };
@@ -81,11 +78,6 @@ bool Domain::has_managed_save() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainHasManagedSaveImage(domain, 0); }) == 1;
 }
 
-unsigned Domain::checkpoint_count() {
-  return static_cast<unsigned>(ask(
-      "listing the checkpoints", [](virDomainPtr domain) { return virDomainListAllCheckpoints(domain, nullptr, 0); }));
-}
-
 std::string Domain::xml(const char* what, unsigned flags) {
   Text text;
   ask(what, [&](virDomainPtr domain) {
@@ -121,39 +113,6 @@ void Domain::undefine() {
   unsigned flags = 0;
   if (!inactive_model().nvram.empty()) flags |= VIR_DOMAIN_UNDEFINE_KEEP_NVRAM;
   act("undefining", [&](virDomainPtr domain) { return virDomainUndefineFlags(domain, flags); });
-}
-
-unsigned Domain::affected() {
-  unsigned flags = 0;
-  if (active()) flags |= VIR_DOMAIN_AFFECT_LIVE;
-  if (persistent()) flags |= VIR_DOMAIN_AFFECT_CONFIG;
-  return flags;
-}
-
-void Domain::set_marker(const std::string& text) {
-  XmlDocument document = XmlDocument::create("job");
-  document.root().set_text(text);
-  const std::string element = document.text();
-  const unsigned flags = affected();
-  act("marking", [&](virDomainPtr domain) {
-    return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, element.c_str(), k_marker_prefix, k_marker_uri,
-                                flags);
-  });
-}
-
-std::optional<std::string> Domain::marker() {
-  const Text text(virDomainGetMetadata(raw(), VIR_DOMAIN_METADATA_ELEMENT, k_marker_uri, 0));
-  if (text) return XmlDocument::parse(text.get(), "icecore's note in the domain's metadata").root().text();
-  const LibvirtError error = last_libvirt_error();
-  if (error.code == VIR_ERR_NO_DOMAIN_METADATA) return std::nullopt;
-  throw_libvirt_error(error, fmt::format("reading the metadata of domain '{}'", name_));
-}
-
-void Domain::clear_marker() {
-  const unsigned flags = affected();
-  act("unmarking", [&](virDomainPtr domain) {
-    return virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, nullptr, nullptr, k_marker_uri, flags);
-  });
 }
 
 }  // namespace icecore::hypervisor

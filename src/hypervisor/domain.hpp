@@ -43,7 +43,6 @@ class Domain {
   bool persistent();
   // A saved memory image exists (virsh managedsave): the disks are only whole together with it.
   bool has_managed_save();
-  unsigned checkpoint_count();
 
   // What the domain runs with now (of an inactive one: what it will start with), secrets left out.
   std::string current_xml();
@@ -61,11 +60,6 @@ class Domain {
   // Forgets a persistent domain; its disks and NVRAM stay.
   void undefine();
 
-  // A note of ours in the domain's metadata, seen by `virsh dumpxml`: who is at work on it. At most one.
-  void set_marker(const std::string& text);
-  std::optional<std::string> marker();
-  void clear_marker();
-
   // For this room only: the handle on the present connection.
   _virDomain* raw();
 
@@ -74,8 +68,6 @@ class Domain {
   int ask(const char* what, const std::function<int(_virDomain*)>& question);
   // Asks for something to be done; never repeated, because a lost answer may mean that it was done.
   void act(const char* what, const std::function<int(_virDomain*)>& action);
-  // Flags for a change to the running domain, the persistent one, or both.
-  unsigned affected();
   std::string xml(const char* what, unsigned flags);
 
   Connection* connection_;

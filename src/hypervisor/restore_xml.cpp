@@ -67,15 +67,6 @@ void strip_devices(XmlNode devices) {
   }
 }
 
-// The note of a job that was at work when the XML was saved.
-void strip_marker(XmlNode domain) {
-  XmlNode metadata = domain.child("metadata");
-  for (XmlNode note : metadata.children()) {
-    if (note.name() == "job" && note.namespace_uri() == "urn:icecore:backup:1") note.remove();
-  }
-  if (metadata && metadata.children().empty()) metadata.remove();
-}
-
 class Restorer {
  public:
   Restorer(XmlNode domain, const RestoreXmlOptions& options, RestoreXml& result)
@@ -86,7 +77,6 @@ class Restorer {
     strip_runtime(domain_.child("devices"));
     strip_security_labels(domain_);
     strip_devices(domain_.child("devices"));
-    strip_marker(domain_);
     set_identity();
     set_firmware();
     check_placements();

@@ -38,11 +38,6 @@ std::string first_line(const char* text) {
 
 std::string XmlNode::name() const { return node_ == nullptr ? std::string() : std::string(name_of(node_)); }
 
-std::string XmlNode::namespace_uri() const {
-  const bool has_one = node_ != nullptr && node_->ns != nullptr && node_->ns->href != nullptr;
-  return has_one ? reinterpret_cast<const char*>(node_->ns->href) : std::string();
-}
-
 std::string XmlNode::attribute(const char* name) const {
   return node_ == nullptr ? std::string() : take(XmlString(xmlGetNoNsProp(node_, to_xml(name))));
 }

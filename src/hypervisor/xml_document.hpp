@@ -25,7 +25,6 @@ class XmlNode {
   explicit operator bool() const noexcept { return node_ != nullptr; }
 
   std::string name() const;
-  std::string namespace_uri() const;
   // The attribute's value, or "" when it (or the node) is absent.
   std::string attribute(const char* name) const;
   bool has_attribute(const char* name) const;

@@ -73,6 +73,8 @@ class BackupJob {
     prepared_.plan.freezes = options_.quiesce != Quiesce::off;
     for (const repository::SkippedDisk& disk : prepared_.skipped)
       note(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
+    if (!prepared_.model.nvram.empty()) note("the firmware's variables (NVRAM) are not in the backup");
+    if (prepared_.model.tpm) note("the state of the TPM is not in the backup");
     record_.plan = to_json(prepared_.plan);
     journal_.begin(record_);
     base::failpoint("backup.fact.planned");

@@ -11,7 +11,7 @@
 namespace icecore::job {
 
 struct JobContext {
-  std::filesystem::path state_dir;  // journal, domain locks, index cache
+  std::filesystem::path state_dir;  // journal, index cache
   std::string connect_uri = "qemu:///system";
   Progress& progress;    // outlives the job
   std::stop_token stop;  // asks the job to end cleanly; safety is never skipped for it

@@ -91,10 +91,6 @@ std::vector<JobRecord> Journal::open_jobs(const std::optional<std::string>& doma
   return query(open + " ORDER BY created", {});
 }
 
-std::vector<JobRecord> Journal::history(unsigned limit) {
-  return query("ORDER BY created DESC LIMIT " + std::to_string(limit), {});
-}
-
 std::vector<JobRecord> Journal::query(const std::string& where_clause, const std::vector<std::string>& arguments) {
   Statement select(database_, std::string("SELECT ") + k_columns + " FROM job " + where_clause, arguments);
   std::vector<JobRecord> jobs;

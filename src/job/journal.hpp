@@ -58,9 +58,6 @@ class Journal {
   // Jobs that are neither done nor failed, oldest first; of one domain when given.
   std::vector<JobRecord> open_jobs(const std::optional<std::string>& domain_uuid = std::nullopt);
 
-  // All jobs, newest first, at most `limit`.
-  std::vector<JobRecord> history(unsigned limit);
-
  private:
   void set_durability(Durability durability);
   std::vector<JobRecord> query(const std::string& where_clause, const std::vector<std::string>& arguments);

@@ -10,7 +10,7 @@
 
 namespace icecore::job {
 
-// The point meant, of those given (any order). Fault::not_found with near misses, Fault::usage when a prefix
+// The point meant, of those given (any order). Fault::not_found, Fault::usage when a prefix
 // fits several.
 const repository::Manifest& find_point(const std::vector<repository::Manifest>& points, const std::string& name);
 

@@ -14,7 +14,7 @@ struct Transfer {
   std::uint64_t bytes_stored = 0;  // backup: what the new ones take after compression and encryption
 };
 
-// Threads: phase() and note() come from the job's thread, transfer() from any one thread at a time.
+// Threads: phase() comes from the job's thread, transfer() and note() from any, one at a time each.
 // Implementations return at once and never throw.
 class Progress {
  public:

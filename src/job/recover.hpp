@@ -40,7 +40,7 @@ using OpenRepository = std::function<std::shared_ptr<repository::Repository>(con
 RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository);
 
 // The same for what an earlier backup of this domain left, as the first step of the next one; the caller holds
-// the domain's lock. Throws when the domain cannot be brought to its bases.
+// the domain's lock. What goes wrong is only noted: whether the domain is fit for a backup is asked afterwards.
 void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
                            repository::Repository& repository, hypervisor::Domain& domain);
 

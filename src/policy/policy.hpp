@@ -19,7 +19,7 @@ struct DomainRules {
 };
 
 enum class CaptureMode {
-  disk_only,  // disks, XML, NVRAM; not the guest's memory
+  disk_only,  // disks and XML; not the guest's memory
 };
 
 struct RepositoryPlace {

@@ -238,20 +238,6 @@ TEST_F(HypervisorCommit, RepairsThePersistentXml) {
   expect_on_base(test, {test.overlay()});
 }
 
-// The marker must not be in the way of libvirt's own comparison of live and persistent XML, nor of ours.
-TEST_F(HypervisorCommit, WorksWithANoteInTheMetadata) {
-  Case test;
-  test.rig.start_paused();
-  test.domain().set_marker("job 1");
-  create_snapshot(test.domain(), {test.overlay()}, snapshot_options());
-  const CommitReport report = commit_overlays(test.domain(), std::vector{test.overlay()}, commit_options());
-  EXPECT_FALSE(report.persistent_was_repaired);
-  expect_on_base(test, {test.overlay()});
-  EXPECT_EQ(test.domain().marker(), "job 1");
-  test.domain().clear_marker();
-  EXPECT_EQ(test.rig.inactive_xml().find("icecore:"), std::string::npos);
-}
-
 // A base that cannot grow: the job fails, the guest goes on, and once there is space the commit works.
 TEST_F(HypervisorCommit, SurvivesAFullBase) {
   rig::TestFolder folder;

@@ -73,18 +73,6 @@ TEST(Connection, DefinesStartsAndForgets) {
   EXPECT_FALSE(domain.active());
 }
 
-TEST(Connection, KeepsOneNoteInADomainsMetadata) {
-  Connection connection("test:///default");
-  Domain domain = connection.domain("test");
-  EXPECT_EQ(domain.marker(), std::nullopt);
-  domain.set_marker("backup <1> & more");
-  EXPECT_EQ(domain.marker(), "backup <1> & more");
-  domain.set_marker("backup 2");
-  EXPECT_EQ(domain.marker(), "backup 2");
-  domain.clear_marker();
-  EXPECT_EQ(domain.marker(), std::nullopt);
-}
-
 TEST(Connection, WaitsForEventsButNotForEver) {
   Connection connection("test:///default");
   connection.wait_for_event(base::Milliseconds(1), {});
