@@ -106,9 +106,10 @@ void examine_libvirt(Findings& findings, const JobContext& context) {
   }
 }
 
-void examine_repository(Findings& findings, repository::Repository& repository) {
+void examine_repository(Findings& findings, const JobContext& context, repository::Repository& repository) {
   const std::string url = repository.storage().url();
-  repository.refresh_index();
+  // Reading the index keeps it in a cache below the state folder, which is for the first job to make.
+  if (std::filesystem::exists(context.state_dir)) repository.refresh_index();
   findings.push_back({Severity::good, "repository",
                       fmt::format("'{}' opens, {}", url, repository.config().encrypted ? "encrypted" : "not encrypted"),
                       ""});
@@ -122,7 +123,9 @@ std::vector<Finding> diagnose(const JobContext& context, repository::Repository*
   examine(findings, "state folder", "name another with --state-dir", [&] { examine_state_dir(findings, context); });
   examine(findings, "journal", "", [&] { examine_journal(findings, context); });
   examine(findings, "libvirt", "systemctl status libvirtd", [&] { examine_libvirt(findings, context); });
-  if (repository != nullptr) examine(findings, "repository", "", [&] { examine_repository(findings, *repository); });
+  if (repository != nullptr) {
+    examine(findings, "repository", "", [&] { examine_repository(findings, context, *repository); });
+  }
   return findings;
 }
 

@@ -10,6 +10,8 @@
 
 #include "base/process.hpp"
 #include "rig/requirements.hpp"
+#include "rig/xml_query.hpp"
+#include "system/job/expect_error.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -20,14 +22,6 @@ constexpr std::uint64_t k_mib = 1024 * 1024;
 class BadInput : public testing::Test {
  protected:
   void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
-
-  // One "icecore: ..." line and perhaps one with the next command; nothing that looks like a trace.
-  static void expect_error(const rig::IcecoreOutcome& outcome, int exit_code, const std::string& named) {
-    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.error_output;
-    EXPECT_NE(outcome.error_output.find(named), std::string::npos) << outcome.error_output;
-    EXPECT_NE(outcome.error_output.find("icecore: "), std::string::npos) << outcome.error_output;
-    EXPECT_EQ(outcome.error_output.find("terminate"), std::string::npos) << outcome.error_output;
-  }
 
   static void mount_small(ProtectedDomain& subject, const std::filesystem::path& folder, const std::string& size) {
     std::filesystem::create_directories(folder);
@@ -46,6 +40,7 @@ TEST_F(BadInput, UnknownDomain) {
   ProtectedDomain subject;
   subject.init();
   expect_error(subject.run({"backup", "no-such-domain"}), 4, "no-such-domain");
+  subject.expect_at_rest();
 }
 
 TEST_F(BadInput, NoRepository) {
@@ -53,6 +48,10 @@ TEST_F(BadInput, NoRepository) {
   expect_error(subject.run({"backup", subject.domain.name()}), 4, subject.repository().string());
   std::filesystem::create_directories(subject.repository());
   expect_error(subject.run({"list"}), 4, subject.repository().string());
+  std::ofstream(subject.repository() / "letter.txt") << "dear";
+  expect_error(subject.run({"backup", subject.domain.name()}), 4, subject.repository().string());
+  expect_error(subject.run({"init"}), 10, "letter.txt");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(subject.repository()), {}), 1);
 }
 
 TEST_F(BadInput, WrongKey) {
@@ -64,6 +63,7 @@ TEST_F(BadInput, WrongKey) {
   auto arguments = subject.with_options({"backup", subject.domain.name()});
   std::replace(arguments.begin(), arguments.end(), subject.key_file().string(), other.string());
   expect_error(rig::icecore(arguments), 7, "key");
+  subject.expect_at_rest();
 }
 
 TEST_F(BadInput, TheRepositoryIsFull) {
@@ -96,13 +96,32 @@ TEST_F(BadInput, TheOverlaysFolderIsFull) {
   subject.expect_at_rest();
 }
 
-TEST_F(BadInput, NoAgentWhereQuiesceIsRequired) {
-  ProtectedDomain subject;
+// Running, since of a paused guest nothing else is asked.
+void expect_not_quiesced(ProtectedDomain& subject, const std::string& reason) {
   subject.init();
-  subject.domain.start_paused();
-  expect_error(subject.run({"backup", subject.domain.name(), "--quiesce=required"}), 6, "frozen");
+  expect_error(subject.run({"backup", subject.domain.name(), "--quiesce=required"}), 6, reason);
   subject.expect_at_rest();
   EXPECT_TRUE(subject.points().empty());
+}
+
+TEST_F(BadInput, NoAgentChannelWhereQuiesceIsRequired) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject({.agent_channel = false});
+  subject.domain.start();
+  expect_not_quiesced(subject, "no channel for the guest agent");
+}
+
+TEST_F(BadInput, NoAgentWhereQuiesceIsRequired) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject({.kernel_words = "rig.agent=off"});
+  subject.domain.start();
+  expect_not_quiesced(subject, "no agent in the guest");
+}
+
+TEST_F(BadInput, APausedGuestWhereQuiesceIsRequired) {
+  ProtectedDomain subject;
+  subject.domain.start_paused();
+  expect_not_quiesced(subject, "paused");
 }
 
 TEST_F(BadInput, TwoBackupsOfOneDomainAtOnce) {
@@ -195,6 +214,45 @@ TEST_F(BadInput, CtrlCPutsTheDomainBack) {
   expect_error(backup.wait(), 130, "interrupted");
   subject.expect_at_rest();
   EXPECT_TRUE(subject.points().empty());
+}
+
+TEST_F(BadInput, CtrlCAfterTheFirstDomainNamesTheOthers) {
+  ProtectedDomain subject;
+  subject.init();
+  rig::TestDomain other;
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name(), other.name(), "--json"}),
+                         {{"ICECORE_FAILPOINTS", "backup.fact.sealed=pause"}});
+  backup.wait_failpoint();
+  backup.signal(SIGTERM);
+  backup.go_on();
+  const rig::IcecoreOutcome outcome = backup.wait();
+  expect_error(outcome, 130, other.name());
+  const base::Json results = outcome.json().at("results");
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[0].at("ok"), true) << "sealed, and so nothing to cut short";
+  EXPECT_EQ(results[1].at("error").at("fault"), "cancelled");
+  EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+TEST_F(BadInput, CtrlCOfARecoverEndsItBetweenTwoDomains) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  ProtectedDomain other;
+  other.domain.start_paused();
+  for (const std::string& name : {subject.domain.name(), other.domain.name()}) {
+    subject.run({"backup", name}, {{"ICECORE_FAILPOINTS", "backup.fact.sealed=kill"}});
+  }
+  rig::IcecoreRun recover(subject.with_options({"recover"}), {{"ICECORE_FAILPOINTS", "recover.merged=pause"}});
+  recover.wait_failpoint();
+  recover.signal(SIGINT);
+  recover.go_on();
+  expect_error(recover.wait(), 130, other.domain.name());
+  subject.must({"recover"});
+  subject.expect_at_rest();
+  EXPECT_EQ(other.domain.live_source(), other.domain.disk_path());
+  EXPECT_EQ(subject.points().size(), 2U);
 }
 
 TEST_F(BadInput, ARestoreWritesOverNothing) {

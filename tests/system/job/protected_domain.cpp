@@ -49,11 +49,14 @@ void ProtectedDomain::expect_at_rest() const {
     EXPECT_EQ(domain.live_source(), domain.disk_path());
     EXPECT_TRUE(domain.block_jobs().empty());
   }
+  EXPECT_EQ(::virDomainSnapshotNum(domain.handle(), 0), 0) << "libvirt was left with a snapshot's metadata";
   for (const auto& file : std::filesystem::recursive_directory_iterator(domain.folder())) {
     EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
   }
   // Other tests' domains are on this host too: only what doctor says of ours counts.
-  for (const base::Json& finding : run({"doctor", "--json"}).json().at("findings")) {
+  const base::Json findings = run({"doctor", "--json"}).json().at("findings");
+  EXPECT_FALSE(findings.empty());
+  for (const base::Json& finding : findings) {
     const bool of_ours = finding.dump().find(domain.name()) != std::string::npos || finding.at("subject") == "journal";
     EXPECT_FALSE(of_ours && finding.at("severity") == "problem") << finding.dump();
   }

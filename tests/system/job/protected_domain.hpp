@@ -37,7 +37,8 @@ class ProtectedDomain {
   // The content hash of one disk of a point, restored into a folder of its own.
   std::string restored_hash(const std::string& point, const std::string& target = "vda") const;
 
-  // On its bases, live and persistent; no overlay file, no block job, no open job in the journal.
+  // On its bases, live and persistent; no overlay file, no block job, no snapshot known to libvirt, no open job in the
+  // journal.
   void expect_at_rest() const;
 };
 
