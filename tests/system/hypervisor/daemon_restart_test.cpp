@@ -108,6 +108,19 @@ TEST_F(HypervisorDaemon, ADaemonThatIsGoneIsUnavailableInTime) {
   EXPECT_LT(watch.elapsed(), seconds(20));
 }
 
+TEST_F(HypervisorDaemon, ADaemonThatHangsLaterIsUnavailableInTime) {
+  Connection connection(
+      libvirt->uri(),
+      {.open_deadline = seconds(1), .reconnect_deadline = seconds(1), .keepalive_seconds = 1, .keepalive_misses = 2});
+  EXPECT_TRUE(connection.domains().empty());
+  ::kill(libvirt->pid(), SIGSTOP);
+  const base::Stopwatch watch;
+  EXPECT_EQ(fault_of_action([&] { connection.domains(); }), Fault::unavailable);
+  EXPECT_LT(watch.elapsed(), seconds(30));
+  ::kill(libvirt->pid(), SIGCONT);
+  EXPECT_TRUE(connection.domains().empty()) << "and it is found again";
+}
+
 TEST_F(HypervisorDaemon, AHungDaemonIsUnavailableInTime) {
   ::kill(libvirt->pid(), SIGSTOP);
   const base::Stopwatch watch;
