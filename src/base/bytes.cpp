@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/bytes.hpp"
 
+#include <charconv>
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -78,6 +80,19 @@ std::string format_size(std::uint64_t bytes) {
     ++unit;
   }
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  constexpr std::string_view k_units = "KMGT";
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  if (error != std::errc() || unit.size() > 1) return std::nullopt;
+  const std::size_t power = unit.empty() ? 0 : k_units.find(unit[0]);
+  if (power == std::string_view::npos) return std::nullopt;
+  const unsigned shift = unit.empty() ? 0 : 10 * static_cast<unsigned>(power + 1);
+  if (number > (UINT64_MAX >> shift)) return std::nullopt;
+  return number << shift;
 }
 
 void ByteWriter::u8(std::uint8_t value) { put_little_endian(bytes_, value); }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ bool is_zero(ByteView bytes) noexcept;
 
 // "1.5 GiB", "312 KiB", "17 B": for people.
 std::string format_size(std::uint64_t bytes);
+
+// "500", "10K", "32M", "2G", "1T": powers of 1024. Nothing when the text is anything else.
+std::optional<std::uint64_t> parse_size(std::string_view text);
 
 class ByteWriter {
  public:

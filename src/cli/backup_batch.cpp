@@ -69,7 +69,8 @@ std::string format_report(const job::BackupReport& report) {
   return fmt::format("{}: {}, {} consistent, read {}, new {}, stored {}{}, took {:.1f} s", point.domain_name,
                      short_id(point.id), to_string(point.consistency), base::format_size(point.bytes_read),
                      base::format_size(point.bytes_new), base::format_size(point.bytes_stored), frozen,
-                     static_cast<double>(point.duration_ms) / 1000);
+                     static_cast<double>(point.duration_ms) / 1000) +
+         (report.pending ? ", pending upload" : "");
 }
 
 base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes) {
@@ -77,6 +78,7 @@ base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes) {
   for (const DomainOutcome& outcome : outcomes) {
     base::Json result = {{"domain", outcome.domain}, {"ok", outcome.report.has_value()}};
     if (outcome.report) result["point"] = point_record(outcome.report->manifest);
+    if (outcome.report) result["pending"] = outcome.report->pending;
     if (outcome.report) result["notes"] = outcome.report->notes;
     if (outcome.error) result["error"] = error_record(*outcome.error);
     results.push_back(std::move(result));
@@ -88,6 +90,7 @@ std::vector<JsonField> outcome_fields() {
   return {{"results[]", "a domain each, in the order they ran"},
           {"results[].domain, ok", "its name; true when it was backed up"},
           {"results[].point", "the new restore point, as `icecore show --json` prints it but for the XML"},
+          {"results[].pending", "true: complete in staging and not yet on the remote"},
           {"results[].notes[]", "what a person should know, such as skipped disks"},
           {"results[].error", "when not ok: fault, message, hint"},
           {"exit_code", "as the process returns it"}};

@@ -2,6 +2,7 @@
 // `icecore backup DOMAIN...`.
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
+#include "cli/upload_session.hpp"
 
 namespace icecore::cli {
 
@@ -10,11 +11,15 @@ namespace {
 constexpr int k_freeze_limit_ms_min = 100;
 constexpr int k_freeze_limit_ms_max = 600'000;
 constexpr int k_compression_level_max = 19;
+constexpr int k_overlay_age_minutes_max = 100'000;
 
 struct BackupCommandOptions {
   std::vector<std::string> domains;
   job::BackupOptions backup;
   int freeze_limit_ms = 0;
+  int overlay_age_minutes = 0;
+  staging::UploadOptions upload;
+  bool no_wait = false;
 };
 
 void declare(WordList& words, BackupCommandOptions& options) {
@@ -32,6 +37,14 @@ void declare(WordList& words, BackupCommandOptions& options) {
                    WordList::into(options.backup.exclude_disks));
   words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));
+  words.option("--overlay-age-max", "MINUTES",
+               "end the backup when the guest has written to its overlay for so long; default: a day",
+               WordList::whole_number(options.overlay_age_minutes, 1, k_overlay_age_minutes_max));
+  words.flag("--no-wait",
+             "of a staged backup: end when the guest is on its disks again, and leave the upload to "
+             "`icecore upload`",
+             options.no_wait);
+  declare_upload_words(words, options.upload);
   words.option("--compression", "LEVEL", "1 (fast) to 19 (small), as zstd counts",
                WordList::whole_number(options.backup.compression_level, 1, k_compression_level_max));
   words.repeatable("--tag", "TEXT", "kept with the restore point; may be given several times",
@@ -40,9 +53,13 @@ void declare(WordList& words, BackupCommandOptions& options) {
 
 ExitCode run(Session& session, const BackupCommandOptions& options) {
   JobSession jobs(session);
-  const OpenRepository open = open_repository(session, jobs.stop());
+  OpenRepository open = open_repository(session, jobs.stop());
   job::BackupOptions backup = options.backup;
   backup.freeze_limit = base::Milliseconds(options.freeze_limit_ms);
+  if (options.overlay_age_minutes > 0) backup.overlay_age_max = std::chrono::minutes(options.overlay_age_minutes);
+  backup.wait_for_upload = !options.no_wait;
+  std::optional<UploadSession> upload;
+  if (!options.no_wait) upload.emplace(jobs, open, options.upload);
   const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, options.domains, backup);
   if (session.options.json) session.console.print_json(outcomes_record(outcomes));
   return exit_code_of(outcomes);
@@ -57,7 +74,10 @@ Command make_backup_command() {
        .description =
            "Freezes the guest's file systems through its agent for the moment of a snapshot, reads the frozen disks "
            "while the guest goes on in an overlay, stores what the repository does not have yet, and merges the "
-           "overlay back. Several domains are backed up one after another; one that fails does not stop the others. "
+           "overlay back. What is stored goes through a staging folder when the repository is not on this host: the "
+           "guest "
+           "is on its own disks again before the network matters. Several domains are backed up one after another; one "
+           "that fails does not stop the others. "
            "Ctrl-C ends cleanly: the guest is thawed and back on its own disks before icecore ends.",
        .examples = {{"sudo icecore backup web1 -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "a restore point of web1"},

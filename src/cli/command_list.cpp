@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
+#include "cli/upload_session.hpp"
 
 namespace icecore::cli {
 
@@ -48,24 +49,37 @@ base::Json record_of(const std::string& url, const std::vector<repository::Manif
   return record;
 }
 
+// What is missing in the list, or not yet where it belongs.
+void tell_staging(Console& console, storage::Storage& storage, const std::set<std::string>& pending) {
+  if (staging::SpooledStorage* const spooled = staging::spooled(storage); spooled && !spooled->trouble().empty())
+    console.err << fmt::format("icecore: only points in staging are shown: {}\n", spooled->trouble());
+  for (const std::string& id : pending)
+    console.err << fmt::format("icecore: {} is pending upload; see `icecore upload --help`\n", short_id(id));
+}
+
 ExitCode run(Session& session, const ListOptions& options) {
   const OpenRepository open = open_repository(session);
   auto [points, damaged] = read_points(session.console, *open.repository);
   const repository::Protections protections = repository::list_protections(*open.repository);
   if (options.domain) keep_domain(points, *options.domain);
+  const std::set<std::string> pending = pending_points(*open.storage);
   if (session.options.json) {
-    session.console.print_json(record_of(open.storage->url(), points, protections, damaged));
+    base::Json record = record_of(open.storage->url(), points, protections, damaged);
+    record["pending"] = pending;
+    session.console.print_json(record);
   } else if (points.empty()) {
     session.console.print(fmt::format("no restore points in {} yet", open.storage->url()));
   } else {
     session.console.out << format_point_list(points, protections);
   }
+  if (!session.options.quiet) tell_staging(session.console, *open.storage, pending);
   return damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
 }
 
 std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = {{"repository", "its URL"}};
   for (JsonField& field : point_fields("points[].")) fields.push_back(std::move(field));
+  fields.push_back({"pending[]", "ids of points that are complete in staging and not yet on the remote"});
   fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
   return fields;
 }

@@ -8,11 +8,14 @@
 #include "cli/commands.hpp"
 #include "cli/job_session.hpp"
 #include "cli/point_output.hpp"
+#include "cli/upload_session.hpp"
 #include "job/recover.hpp"
 
 namespace icecore::cli {
 
 namespace {
+
+constexpr base::Milliseconds k_upload_patience = std::chrono::seconds(10);
 
 struct RecoverCommandOptions {
   job::RecoverOptions recover;
@@ -26,8 +29,9 @@ void declare(WordList& words, RecoverCommandOptions& options) {
 
 // Opens what can be opened; a repository whose key is not here must not keep a guest on its overlay.
 job::OpenRepository repository_opener(JobSession& jobs) {
-  return [&jobs](const std::string& url) -> std::shared_ptr<repository::Repository> {
-    const Session& session = jobs.session();
+  return [&jobs](const std::string& url, const std::string& staging) -> std::shared_ptr<repository::Repository> {
+    Session session = jobs.session();
+    if (!staging.empty()) session.options.staging_dir = staging;
     try {
       jobs.progress().clear();
       const auto open = std::make_shared<OpenRepository>(
@@ -73,6 +77,8 @@ ExitCode run(Session& session, const RecoverCommandOptions& options) {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
     return job::recover(jobs.context(), options.recover, repository_opener(jobs));
   }();
+  // What is left of them is their upload; a remote that does not answer now is `icecore upload`'s.
+  if (!options.recover.dry_run) drain_spools(jobs, {.stall_max = k_upload_patience});
   if (session.options.json) {
     session.console.print_json(record_of(report, options.recover.dry_run));
   } else {
@@ -91,7 +97,8 @@ Command make_recover_command() {
        .summary = "Put back what an interrupted job left",
        .description =
            "Compares the journal with libvirt and the disks, then thaws guests, merges overlays down (running or shut "
-           "off), removes half-made restores and publishes restore points that were complete but for that. It touches "
+           "off), removes half-made restores and publishes restore points that were complete but for that, uploading "
+           "what waits in staging if the remote answers. It touches "
            "only what icecore's journal or overlay names own, and runs by itself before each backup of a domain. Exit "
            "code 3 when something could not be finished.",
        .examples = {{"sudo icecore recover --dry-run", "tells what would be done"},

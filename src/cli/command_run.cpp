@@ -6,6 +6,7 @@
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
 #include "cli/policy_repository.hpp"
+#include "cli/upload_session.hpp"
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain.hpp"
 #include "policy/policy_file.hpp"
@@ -58,7 +59,9 @@ ExitCode run(Session& session, const RunOptions& options) {
   const policy::Policy policy = policy::load_policy(options.file);
   const policy::Match match = match_domains(session, policy);
   if (options.dry_run) return tell_matches(session, policy, match);
-  const OpenRepository open = open_policy_repository(session, policy, jobs.stop());
+  OpenRepository open = open_policy_repository(session, policy, jobs.stop());
+  std::optional<UploadSession> upload;
+  if (policy.backup.wait_for_upload) upload.emplace(jobs, open, policy.upload);
   const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, match.domains, policy.backup);
   if (session.options.json) {
     base::Json record = outcomes_record(outcomes);

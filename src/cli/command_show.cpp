@@ -3,6 +3,7 @@
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
+#include "cli/upload_session.hpp"
 
 namespace icecore::cli {
 
@@ -23,8 +24,10 @@ ExitCode run(Session& session, const ShowOptions& options) {
   const ReadablePoints points = read_points(session.console, *open.repository);
   const repository::Manifest& point = find_point(points, options.point);
   const repository::Protections protections = repository::list_protections(*open.repository);
+  const bool pending = pending_points(*open.storage).contains(point.id);
   if (session.options.json) {
     base::Json record = point_record(point, protections);
+    record["pending"] = pending;
     record["live_xml"] = point.live_xml;
     record["inactive_xml"] = point.inactive_xml;
     session.console.print_json(record);
@@ -32,12 +35,14 @@ ExitCode run(Session& session, const ShowOptions& options) {
     session.console.print(point.inactive_xml.empty() ? point.live_xml : point.inactive_xml);
   } else {
     session.console.out << format_point(point, protections);
+    if (pending) session.console.print("pending upload: complete in staging and not yet on the remote");
   }
   return ExitCode::ok;
 }
 
 std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = point_fields("");
+  fields.push_back({"pending", "true: complete in staging and not yet on the remote"});
   fields.push_back({"live_xml, inactive_xml", "the domain's XML, running and persistent; empty when it had none"});
   return fields;
 }

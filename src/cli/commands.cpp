@@ -15,6 +15,7 @@ std::vector<Command> all_commands() {
   commands.push_back(make_protect_command());
   commands.push_back(make_unprotect_command());
   commands.push_back(make_forget_command());
+  commands.push_back(make_upload_command());
   commands.push_back(make_recover_command());
   commands.push_back(make_unlock_command());
   commands.push_back(make_doctor_command());

@@ -21,6 +21,7 @@ Command make_run_command();
 Command make_show_command();
 Command make_unlock_command();
 Command make_unprotect_command();
+Command make_upload_command();
 Command make_version_command();
 
 // In the order of help: as one meets them.

@@ -21,10 +21,11 @@ struct Shown {
   ProgressState state;
   RateMeter rate;
   base::Milliseconds drawn_at{0};
+  base::Milliseconds upload_told_at{0};
   bool line_is_drawn = false;
 
   void begin_phase(std::string_view domain, std::string_view name, base::Milliseconds moment) {
-    state = {std::string(domain), std::string(name), std::nullopt, 0};
+    state = {std::string(domain), std::string(name), std::nullopt, 0, std::move(state.upload)};
     rate = {};
     rate.update(0, moment);
     drawn_at = moment;
@@ -32,6 +33,12 @@ struct Shown {
   void take(const job::Transfer& transfer, base::Milliseconds moment) {
     state.transfer = transfer;
     state.bytes_per_second = rate.update(transfer.bytes_done, moment);
+  }
+  // True when the reason why it waits is another than before.
+  bool take_upload(std::uint64_t bytes_done, std::uint64_t bytes_total, std::string_view waiting_for) {
+    const bool news = waiting_for != (state.upload ? state.upload->waiting_for : "");
+    state.upload = {bytes_done, bytes_total, std::string(waiting_for)};
+    return news;
   }
   // True when the interval since the last drawing has passed.
   bool is_due(base::Milliseconds moment, base::Milliseconds interval) {
@@ -58,6 +65,17 @@ class BarDisplay final : public ProgressDisplay {
       if (!shown.is_due(moment, k_redraw_interval)) return;
       shown.take(transfer, moment);
       draw(shown);
+    });
+  }
+
+  void upload(std::uint64_t bytes_done, std::uint64_t bytes_total, std::string_view waiting_for) override {
+    shown_.with([&](Shown& shown) {
+      const bool news = shown.take_upload(bytes_done, bytes_total, waiting_for);
+      if (news && !waiting_for.empty()) {
+        erase(shown);
+        console_.err << format_upload_text(*shown.state.upload) << '\n';
+      }
+      if (news || shown.is_due(moment_(), k_redraw_interval)) draw(shown);
     });
   }
 
@@ -107,6 +125,15 @@ class LineDisplay final : public ProgressDisplay {
       if (!shown.is_due(moment, k_line_interval)) return;
       shown.take(transfer, moment);
       console_.err << format_progress_text(shown.state) << '\n';
+    });
+  }
+
+  void upload(std::uint64_t bytes_done, std::uint64_t bytes_total, std::string_view waiting_for) override {
+    shown_.with([&](Shown& shown) {
+      const bool news = shown.take_upload(bytes_done, bytes_total, waiting_for);
+      if (!news && moment_() - shown.upload_told_at < k_line_interval) return;
+      shown.upload_told_at = moment_();
+      console_.err << format_upload_text(*shown.state.upload) << '\n';
     });
   }
 

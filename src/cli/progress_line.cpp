@@ -43,9 +43,7 @@ struct Part {
   int priority;
 };
 
-std::vector<Part> parts_of(const ProgressState& state) {
-  std::vector<Part> parts = {{state.domain, 0}, {state.phase, 1}};
-  if (!has_bytes(state)) return parts;
+void add_transfer(std::vector<Part>& parts, const ProgressState& state) {
   const job::Transfer& transfer = *state.transfer;
   parts.push_back({percent_text(state), 2});
   parts.push_back({base::format_size(transfer.bytes_done), 3});
@@ -54,6 +52,24 @@ std::vector<Part> parts_of(const ProgressState& state) {
   if (transfer.bytes_stored > 0) parts.push_back({"stored " + base::format_size(transfer.bytes_stored), 6});
   if (state.bytes_per_second > 0) parts.push_back({rate_text(state), 5});
   if (const auto left = time_left(state)) parts.push_back({"ETA " + format_duration(*left), 4});
+}
+
+double share_uploaded(const UploadState& upload) {
+  return std::min(1.0, static_cast<double>(upload.bytes_done) / static_cast<double>(upload.bytes_total));
+}
+
+// The second bar, short enough to stand beside the first.
+std::string upload_part(const UploadState& upload) {
+  constexpr std::size_t k_upload_bar_width = 10;
+  const double share = share_uploaded(upload);
+  return fmt::format("upload {} {:.0f} %{}", draw_bar(share, k_upload_bar_width), std::floor(share * 100),
+                     upload.waiting_for.empty() ? "" : ", waits");
+}
+
+std::vector<Part> parts_of(const ProgressState& state) {
+  std::vector<Part> parts = {{state.domain, 0}, {state.phase, 1}};
+  if (has_bytes(state)) add_transfer(parts, state);
+  if (state.upload && state.upload->bytes_total > 0) parts.push_back({upload_part(*state.upload), 3});
   return parts;
 }
 
@@ -115,6 +131,13 @@ std::string format_progress_text(const ProgressState& state) {
   if (state.bytes_per_second > 0) line += ", " + rate_text(state);
   if (const auto left = time_left(state)) line += ", " + format_duration(*left) + " left";
   return line;
+}
+
+std::string format_upload_text(const UploadState& upload) {
+  if (!upload.waiting_for.empty()) return "upload waits: " + upload.waiting_for;
+  if (upload.bytes_total == 0) return "upload: nothing to do";
+  return fmt::format("upload: {:.0f} %, {} of {}", std::floor(share_uploaded(upload) * 100),
+                     base::format_size(upload.bytes_done), base::format_size(upload.bytes_total));
 }
 
 double RateMeter::update(std::uint64_t bytes_done, base::Milliseconds moment) {

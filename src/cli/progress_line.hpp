@@ -10,11 +10,19 @@
 
 namespace icecore::cli {
 
+// What a spool does beside the job.
+struct UploadState {
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+  std::string waiting_for;  // empty: it moves
+};
+
 struct ProgressState {
   std::string domain;
   std::string phase;
-  std::optional<job::Transfer> transfer;  // while bytes flow
-  double bytes_per_second = 0;            // smoothed
+  std::optional<job::Transfer> transfer;   // while bytes flow
+  double bytes_per_second = 0;             // smoothed
+  std::optional<UploadState> upload = {};  // when something is staged
 };
 
 // "0:07", "12:34", "1:02:03".
@@ -28,6 +36,8 @@ std::string format_progress_bar(const ProgressState& state, unsigned width);
 
 // For a log file: everything in words.
 std::string format_progress_text(const ProgressState& state);
+// The same of the upload alone.
+std::string format_upload_text(const UploadState& upload);
 
 // A rate that follows changes within some seconds but does not jump about.
 class RateMeter {

@@ -22,7 +22,29 @@ bool is_encrypted(storage::Storage& storage) {
   return repository::decode_config(storage.get(name, base::k_mib)).encrypted;
 }
 
+bool is_local(const std::string& url) { return url.starts_with("file://") || url.find("://") == std::string::npos; }
+
+// One name for one place, however it was typed.
+std::string plain_url(const std::string& url) {
+  constexpr std::string_view k_file_scheme = "file://";
+  if (!is_local(url)) return url;
+  return std::filesystem::absolute(url.starts_with(k_file_scheme) ? url.substr(k_file_scheme.size()) : url)
+      .lexically_normal();
+}
+
 }  // namespace
+
+std::filesystem::path staging_dir(const Session& session) {
+  const SessionOptions& options = session.options;
+  return options.staging_dir.empty() ? options.state_dir / "staging" : std::filesystem::absolute(options.staging_dir);
+}
+
+std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url) {
+  if (is_local(url) && session.options.staging_dir.empty()) return storage::open_storage(url);
+  return std::make_unique<staging::SpooledStorage>(
+      plain_url(url), [url] { return storage::open_storage(url); }, staging_dir(session),
+      session.options.staging_bytes_max);
+}
 
 const std::string& need_repository_url(const Session& session) {
   if (session.options.repository_url.empty()) {
@@ -40,7 +62,7 @@ CredentialSources credential_sources(const Session& session, std::stop_token sto
 OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
                                const std::stop_token& stop) {
   OpenRepository open;
-  open.storage = storage::open_storage(url);
+  open.storage = open_storage(session, url);
   repository::Credential credential;
   if (names_credential(sources) || is_encrypted(*open.storage)) credential = find_credential(sources, stop);
   open.repository =

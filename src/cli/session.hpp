@@ -12,6 +12,7 @@
 #include "cli/environment.hpp"
 #include "cli/session_options.hpp"
 #include "repository/repository.hpp"
+#include "staging/spooled_storage.hpp"
 #include "storage/storage.hpp"
 
 namespace icecore::cli {
@@ -30,6 +31,13 @@ struct OpenRepository {
 
 // The URL the user named. Fault::usage when there is none.
 const std::string& need_repository_url(const Session& session);
+
+// Where backups wait for their upload.
+std::filesystem::path staging_dir(const Session& session);
+
+// The storage a URL names, over its staging when it has one: a remote always, a local folder when a staging folder was
+// named.
+std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url);
 
 // Where the credential of this session's repository is looked for.
 CredentialSources credential_sources(const Session& session, std::stop_token stop);

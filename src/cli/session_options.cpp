@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/session_options.hpp"
 
+#include "base/bytes.hpp"
+#include "base/error.hpp"
+
 namespace icecore::cli {
 
 void declare_session_options(WordList& words, SessionOptions& options) {
@@ -13,6 +16,16 @@ void declare_session_options(WordList& words, SessionOptions& options) {
                WordList::into(options.key_file));
   words.option("--state-dir", "DIR", "journal and cache (ICECORE_STATE_DIR, else /var/lib/icecore)",
                WordList::into(options.state_dir));
+  words.option("--staging-dir", "DIR",
+               "where backups wait for their upload (ICECORE_STAGING_DIR, else staging in the state folder); "
+               "when given, backups to a local folder are staged too",
+               WordList::into(options.staging_dir));
+  words.option("--staging-limit", "SIZE", "how much may wait there, as 200G; default: a fifth of its file system",
+               [&options](const std::string& text) {
+                 const auto size = base::parse_size(text);
+                 if (!size || *size == 0) base::fail(base::Fault::usage, "'{}' is no size such as 500M or 200G", text);
+                 options.staging_bytes_max = *size;
+               });
   words.flag("--json", "print one JSON record to standard output, and nothing else there", options.json);
   words.flag("-v,--verbose", "tell more", options.verbose);
   words.flag("-q,--quiet", "errors only: no progress, no notes", options.quiet);
@@ -25,6 +38,7 @@ void fill_from_environment(SessionOptions& options, const Environment& environme
   fill(options.connect_uri, "LIBVIRT_DEFAULT_URI", "qemu:///system");
   fill(options.repository_url, "ICECORE_REPOSITORY", "");
   fill(options.key_file, "ICECORE_KEY_FILE", "");
+  fill(options.staging_dir, "ICECORE_STAGING_DIR", "");
   fill(options.state_dir, "ICECORE_STATE_DIR", "/var/lib/icecore");
 }
 

@@ -2,6 +2,7 @@
 // The options every command takes, before or after its name.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -15,6 +16,8 @@ struct SessionOptions {
   std::string repository_url;  // empty: none was named
   std::filesystem::path key_file;
   std::filesystem::path state_dir;
+  std::filesystem::path staging_dir;    // empty: none was named
+  std::uint64_t staging_bytes_max = 0;  // 0: the default
   bool verbose = false;
   bool quiet = false;
   bool json = false;

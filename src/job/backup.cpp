@@ -5,6 +5,8 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/guarded.hpp"
+#include "base/handle.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "hypervisor/freeze.hpp"
@@ -19,6 +21,7 @@
 #include "job/recover.hpp"
 #include "job/space_watch.hpp"
 #include "repository/repository_lock.hpp"
+#include "staging/uploader.hpp"
 
 namespace icecore::job {
 
@@ -35,11 +38,16 @@ class BackupJob {
         repository_(repository),
         domain_(domain),
         options_(options),
+        spooled_(staging::spooled(repository.storage())),
         repository_lock_(repository, repository::LockMode::shared, "backup of '" + domain.name() + "'"),
         journal_(context.state_dir) {}
 
   BackupReport run() {
     plan();
+    if (spooled_ != nullptr) spooled_->set_wait_hook([this] { keep_within_budget(); });
+    const base::ScopeExit unhook([this] {
+      if (spooled_ != nullptr) spooled_->set_wait_hook({});
+    });
     try {
       capture_instant();
       read();
@@ -70,6 +78,7 @@ class BackupJob {
     prepared_ = prepare_backup(domain_, options_, record_.id);
     prepared_.plan.repository_url = repository_.storage().url();
     prepared_.plan.repository_id = repository_.config().repository_id;
+    if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();
     prepared_.plan.freezes = options_.quiesce != Quiesce::off;
     for (const repository::SkippedDisk& disk : prepared_.skipped)
       note(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
@@ -144,11 +153,25 @@ class BackupJob {
 
   // ---- reading
   void read() {
+    for (const PlannedDisk& disk : prepared_.plan.disks) {
+      budget_.with([&](auto& watches) {
+        watches.emplace_back(disk.overlay_path, options_.overlay_free_share_min, options_.overlay_age_max);
+      });
+    }
     step(JobState::reading, Durability::power_loss, [&] {
       manifest_ = draft_manifest(record_, prepared_, options_, facts_, running_);
       for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i)
         read_disk(prepared_.plan.disks[i], manifest_.disks[i]);
     });
+  }
+
+  // Called while blocks are stored, and while a full spool makes them wait.
+  void keep_within_budget() {
+    budget_.with([&](std::vector<SpaceWatch>& watches) {
+      for (SpaceWatch& watch : watches) watch.check();
+      repository_lock_.refresh();
+    });
+    stop_here_if_asked();
   }
 
   void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry) {
@@ -158,13 +181,11 @@ class BackupJob {
           const auto source = disk::DiskSource::open(
               {.image = disk.base_path, .format = disk.format, .block_size = repository_.config().block_bytes});
           const std::uint64_t total = source->data_bytes({}, context_.stop);
-          SpaceWatch space(disk.overlay_path, options_.overlay_free_share_min);
           const repository::WriteStats before = writer_->stats();
           const Captured captured = capture_disk(
               *source, *writer_,
               [&](std::uint64_t done) {
-                space.check();
-                repository_lock_.refresh();
+                keep_within_budget();
                 const repository::WriteStats now = writer_->stats();
                 context_.progress.transfer({.bytes_total = total,
                                             .bytes_done = done,
@@ -177,7 +198,7 @@ class BackupJob {
         "read disk '{}' of domain '{}'", disk.target, domain_.name());
   }
 
-  // ---- sealed: from here on only forwards, and Ctrl-C has nothing to cut short any more.
+  // ---- sealed: from here on only forwards, and Ctrl-C has nothing to cut short but the wait for an upload.
   void seal() {
     step(JobState::sealed, Durability::power_loss, [&] {
       phase("seal");
@@ -225,11 +246,33 @@ class BackupJob {
                                               record_.id.substr(0, 8), domain_.name()));
       throw commit_failure->add_hint("icecore recover " + domain_.name());
     }
-    step(JobState::uploading, Durability::power_loss, [] {});
-    step(JobState::published, Durability::power_loss, [&] { publish(); });
+    const bool waits = spooled_ == nullptr || (options_.wait_for_upload && context_.uploader != nullptr);
+    step(JobState::uploading, Durability::power_loss, [&] {
+      if (spooled_ != nullptr) publish();
+    });
+    if (waits)
+      step(JobState::published, Durability::power_loss, [&] { spooled_ == nullptr ? publish() : wait_for_upload(); });
     journal_.reach(record_, JobState::done);
     base::failpoint("backup.fact.done");
-    return {.manifest = manifest_, .notes = notes_};
+    return {.manifest = manifest_, .pending = !waits, .notes = notes_};
+  }
+
+  // The guest is on its bases and the spool remembers the point: whatever ends the wait ends nothing else.
+  void wait_for_upload() {
+    phase("upload");
+    const std::string point = record_.id.substr(0, 8);
+    try {
+      context_.uploader->wait_for(repository::manifest_object(manifest_));
+    } catch (base::Error& error) {
+      journal_.set_error(record_, error.what());
+      journal_.reach(record_, JobState::done);
+      if (error.fault() == Fault::conflict) {
+        error.add_context(fmt::format("restore point {} cannot be published", point));
+        throw error.add_hint("run the backup again");
+      }
+      error.add_context(fmt::format("restore point {} is complete in staging and waits for its upload", point));
+      throw error.add_hint("icecore upload");
+    }
   }
 
   void commit() {
@@ -290,7 +333,9 @@ class BackupJob {
   repository::Repository& repository_;
   hypervisor::Domain& domain_;
   const BackupOptions& options_;
+  staging::SpooledStorage* spooled_;  // null: nothing is staged
   repository::RepositoryLock repository_lock_;
+  base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
   Journal journal_;
   JobRecord record_;
   PreparedBackup prepared_;

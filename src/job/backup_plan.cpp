@@ -37,8 +37,13 @@ hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
 Json to_json(const BackupPlan& plan) {
   Json disks = Json::array();
   for (const PlannedDisk& disk : plan.disks) disks.push_back(disk_to_json(disk));
-  return {{"repository", plan.repository_url}, {"repository_id", plan.repository_id}, {"freezes", plan.freezes},
-          {"transient", plan.transient},       {"commit_begun", plan.commit_begun},   {"disks", disks},
+  return {{"repository", plan.repository_url},
+          {"repository_id", plan.repository_id},
+          {"staging", plan.staging},
+          {"freezes", plan.freezes},
+          {"transient", plan.transient},
+          {"commit_begun", plan.commit_begun},
+          {"disks", disks},
           {"manifest", plan.manifest}};
 }
 
@@ -47,6 +52,7 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   BackupPlan plan;
   plan.repository_url = json_field<std::string>(json, "repository", what);
   plan.repository_id = json_field<std::string>(json, "repository_id", what);
+  if (json.contains("staging")) plan.staging = json_field<std::string>(json, "staging", what);  // older ones have none
   plan.freezes = json_field<bool>(json, "freezes", what);
   plan.transient = json_field<bool>(json, "transient", what);
   plan.commit_begun = json_field<bool>(json, "commit_begun", what);

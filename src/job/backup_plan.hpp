@@ -25,6 +25,7 @@ struct PlannedDisk {
 struct BackupPlan {
   std::string repository_url;
   std::string repository_id;
+  std::string staging;        // the staging folder its blocks went to; empty: none
   bool freezes = false;       // the agent was or will be asked to freeze
   bool transient = false;     // the domain has no persistent XML
   bool commit_begun = false;  // a live commit was started: from then on a base is no frozen point any more

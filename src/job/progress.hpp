@@ -22,6 +22,11 @@ class Progress {
   // A step begins: "freeze", "snapshot", "read vda", "commit", "publish", "write vda", "define".
   virtual void phase(std::string_view domain, std::string_view name) = 0;
   virtual void transfer(const Transfer& transfer) = 0;
+  // What a spool is doing with its remote, beside whatever the job does; from any thread. `waiting_for` says why
+  // nothing moves, and is empty when it does.
+  virtual void upload(std::uint64_t bytes_done, std::uint64_t bytes_total, std::string_view waiting_for) {
+    static_cast<void>(bytes_done), static_cast<void>(bytes_total), static_cast<void>(waiting_for);
+  }
   // Something a person should know and that is no failure ("disk 'hda' is skipped: it is a CD-ROM drive").
   virtual void note(std::string_view domain, std::string_view text) = 0;
 };

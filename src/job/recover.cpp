@@ -15,6 +15,7 @@
 #include "job/restore_finish.hpp"
 #include "repository/manifest.hpp"
 #include "repository/repository_lock.hpp"
+#include "staging/spooled_storage.hpp"
 
 namespace icecore::job {
 
@@ -26,6 +27,13 @@ constexpr std::array k_forwards = {JobState::sealed,    JobState::committing, Jo
                                    JobState::uploading, JobState::published,  JobState::done};
 
 bool is_sealed(JobState state) { return std::find(k_forwards.begin(), k_forwards.end(), state) != k_forwards.end(); }
+
+// Whether this is the repository the plan's blocks went to, by way of the same staging.
+bool is_repository_of(const BackupPlan& plan, repository::Repository& repository) {
+  staging::SpooledStorage* const spooled = staging::spooled(repository.storage());
+  const std::string staging = spooled == nullptr ? "" : spooled->spool().folder().parent_path().string();
+  return repository.config().repository_id == plan.repository_id && (plan.staging.empty() || plan.staging == staging);
+}
 
 // Walks the states from where the job is to `target`, one fact each.
 void advance(Journal& journal, JobRecord& record, JobState target) {
@@ -132,8 +140,8 @@ class Recovery {
     if (record.state == JobState::sealed || record.state == JobState::committing)
       advance(journal_, record, JobState::committed);
     if (record.state != JobState::published) {
-      const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url);
-      if (!repository || repository->config().repository_id != plan.repository_id) {
+      const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url, plan.staging);
+      if (!repository || !is_repository_of(plan, *repository)) {
         result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
                                      record.id.substr(0, 8), plan.repository_url);
         return;
@@ -141,7 +149,15 @@ class Recovery {
       const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
       repository::publish(*repository, manifest);
       base::failpoint("recover.published");
-      result.actions.push_back(point);
+      const bool staged = staging::spooled(repository->storage()) != nullptr;
+      result.actions.push_back(staged ? point + " by its upload from staging" : point);
+      // From here on it is the spool's queue that remembers it.
+      if (staged && record.state == JobState::committed) journal_.reach(record, JobState::uploading);
+      if (staged) journal_.reach(record, JobState::done);
+    }
+    if (record.state == JobState::done) {
+      result.finished = true;
+      return;
     }
     advance(journal_, record, JobState::done);
     result.finished = true;
@@ -238,7 +254,7 @@ void recover_before_backup(const JobContext& context, hypervisor::Connection& co
                            repository::Repository& repository, hypervisor::Domain& domain) {
   Journal journal(context.state_dir);
   // Not ours to own: the repository of this backup, if it is the one the earlier job wrote to.
-  const OpenRepository this_one = [&](const std::string&) {
+  const OpenRepository this_one = [&](const std::string&, const std::string&) {
     return std::shared_ptr<repository::Repository>(&repository, [](auto*) {});
   };
   Recovery recovery(context, connection, journal, this_one, false);

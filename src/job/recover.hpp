@@ -33,9 +33,10 @@ struct RecoverOptions {
   bool dry_run = false;
 };
 
-// Opens the repository with this URL for publishing a sealed point; returns null when it cannot (no key
-// here): the overlays are merged all the same and the job stays open.
-using OpenRepository = std::function<std::shared_ptr<repository::Repository>(const std::string& url)>;
+// Opens the repository with this URL for publishing a sealed point, over the staging folder its blocks are in (empty:
+// none); returns null when it cannot (no key here): the overlays are merged all the same and the job stays open.
+using OpenRepository =
+    std::function<std::shared_ptr<repository::Repository>(const std::string& url, const std::string& staging)>;
 
 RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository);
 

@@ -14,6 +14,12 @@ constexpr base::Milliseconds k_interval{500};
 void SpaceWatch::check() {
   if (since_check_.elapsed() < k_interval) return;
   since_check_ = {};
+  if (age_.elapsed() > age_max_) {
+    throw base::Error(base::Fault::unavailable,
+                      fmt::format("the guest has been writing to an overlay for {} minutes, and the backup is not over",
+                                  std::chrono::duration_cast<std::chrono::minutes>(age_.elapsed()).count()))
+        .add_hint("raise --overlay-age-max if that is fine");
+  }
   const auto [bytes, share] = free_space(overlay_.parent_path());
   if (share >= share_min_) return;
   base::Error error(base::Fault::no_space,

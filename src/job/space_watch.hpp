@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ends a backup before the guest's overlay fills its file system: a full one would pause the guest.
+// Ends a backup before the guest's overlay fills its file system, which would pause the guest, or has grown for too
+// long: all it holds must be merged back.
 #pragma once
 
 #include <filesystem>
@@ -12,15 +13,19 @@ namespace icecore::job {
 // One thread at a time.
 class SpaceWatch {
  public:
-  // `share_min` of the file system that holds `overlay` must stay free, 0 to 1.
-  SpaceWatch(std::filesystem::path overlay, double share_min) : overlay_(std::move(overlay)), share_min_(share_min) {}
+  // `share_min` of the file system that holds `overlay` must stay free, 0 to 1. It ages from now on.
+  SpaceWatch(std::filesystem::path overlay, double share_min, base::Milliseconds age_max)
+      : overlay_(std::move(overlay)), share_min_(share_min), age_max_(age_max) {}
 
-  // Looks at most twice a second. Throws Fault::no_space when less than the share is free.
+  // Looks at most twice a second. Throws Fault::no_space when less than the share is free, Fault::unavailable when the
+  // overlay is too old.
   void check();
 
  private:
   std::filesystem::path overlay_;
   double share_min_;
+  base::Milliseconds age_max_;
+  base::Stopwatch age_;
   base::Stopwatch since_check_;
 };
 

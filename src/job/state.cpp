@@ -33,14 +33,24 @@ constexpr std::array k_names = {
 using Edge = std::pair<JobState, JobState>;
 
 constexpr std::array k_backup_edges = {
-    Edge{JobState::planned, JobState::frozen},       Edge{JobState::frozen, JobState::snapshotted},
-    Edge{JobState::snapshotted, JobState::thawed},   Edge{JobState::thawed, JobState::reading},
-    Edge{JobState::reading, JobState::sealed},       Edge{JobState::sealed, JobState::committing},
-    Edge{JobState::committing, JobState::committed}, Edge{JobState::committed, JobState::uploading},
-    Edge{JobState::uploading, JobState::published},  Edge{JobState::published, JobState::done},
-    Edge{JobState::planned, JobState::aborting},     Edge{JobState::frozen, JobState::aborting},
-    Edge{JobState::snapshotted, JobState::aborting}, Edge{JobState::thawed, JobState::aborting},
-    Edge{JobState::reading, JobState::aborting},     Edge{JobState::aborting, JobState::failed},
+    Edge{JobState::planned, JobState::frozen},
+    Edge{JobState::frozen, JobState::snapshotted},
+    Edge{JobState::snapshotted, JobState::thawed},
+    Edge{JobState::thawed, JobState::reading},
+    Edge{JobState::reading, JobState::sealed},
+    Edge{JobState::sealed, JobState::committing},
+    Edge{JobState::committing, JobState::committed},
+    Edge{JobState::committed, JobState::uploading},
+    Edge{JobState::uploading, JobState::published},
+    Edge{JobState::published, JobState::done},
+    Edge{JobState::planned, JobState::aborting},
+    Edge{JobState::frozen, JobState::aborting},
+    Edge{JobState::snapshotted, JobState::aborting},
+    Edge{JobState::thawed, JobState::aborting},
+    Edge{JobState::reading, JobState::aborting},
+    Edge{JobState::aborting, JobState::failed},
+    // Staged, and its upload is not waited for: the queue of the spool remembers it from here on.
+    Edge{JobState::uploading, JobState::done},
 };
 
 constexpr std::array k_restore_edges = {

@@ -18,8 +18,8 @@ enum class JobState {
   sealed,       // backup: every block and the index are durable; the manifest is in the journal
   committing,   // backup: overlays are being merged down
   committed,    // backup: the domain is on its bases, live and persistent; the overlays are gone
-  uploading,    // backup: the manifest is about to be published
-  published,    // backup: the restore point exists
+  uploading,    // backup: the manifest is about to be published; with staging it is in the queue of the spool
+  published,    // backup: the restore point exists (with staging: on the remote)
   writing,      // restore: disk files are being written
   written,      // restore: disk files are complete and durable
   defined,      // restore: the domain is defined on them

@@ -3,12 +3,15 @@
 // them from a file is policy_file.hpp's part.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "job/backup.hpp"
 #include "policy/retention.hpp"
+#include "staging/uploader.hpp"
 
 namespace icecore::policy {
 
@@ -29,12 +32,20 @@ struct RepositoryPlace {
   std::filesystem::path passphrase_file;
 };
 
+// Where backups wait for their upload. An element without attributes stages a local repository too.
+struct Staging {
+  std::filesystem::path folder;  // empty: the default
+  std::uint64_t bytes_max = 0;   // 0: the default
+};
+
 struct Policy {
   std::string name;
   DomainRules domains;
   CaptureMode capture = CaptureMode::disk_only;
   job::BackupOptions backup;
   RepositoryPlace repository;
+  std::optional<Staging> staging;
+  staging::UploadOptions upload;
   Retention retention;
 };
 

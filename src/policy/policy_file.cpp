@@ -18,6 +18,8 @@ constexpr std::uint64_t k_file_size_max = base::k_mib;
 constexpr NumberRange k_freeze_limit_ms = {100, 600'000};
 constexpr NumberRange k_compression_level = {1, 19};
 constexpr NumberRange k_free_percent = {0, 90};
+constexpr NumberRange k_overlay_age_minutes = {1, 100'000};
+constexpr NumberRange k_keep_local = {0, 1000};
 constexpr NumberRange k_keep = {1, 100'000};
 constexpr std::size_t k_name_letters_max = 64;
 
@@ -135,6 +137,9 @@ void read_overlay(const Element& element, std::vector<Problem>& problems, Policy
   if (const auto percent = reader.optional_number("free-percent-min", k_free_percent)) {
     policy.backup.overlay_free_share_min = *percent / 100.0;
   }
+  if (const auto minutes = reader.optional_number("age-max-minutes", k_overlay_age_minutes)) {
+    policy.backup.overlay_age_max = std::chrono::minutes(*minutes);
+  }
   reader.finish();
 }
 
@@ -144,6 +149,35 @@ void read_within(ElementReader& reader, const std::string& text, Retention& keep
   } catch (const base::Error& error) {
     reader.report(fmt::format("keep-within: {}", error.what()));
   }
+}
+
+// Reads a value in the form the command line has it.
+template <typename Parse>
+void read_as_typed(ElementReader& reader, std::string_view attribute, Parse&& parse) {
+  const auto text = reader.optional_text(attribute);
+  if (!text) return;
+  try {
+    parse(*text);
+  } catch (const base::Error& error) {
+    reader.report(fmt::format("{}: {}", attribute, error.what()));
+  }
+}
+
+void read_staging(const Element& element, std::vector<Problem>& problems, Policy& policy) {
+  ElementReader reader(element, problems);
+  Staging staging;
+  staging.folder = reader.optional_path("folder").value_or("");
+  read_as_typed(reader, "limit", [&](const std::string& text) {
+    const auto size = base::parse_size(text);
+    if (!size || *size == 0) base::fail(base::Fault::usage, "'{}' is no size such as 500M or 200G", text);
+    staging.bytes_max = *size;
+  });
+  read_as_typed(reader, "upload-limit",
+                [&](const std::string& text) { policy.upload.limit = staging::parse_upload_limit(text); });
+  policy.upload.keep_local = reader.optional_number("keep-local", k_keep_local);
+  if (reader.optional_text("wait")) policy.backup.wait_for_upload = reader.required_word("wait", {"yes", "no"}) != "no";
+  reader.finish();
+  policy.staging = staging;
 }
 
 void read_retention(const Element& element, std::vector<Problem>& problems, Policy& policy) {
@@ -171,6 +205,7 @@ Policy read_policy(const Element& root, std::vector<Problem>& problems) {
   if (const Element* compression = reader.optional_child("compression"))
     read_compression(*compression, problems, policy);
   if (const Element* overlay = reader.optional_child("overlay")) read_overlay(*overlay, problems, policy);
+  if (const Element* staging = reader.optional_child("staging")) read_staging(*staging, problems, policy);
   if (const Element* retention = reader.optional_child("retention")) read_retention(*retention, problems, policy);
   reader.finish();
   return policy;

@@ -23,20 +23,11 @@ constexpr base::Milliseconds k_tick_min{1};
       .add_hint("--limit-upload 10M or --limit-upload 10M,08:00-18:00=2M (bytes a second)");
 }
 
-std::uint64_t unit_of(std::string_view letter, std::string_view whole) {
-  if (letter.empty()) return 1;
-  if (letter == "K") return base::k_kib;
-  if (letter == "M") return base::k_mib;
-  if (letter == "G") return base::k_kib * base::k_mib;
-  refuse(whole);
-}
-
 Rate parse_rate(std::string_view text, std::string_view whole) {
   if (text == "max") return std::nullopt;
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number > UINT32_MAX) refuse(whole);
-  return number * unit_of(text.substr(static_cast<std::size_t>(end - text.data())), whole);
+  const std::optional<std::uint64_t> rate = base::parse_size(text);
+  if (!rate) refuse(whole);
+  return rate;
 }
 
 int parse_minute(std::string_view text, std::string_view whole) {

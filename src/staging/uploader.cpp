@@ -82,19 +82,39 @@ UploadReport Uploader::finish() {
 }
 
 void Uploader::work(const std::stop_token& stop) {
-  while (!stop.stop_requested()) {
-    const Pick pick = state_.with([&](State& state) { return choose(state); });
-    if (pick.ended) return;
-    if (!pick.object) {
-      spool_.wait(pick.wait, stop);
-      continue;
+  try {
+    while (!stop.stop_requested()) {
+      const Pick pick = state_.with([&](State& state) { return choose(state); });
+      if (pick.ended) return;
+      pick.object ? attempt(*pick.object, stop) : spool_.wait(pick.wait, stop);
     }
-    try {
-      upload(*pick.object, stop);
-      succeeded(*pick.object);
-    } catch (const base::Error& error) {
-      failed(*pick.object, error);
-    }
+  } catch (const base::Error& error) {
+    end_with(error);
+    throw;
+  } catch (const std::exception& error) {
+    end_with(base::Error(Fault::internal, error.what()));
+    throw;
+  }
+}
+
+// For who waits for a manifest: nothing more will come.
+void Uploader::end_with(const base::Error& error) {
+  state_.with([&](State& state) {
+    if (!state.fatal) state.fatal = error;
+  });
+  spool_.notify();
+}
+
+// Another repository below the URL ends the uploading; only what is wrong with a point itself costs that point.
+void Uploader::attempt(const QueuedObject& object, const std::stop_token& stop) {
+  bool connected = false;
+  try {
+    const std::shared_ptr<Storage> remote = connect();
+    connected = true;
+    upload(*remote, object, stop);
+    succeeded(object);
+  } catch (const base::Error& error) {
+    failed(object, error, connected);
   }
 }
 
@@ -121,11 +141,10 @@ Uploader::Pick Uploader::choose(State& state) {
   return pick;
 }
 
-void Uploader::upload(const QueuedObject& object, const std::stop_token& stop) {
-  if (object.kind == ObjectClass::manifest) return publish(object, stop);
-  const std::shared_ptr<Storage> remote = connect();
-  send(*remote, object, stop);
-  make_room(*remote);
+void Uploader::upload(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
+  if (object.kind == ObjectClass::manifest) return publish(remote, object, stop);
+  send(remote, object, stop);
+  make_room(remote);
 }
 
 std::shared_ptr<Storage> Uploader::connect() {
@@ -162,14 +181,13 @@ void Uploader::send(Storage& remote, const QueuedObject& object, const std::stop
 }
 
 // The repository's lock is held from the last look at the blocks to the manifest: no prune takes them in between.
-void Uploader::publish(const QueuedObject& manifest, const std::stop_token& stop) {
-  const std::shared_ptr<Storage> remote = connect();
-  prove(*remote, manifest, stop);
+void Uploader::publish(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
+  prove(remote, manifest, stop);
   step(manifest.kind, "proved");
   {
     const repository::RepositoryLock lock(repository_, repository::LockMode::shared, "upload of a restore point");
     prove_point(manifest);
-    send(*remote, manifest, stop);
+    send(remote, manifest, stop);
   }
   if (options_.keep_local) keep_newest(storage_, repository_, manifest.name, *options_.keep_local);
   step(manifest.kind, "kept");
@@ -177,16 +195,26 @@ void Uploader::publish(const QueuedObject& manifest, const std::stop_token& stop
 }
 
 void Uploader::prove(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
-  const auto doubted = [&](const QueuedObject& object) {
-    return !remote.durable_puts() || object.epoch != epoch_of(remote);
-  };
-  for (const QueuedObject& object : find_lost(remote, spool_, spool_.queue().sent_before(manifest.number), doubted)) {
-    if (object.state == ObjectState::released)
-      base::fail(Fault::conflict, "the remote lost '{}', which is no longer in the full staging", object.name);
-    base::log_warning("'{}' was lost on '{}' and is uploaded again", object.name, storage_.url());
-    remote.remove(object.name);
-    send(remote, object, stop);
+  const std::vector<QueuedObject> sent = spool_.queue().sent_before(manifest.number);
+  const auto sizes = sizes_on(remote, sent);
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    const QueuedObject& object = sent[i];
+    const std::string epoch = epoch_of(remote);
+    const bool doubted = !remote.durable_puts() || object.epoch != epoch;
+    if (sizes[i] != object.size || (doubted && !is_intact(remote, spool_, object))) {
+      send_again(remote, object, stop);
+    } else if (doubted) {
+      spool_.queue().set_state(object.number, object.state, epoch);  // not to be read a third time
+    }
   }
+}
+
+void Uploader::send_again(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
+  if (object.state == ObjectState::released)
+    base::fail(Fault::conflict, "the remote lost '{}', which is no longer in the full staging", object.name);
+  base::log_warning("'{}' was lost on '{}' and is uploaded again", object.name, storage_.url());
+  remote.remove(object.name);
+  send(remote, object, stop);
 }
 
 // Blocks that a prune took away meanwhile must not be named by a point.
@@ -227,6 +255,7 @@ void Uploader::settle_leftovers() {
 // In a spool more than half full the oldest packs give way as soon as the remote has them for sure: then a point
 // larger than the spool goes through it.
 void Uploader::make_room(Storage& remote) {
+  if (spool_.queue().bytes_in_transit() <= spool_.bytes_max() / 2) return;
   making_room_.with([&](int&) {
     for (const QueuedObject& object : spool_.queue().in_state(ObjectState::uploaded)) {
       if (spool_.queue().bytes_in_transit() <= spool_.bytes_max() / 2) return;
@@ -254,14 +283,14 @@ void Uploader::succeeded(const QueuedObject& object) {
   tell();
 }
 
-void Uploader::failed(const QueuedObject& object, const base::Error& error) {
+void Uploader::failed(const QueuedObject& object, const base::Error& error, bool connected) {
   storage_.remote().note(error);
   if (error.fault() == Fault::unavailable) {
     storage_.doubt_remote();
     losses_.with([](std::uint64_t& losses) { ++losses; });
   }
-  const bool refused =
-      object.kind == ObjectClass::manifest && (error.fault() == Fault::conflict || error.fault() == Fault::corrupt);
+  const bool refused = connected && object.kind == ObjectClass::manifest &&
+                       (error.fault() == Fault::conflict || error.fault() == Fault::corrupt);
   if (refused) refuse(object, error);
   const bool stalled = state_.with([&](State& state) {
     state.in_flight.erase(object.number);

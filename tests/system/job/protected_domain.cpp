@@ -17,15 +17,15 @@ std::vector<std::string> ProtectedDomain::with_options(std::vector<std::string> 
   return arguments;
 }
 
-rig::IcecoreOutcome ProtectedDomain::run(std::vector<std::string> arguments,
-                                         const rig::Environment& environment) const {
-  return rig::icecore(with_options(std::move(arguments)), environment);
+rig::IcecoreOutcome ProtectedDomain::run(std::vector<std::string> arguments, const rig::Environment& more) const {
+  rig::Environment all = more;
+  all.insert(environment.begin(), environment.end());
+  return rig::icecore(with_options(std::move(arguments)), all);
 }
 
-rig::IcecoreOutcome ProtectedDomain::must(std::vector<std::string> arguments,
-                                          const rig::Environment& environment) const {
+rig::IcecoreOutcome ProtectedDomain::must(std::vector<std::string> arguments, const rig::Environment& more) const {
   const std::string command = arguments.at(0);
-  rig::IcecoreOutcome outcome = run(std::move(arguments), environment);
+  rig::IcecoreOutcome outcome = run(std::move(arguments), more);
   EXPECT_EQ(outcome.exit_code, 0) << command << ": " << outcome.error_output << outcome.output;
   return outcome;
 }

@@ -19,7 +19,9 @@ class ProtectedDomain {
   explicit ProtectedDomain(rig::DomainOptions options = {});
 
   rig::TestDomain domain;
+  rig::Environment environment;  // of each run
 
+  std::filesystem::path staging() const { return domain.folder() / "staging"; }
   std::filesystem::path repository() const { return domain.folder() / "repository"; }
   std::filesystem::path key_file() const { return domain.folder() / "key"; }
   std::filesystem::path state_dir() const { return domain.folder() / "state"; }

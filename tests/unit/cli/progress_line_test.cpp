@@ -97,5 +97,18 @@ TEST(RateMeter, StartsAnewWithANewTransfer) {
   EXPECT_NEAR(meter.update(50, Milliseconds(3000)), 50, 0.1);
 }
 
+TEST(ProgressLine, UploadIsASecondBar) {
+  ProgressState state{.domain = "web1", .phase = "read vda", .transfer = job::Transfer{}};
+  state.transfer->bytes_total = 100;
+  state.transfer->bytes_done = 50;
+  state.upload = UploadState{.bytes_done = 30, .bytes_total = 100, .waiting_for = {}};
+  const std::string line = format_progress_bar(state, 120);
+  EXPECT_NE(line.find("upload [===       ] 30 %"), std::string::npos) << line;
+  EXPECT_NE(line.find("50 %"), std::string::npos) << line;
+  state.upload->waiting_for = "the network is down";
+  EXPECT_NE(format_progress_bar(state, 120).find("30 %, waits"), std::string::npos);
+  EXPECT_EQ(format_upload_text(*state.upload), "upload waits: the network is down");
+}
+
 }  // namespace
 }  // namespace icecore::cli

@@ -41,7 +41,8 @@ TEST(PolicyFile, EveryValueIsRead) {
   <quiesce rule="required" freeze-limit-ms="5000"/>
   <repository url="file:///backup" key-file="/etc/key"/>
   <compression level="7"/>
-  <overlay folder="/overlays" free-percent-min="25"/>
+  <overlay folder="/overlays" free-percent-min="25" age-max-minutes="90"/>
+  <staging folder="/spool" limit="2G" upload-limit="10M,08:00-18:00=2M" keep-local="3" wait="no"/>
   <retention keep-last="1" keep-hourly="2" keep-daily="3" keep-weekly="4" keep-monthly="5" keep-yearly="6"/>
 </policy>)");
   ASSERT_TRUE(checked.policy) << checked.problems.front().text;
@@ -58,6 +59,13 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_EQ(policy.backup.compression_level, 7);
   EXPECT_EQ(policy.backup.overlay_folder, "/overlays");
   EXPECT_DOUBLE_EQ(policy.backup.overlay_free_share_min, 0.25);
+  EXPECT_EQ(policy.backup.overlay_age_max, std::chrono::minutes(90));
+  ASSERT_TRUE(policy.staging);
+  EXPECT_EQ(policy.staging->folder, "/spool");
+  EXPECT_EQ(policy.staging->bytes_max, 2048 * base::k_mib);
+  EXPECT_EQ(staging::rate_at(policy.upload.limit, 9 * 60), 2 * base::k_mib);
+  EXPECT_EQ(policy.upload.keep_local, 3U);
+  EXPECT_FALSE(policy.backup.wait_for_upload);
   EXPECT_EQ(policy.retention.keep_last, 1U);
   EXPECT_EQ(policy.retention.keep_yearly, 6U);
 }
@@ -111,6 +119,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"CompressionLevel", policy_with("<compression level='20'/>"), 4, "from 1 to 19"},
         BadFile{"CompressionWithoutLevel", policy_with("<compression/>"), 4, "needs the attribute 'level'"},
         BadFile{"QuiesceRule", policy_with("<quiesce rule='maybe'/>"), 4, "required, try, off"},
+        BadFile{"StagingLimit", policy_with("<staging limit='much'/>"), 4, "is no size"},
+        BadFile{"UploadLimit", policy_with("<staging upload-limit='fast'/>"), 4, "is no upload limit"},
+        BadFile{"StagingWait", policy_with("<staging wait='maybe'/>"), 4, "yes, no"},
         BadFile{"CaptureMode", policy_with("<capture mode='full-state'/>"), 4, "disk-only"},
         BadFile{"SecondElement", policy_with("<quiesce rule='try'/>\n<quiesce rule='off'/>"), 5, "first is on line 4"},
         BadFile{"SecondDisk", policy_with("<disks><include target='vda'/>\n<exclude target='vda'/></disks>"), 5,

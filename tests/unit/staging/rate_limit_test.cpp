@@ -29,7 +29,7 @@ TEST(RateLimitTest, ReadsRatesAndHours) {
 }
 
 TEST(RateLimitTest, RefusesWhatIsNone) {
-  for (const char* text : {"", "fast", "10T", "0", "10M,20M", "8:00-18:00=1M", "08:00=1M", "25:00-26:00=1M",
+  for (const char* text : {"", "fast", "10X", "0", "10M,20M", "8:00-18:00=1M", "08:00=1M", "25:00-26:00=1M",
                            "10M,08:00-18:00", "-5", "08:60-09:00=1M"}) {
     try {
       parse_upload_limit(text);

@@ -76,6 +76,20 @@ TEST_F(SpooledStorageTest, OtherRepositoryThatComesBackIsNotWrittenTo) {
   EXPECT_TRUE(names_of("packs").empty());
 }
 
+TEST_F(SpooledStorageTest, OtherRepositoryCostsNoPoint) {
+  open();
+  remote_.fail_all(Fault::unavailable);
+  Process process = open();
+  const std::string point = back_up(process, {});  // a manifest alone
+  const base::Bytes config = remote_.objects.get("config", base::k_mib);
+  remote_.objects.replace("config", base::as_bytes("of somebody else"));
+  remote_.fail_all(std::nullopt);
+  expect_fault(Fault::conflict, "not the one", [&] { upload(process); });
+  EXPECT_TRUE(is_pending(process.storage->spool(), point));
+  remote_.objects.replace("config", config);
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{point});
+}
+
 TEST_F(SpooledStorageTest, RemovedKeySlotNoLongerOpensFromTheCache) {
   open();
   for (const std::string& name : names_of("keys")) remote_.objects.remove(name);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uploading from a command: the words for it, the uploader beside a command's jobs, and draining all spools.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "cli/command_parser.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/job_session.hpp"
+#include "staging/uploader.hpp"
+
+namespace icecore::cli {
+
+// --limit-upload and --keep-local.
+void declare_upload_words(WordList& words, staging::UploadOptions& options);
+
+// Uploads what the repository's jobs stage while it lives; does nothing over a storage without staging.
+class UploadSession {
+ public:
+  // All outlive it.
+  UploadSession(JobSession& jobs, OpenRepository& open, const staging::UploadOptions& options);
+  UploadSession(const UploadSession&) = delete;
+  UploadSession& operator=(const UploadSession&) = delete;
+  ~UploadSession() { jobs_.set_uploader(nullptr); }
+
+ private:
+  JobSession& jobs_;
+  std::unique_ptr<staging::Uploader> uploader_;
+};
+
+struct SpoolOutcome {
+  staging::SpoolPlace place;
+  staging::UploadReport report;
+  std::optional<base::Error> error;
+};
+
+// Uploads what waits in the spools of this session's staging folder, one after another. A spool that fails does not
+// stop the others; ones with nothing to do are not opened and not in the result.
+std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options);
+
+ExitCode exit_code_of(const std::vector<SpoolOutcome>& outcomes);
+
+// The ids of points that are complete in staging and not on the remote.
+std::set<std::string> pending_points(storage::Storage& storage);
+
+}  // namespace icecore::cli

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/upload_session.hpp"
+#include "unit/cli/program_case.hpp"
+
+namespace icecore::cli {
+namespace {
+
+class UploadTest : public ProgramCase {
+ protected:
+  UploadTest() {
+    run({"init", "--encryption", "none"});
+    variables_["ICECORE_STAGING_DIR"] = folder_ / "staging";
+  }
+  std::string remote() { return variables_["ICECORE_REPOSITORY"]; }
+  // A point that is complete in staging; its id.
+  std::string stage_point() {
+    staging::SpooledStorage storage(
+        remote(), [this] { return storage::open_storage(remote()); }, folder_ / "staging");
+    repository::Repository repository(storage, {}, folder_ / "state/cache");
+    repository::Manifest point;
+    point.id = base::random_id(16);
+    point.domain_name = "web1";
+    point.domain_uuid = base::random_uuid();
+    point.time = base::now();
+    repository::publish(repository, point);
+    return point.id;
+  }
+};
+
+TEST_F(UploadTest, PendingPointIsListedAndThenUploaded) {
+  const std::string id = stage_point();
+  ASSERT_EQ(run({"list", "--json"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(record().at("points").at(0).at("id"), id);
+  EXPECT_EQ(record().at("pending"), base::Json::array({id}));
+  run({"list"});
+  EXPECT_NE(err_.str().find("pending upload"), std::string::npos) << err_.str();
+  run({"show", "latest"});
+  EXPECT_NE(out_.str().find("pending upload"), std::string::npos) << out_.str();
+  ASSERT_EQ(run({"upload", "--json"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(record().at("results").at(0).at("published").size(), 1U);
+  variables_.erase("ICECORE_STAGING_DIR");
+  run({"list", "--json"});
+  EXPECT_EQ(record().at("points").at(0).at("id"), id);
+  EXPECT_TRUE(record().at("pending").empty());
+}
+
+TEST_F(UploadTest, NothingWaits) {
+  EXPECT_EQ(run({"upload"}), ExitCode::ok);
+  EXPECT_NE(out_.str().find("nothing waits"), std::string::npos);
+}
+
+TEST_F(UploadTest, RemoteThatStaysAwayIsExitCodeSix) {
+  stage_point();
+  std::filesystem::rename(remote(), folder_ / "away");
+  EXPECT_EQ(run({"upload", "--retry-for", "1"}), ExitCode::unavailable);
+  EXPECT_NE(err_.str().find("there is no folder"), std::string::npos) << err_.str();
+  ASSERT_EQ(run({"list"}), ExitCode::ok) << err_.str();
+  EXPECT_NE(err_.str().find("only points in staging are shown"), std::string::npos) << err_.str();
+}
+
+TEST_F(UploadTest, OtherRepositoryBelowTheUrlIsAConflict) {
+  stage_point();
+  std::filesystem::remove_all(remote());
+  variables_.erase("ICECORE_STAGING_DIR");
+  run({"init", "--encryption", "none"});
+  variables_["ICECORE_STAGING_DIR"] = folder_ / "staging";
+  EXPECT_EQ(run({"upload"}), ExitCode::conflict);
+  EXPECT_EQ(run({"list"}), ExitCode::conflict);
+}
+
+TEST_F(UploadTest, LimitsThatAreNoneAreUsage) {
+  EXPECT_EQ(run({"upload", "--limit-upload", "fast"}), ExitCode::usage);
+  EXPECT_EQ(run({"upload", "--keep-local", "-1"}), ExitCode::usage);
+  EXPECT_EQ(run({"list", "--staging-limit", "much"}), ExitCode::usage);
+}
+
+}  // namespace
+}  // namespace icecore::cli
