@@ -10,7 +10,7 @@ ProtectedDomain::ProtectedDomain(rig::DomainOptions options) : domain(std::move(
 
 std::vector<std::string> ProtectedDomain::with_options(std::vector<std::string> arguments) const {
   for (const std::string& more :
-       {std::string("--connect"), domain.uri(), std::string("--repository"), repository().string(),
+       {std::string("--connect"), domain.uri(), std::string("--repository"), url.empty() ? repository().string() : url,
         std::string("--key-file"), key_file().string(), std::string("--state-dir"), state_dir().string()}) {
     arguments.push_back(more);
   }

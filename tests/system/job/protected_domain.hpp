@@ -20,6 +20,7 @@ class ProtectedDomain {
 
   rig::TestDomain domain;
   rig::Environment environment;  // of each run
+  std::string url = {};          // of the repository; empty: repository()
 
   std::filesystem::path staging() const { return domain.folder() / "staging"; }
   std::filesystem::path repository() const { return domain.folder() / "repository"; }

@@ -6,8 +6,10 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "rig/requirements.hpp"
+#include "rig/ssh_server.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -151,6 +153,38 @@ TEST_F(StagedBackup, FullStagingGivesTheBackupUpWithinTheOverlaysBudget) {
   remote_returns();
   subject_->must({"backup", name()});
   EXPECT_EQ(subject_->points().size(), 3U);
+}
+
+// The server dies while a pack is under way and comes back; the guest does not wait for either.
+TEST(StagedOverSsh, ServerKilledMidPackAndStartedAgain) {
+  ICECORE_NEEDS("root", "libvirt", "icecore", "program:sshd", "program:ssh-keygen");
+  rig::SshServer server;
+  ProtectedDomain subject;
+  subject.environment = server.environment();
+  subject.url = server.url("repository");
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 1 * k_mib, k_mib, 0x11);
+  const std::string instant = subject.domain.hash_disk();
+  rig::Environment environment = subject.environment;
+  environment["ICECORE_FAILPOINTS"] = "upload.pack.sending=pause";
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}), environment);
+  backup.wait_failpoint();
+  server.kill();
+  backup.go_on();
+  const base::Stopwatch watch;
+  const auto is_at_rest = [&] {
+    return subject.domain.live_source() == subject.domain.disk_path() && subject.domain.block_jobs().empty();
+  };
+  while (!is_at_rest() && watch.elapsed() < std::chrono::seconds(60)) std::this_thread::yield();
+  EXPECT_TRUE(is_at_rest()) << "the guest waits for the network";
+  EXPECT_FALSE(backup.has_ended());
+  server.start();
+  const auto outcome = backup.wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  subject.expect_at_rest();
+  std::filesystem::remove_all(subject.state_dir());  // a fresh machine with URL and key
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
 }
 
 }  // namespace
