@@ -8,17 +8,10 @@
 
 namespace icecore::repository {
 
-namespace {
-
-// 4 GiB of 64 KiB blocks and a 2.4 MB object.
-constexpr std::size_t k_blocks_per_index = 64 * 1024;
-
-}  // namespace
-
 BlockWriter::BlockWriter(Repository& repository, int compression_level)
     : repository_(repository), compression_level_(compression_level) {
   Compressor check_level(compression_level);
-  repository_.refresh_index();
+  repository_.begin_relying_on_index();
 }
 
 bool BlockWriter::claim(const BlockName& name) {

@@ -83,6 +83,8 @@ std::string_view to_string(ObjectKind kind) noexcept {
     case ObjectKind::lock: return "lock";
     case ObjectKind::pack_footer: return "footer of pack";
     case ObjectKind::protection: return "protection";
+    case ObjectKind::damage: return "damage record";
+    case ObjectKind::prune_mark: return "prune mark";
   }
   return "object";
 }
@@ -91,7 +93,9 @@ std::uint64_t size_max(ObjectKind kind) noexcept {
   switch (kind) {
     case ObjectKind::index:
     case ObjectKind::pack_footer: return 64 * base::k_mib;
-    case ObjectKind::manifest: return 64 * base::k_mib;
+    case ObjectKind::manifest:
+    case ObjectKind::damage:
+    case ObjectKind::prune_mark: return 64 * base::k_mib;
     case ObjectKind::config:
     case ObjectKind::key_slot:
     case ObjectKind::lock:

@@ -19,6 +19,8 @@ enum class ObjectKind : std::uint8_t {
   lock = 5,
   pack_footer = 6,
   protection = 7,
+  damage = 8,
+  prune_mark = 9,
 };
 
 // The word used in messages ("index", "key slot").

@@ -6,10 +6,10 @@
 namespace icecore::repository {
 
 FrameBuilder::FrameBuilder(BlockWriter& writer, FrameKind kind)
-    : keys_(writer.repository().keys()),
-      kind_(kind),
-      compressor_(writer.compression_level()),
-      raw_(writer.repository().config().frame_bytes) {}
+    : FrameBuilder(writer.repository(), kind, writer.compression_level()) {}
+
+FrameBuilder::FrameBuilder(const Repository& repository, FrameKind kind, int compression_level)
+    : keys_(repository.keys()), kind_(kind), compressor_(compression_level), raw_(repository.config().frame_bytes) {}
 
 std::optional<SealedFrame> FrameBuilder::add(const BlockName& name, base::ByteView block) {
   assert(!block.empty() && block.size() <= raw_.size() && !name.is_zero());

@@ -16,6 +16,8 @@ class FrameBuilder {
  public:
   // `writer` outlives the builder and receives nothing from it: the caller hands frames on.
   FrameBuilder(BlockWriter& writer, FrameKind kind);
+  // For frames that no BlockWriter gets.
+  FrameBuilder(const Repository& repository, FrameKind kind, int compression_level = k_compression_level_default);
 
   // Copies the block in. A frame comes out when this block does not fit behind those collected.
   // 0 < block.size() <= config().frame_bytes.

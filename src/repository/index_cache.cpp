@@ -9,6 +9,7 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/guarded.hpp"
+#include "base/id.hpp"
 #include "base/log.hpp"
 
 namespace icecore::repository {
@@ -25,6 +26,7 @@ constexpr unsigned k_readers_max = 510;
 // LMDB keeps every page a transaction touches in memory; random names touch one page each. So at most this
 // many names a transaction: 32 MiB.
 constexpr std::size_t k_names_per_transaction = 8 * 1024;
+constexpr std::string_view k_generation = "generation";
 constexpr std::size_t k_location_bytes = 4 + 8 + 4 + 4 + 1 + 4 + 4;
 
 void check(int result, std::string_view what) {
@@ -186,6 +188,7 @@ void IndexCache::open_tables() {
   packs_ = transaction.table("packs");
   pack_numbers_ = transaction.table("pack_numbers");
   indexes_ = transaction.table("indexes");
+  facts_ = transaction.table("facts");
   transaction.commit();
 }
 
@@ -250,7 +253,14 @@ void IndexCache::clear() {
   Transaction transaction(environment_.get(), 0);
   for (const unsigned table : {blocks_, packs_, pack_numbers_, indexes_})
     check(mdb_drop(transaction.get(), table, 0), "clear");
+  transaction.put(facts_, base::as_bytes(k_generation), base::as_bytes(base::random_id(16)));
   transaction.commit();
+}
+
+std::string IndexCache::generation() const {
+  const Transaction transaction(environment_.get(), MDB_RDONLY);
+  const std::optional<base::ByteView> value = transaction.find(facts_, base::as_bytes(k_generation));
+  return value ? base::to_string(*value) : std::string();
 }
 
 }  // namespace icecore::repository

@@ -42,6 +42,8 @@ class IndexCache {
   void add(const std::string& index_id, const std::vector<PackEntry>& packs);
   // Forgets everything.
   void clear();
+  // Changes with every clear(), whichever process does it: while it is the same nothing was forgotten.
+  std::string generation() const;
 
  private:
   struct CloseEnvironment {
@@ -61,6 +63,7 @@ class IndexCache {
   unsigned packs_ = 0;         // pack number -> pack id, kind
   unsigned pack_numbers_ = 0;  // pack id -> pack number
   unsigned indexes_ = 0;       // index id -> nothing
+  unsigned facts_ = 0;         // "generation"
 };
 
 }  // namespace icecore::repository

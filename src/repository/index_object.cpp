@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/index_object.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "repository/envelope.hpp"
 
@@ -42,6 +44,20 @@ std::vector<PackEntry> decode_index(const KeyRing& keys, const Config& config, c
   }
   reader.expect_end();
   return packs;
+}
+
+std::vector<PackEntry> load_index(storage::Storage& storage, const KeyRing& keys, const Config& config,
+                                  const std::string& id) {
+  return decode_index(keys, config, id, storage.get(index_object(id), size_max(ObjectKind::index)));
+}
+
+std::vector<std::string> list_indexes(storage::Storage& storage) {
+  std::vector<std::string> ids;
+  for (const storage::ObjectInfo& object : storage.list("index")) {
+    ids.push_back(object.name.substr(object.name.rfind('/') + 1));
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 }  // namespace icecore::repository

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "repository/envelope.hpp"
+#include "repository/publish_check.hpp"
 
 namespace icecore::repository {
 
@@ -43,8 +44,12 @@ std::string publish(Repository& repository, const Manifest& manifest) {
   check_identity(manifest);
   const std::string object = manifest_object(manifest);
   const base::Bytes bytes = seal(repository.keys(), ObjectKind::manifest, object, encode_manifest(manifest));
+  prove_blocks_are_indexed(repository, manifest);
   base::failpoint("repository.before_manifest");
   repository.storage().put(object, bytes);
+  // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What
+  // it marked cannot be deleted while our lock is held.
+  prove_blocks_are_indexed(repository, manifest);
   return object;
 }
 

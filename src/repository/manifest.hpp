@@ -82,8 +82,9 @@ std::string manifest_object(const Manifest& manifest);
 base::Bytes encode_manifest(const Manifest& manifest);
 Manifest decode_manifest(base::ByteView payload, std::string_view what);
 
-// Stores it durably; from then on the restore point exists. Only after BlockWriter::finish(). Returns the
-// object's name. Fault::usage when id or domain uuid are malformed.
+// Stores it durably; from then on the restore point exists. Only after BlockWriter::finish(), and with a shared
+// repository lock held. Returns the object's name. Fault::usage when id or domain uuid are malformed;
+// Fault::conflict when a prune took away what it needs (publish_check.hpp).
 std::string publish(Repository& repository, const Manifest& manifest);
 
 // Fault::not_found, Fault::corrupt, Fault::usage (newer), naming the object.

@@ -62,23 +62,6 @@ void check_location(const Config& config, const FrameLocation& frame) {
   }
 }
 
-base::Buffer decode_frame(const KeyRing& keys, Decompressor& decompressor, const FrameLocation& frame,
-                          base::ByteView stored) {
-  const auto damaged = [&] {
-    base::fail(Fault::corrupt, "pack {} is damaged in the frame at byte {}", frame.pack.hex(), frame.offset);
-  };
-  base::Buffer payload;
-  if (!keys.open_frame(stored, frame_associated_data(frame.kind, frame.compression, frame.raw_length), payload))
-    damaged();
-  if (frame.compression == Compression::none) {
-    if (payload.size() != frame.raw_length) damaged();
-    return payload;
-  }
-  base::Buffer raw(frame.raw_length);
-  if (!decompressor.decompress(payload.view(), raw.span())) damaged();
-  return raw;
-}
-
 }  // namespace
 
 PackEntry read_pack_footer(storage::Storage& storage, const KeyRing& keys, const Config& config, const PackId& id,
@@ -99,6 +82,24 @@ PackEntry parse_pack(const KeyRing& keys, const Config& config, const PackId& id
   return parse_footer(keys, config, id, pack.first(k_pack_header_bytes), pack.subspan(footer_at, length), footer_at);
 }
 
+base::Buffer decode_frame(const KeyRing& keys, const Config& config, Decompressor& decompressor,
+                          const FrameLocation& frame, base::ByteView stored) {
+  check_location(config, frame);
+  const auto damaged = [&] {
+    base::fail(Fault::corrupt, "pack {} is damaged in the frame at byte {}", frame.pack.hex(), frame.offset);
+  };
+  base::Buffer payload;
+  if (!keys.open_frame(stored, frame_associated_data(frame.kind, frame.compression, frame.raw_length), payload))
+    damaged();
+  if (frame.compression == Compression::none) {
+    if (payload.size() != frame.raw_length) damaged();
+    return payload;
+  }
+  base::Buffer raw(frame.raw_length);
+  if (!decompressor.decompress(payload.view(), raw.span())) damaged();
+  return raw;
+}
+
 base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Config& config,
                         Decompressor& decompressor, const FrameLocation& frame) {
   check_location(config, frame);
@@ -112,7 +113,7 @@ base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Co
     error.add_context(fmt::format("reading the frame at byte {} of pack {}", frame.offset, frame.pack.hex()));
     throw;
   }
-  return decode_frame(keys, decompressor, frame, stored);
+  return decode_frame(keys, config, decompressor, frame, stored);
 }
 
 }  // namespace icecore::repository

@@ -28,6 +28,10 @@ struct FrameLocation {
   auto operator<=>(const FrameLocation&) const = default;
 };
 
+// The frame's content out of its stored bytes; blocks are not yet compared with their names. Fault::corrupt.
+base::Buffer decode_frame(const KeyRing& keys, const Config& config, Decompressor& decompressor,
+                          const FrameLocation& frame, base::ByteView stored);
+
 // Fetches, decrypts and decompresses a frame; blocks are not yet compared with their names.
 // Fault::corrupt names the pack, also when it is missing.
 base::Buffer read_frame(storage::Storage& storage, const KeyRing& keys, const Config& config,

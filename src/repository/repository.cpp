@@ -115,6 +115,21 @@ void Repository::refresh_index() {
   index_state_.with([&](IndexState&) { refresh_locked(); });
 }
 
+void Repository::begin_relying_on_index() {
+  index_state_.with([&](IndexState& state) {
+    refresh_locked();
+    if (!state.relied_on) state.relied_on = index().generation();
+  });
+}
+
+bool Repository::index_still_holds() {
+  return index_state_.with([&](IndexState& state) {
+    std::set<std::string> gone = index().loaded();
+    for (const std::string& id : list_indexes(storage_)) gone.erase(id);
+    return gone.empty() && state.relied_on == index().generation();
+  });
+}
+
 void Repository::rebuild_index() {
   index_state_.with([&](IndexState&) {
     index().clear();

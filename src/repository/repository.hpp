@@ -47,6 +47,12 @@ class Repository {
 
   // Loads the index objects the cache has not seen; if one it has seen is gone, starts it anew.
   void refresh_index();
+  // refresh_index(), by whom is going to leave out blocks the index knows. From the first such call on,
+  // index_still_holds() watches over them.
+  void begin_relying_on_index();
+  // False when index objects that somebody relied on may be gone: pruned. True costs one list of index/; without
+  // a begin_relying_on_index() before it is false.
+  bool index_still_holds();
   // Throws the cache's content away and loads all index objects.
   void rebuild_index();
   // As rebuild_index(), but only the first call on this object does anything; others wait for it. For
@@ -72,6 +78,7 @@ class Repository {
   base::Guarded<std::shared_ptr<IndexCache>> index_;
   struct IndexState {
     bool rebuilt = false;
+    std::optional<std::string> relied_on;  // IndexCache::generation() of then
   };
   base::Guarded<IndexState> index_state_;  // held while the index is refreshed: one refresh at a time
 };

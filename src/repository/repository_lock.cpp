@@ -46,8 +46,17 @@ std::string process_start(std::int64_t pid) {
 
 bool process_lives(const LockInfo& lock) { return process_start(lock.pid) == lock.process_start; }
 
+// A mode we do not know excludes everything: the careful reading.
+LockMode mode_of(std::string_view text) {
+  for (const LockMode mode : {LockMode::shared, LockMode::maintenance}) {
+    if (text == to_string(mode)) return mode;
+  }
+  return LockMode::exclusive;
+}
+
 bool compatible(const LockInfo& a, const LockInfo& b) {
-  return a.mode == LockMode::shared && b.mode == LockMode::shared;
+  if (a.mode == LockMode::exclusive || b.mode == LockMode::exclusive) return false;
+  return a.mode == LockMode::shared || b.mode == LockMode::shared;
 }
 
 [[noreturn]] void fail_busy(const std::string& url, const LockInfo& holder, LockState state) {
@@ -64,7 +73,14 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
 
 }  // namespace
 
-std::string_view to_string(LockMode mode) noexcept { return mode == LockMode::shared ? "shared" : "exclusive"; }
+std::string_view to_string(LockMode mode) noexcept {
+  switch (mode) {
+    case LockMode::shared: return "shared";
+    case LockMode::maintenance: return "maintenance";
+    case LockMode::exclusive: break;
+  }
+  return "exclusive";
+}
 
 std::string lock_object(const std::string& id) { return "locks/" + id; }
 
@@ -96,11 +112,9 @@ LockInfo decode_lock(const KeyRing& keys, const std::string& id, base::ByteView 
                 .pid = base::json_field<std::int64_t>(json, "pid", what),
                 .process_start = text("process_start"),
                 .operation = text("operation"),
-                .mode = LockMode::exclusive,
+                .mode = mode_of(text("mode")),
                 .created = parse_stored_time(text("created"), what),
                 .heartbeat = parse_stored_time(text("heartbeat"), what)};
-  // A mode we do not know excludes everything: the careful reading.
-  if (text("mode") == to_string(LockMode::shared)) lock.mode = LockMode::shared;
   return lock;
 }
 
@@ -154,6 +168,21 @@ void RepositoryLock::refresh() {
   }
   lock_.heartbeat = now;
   repository_.storage().replace(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
+}
+
+void RepositoryLock::rewrite(LockMode mode) {
+  lock_.mode = mode;
+  repository_.storage().replace(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
+}
+
+void RepositoryLock::make_exclusive() {
+  rewrite(LockMode::exclusive);
+  try {
+    check_others();
+  } catch (const base::Error&) {
+    rewrite(LockMode::maintenance);
+    throw;
+  }
 }
 
 void RepositoryLock::check_others() {

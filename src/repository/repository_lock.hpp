@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects locks/<id>: who is at work in the repository. Shared locks go together, an exclusive one goes
-// with nothing. A lock of a process that is gone is removed; one that may be alive elsewhere is explained.
+// The objects locks/<id>: who is at work in the repository. Shared locks go together, a maintenance lock goes with
+// shared ones but not with another, an exclusive one goes with nothing. A lock of a process that is gone is removed;
+// one that may be alive elsewhere is explained.
 #pragma once
 
 #include <string>
@@ -10,7 +11,7 @@
 
 namespace icecore::repository {
 
-enum class LockMode { shared, exclusive };
+enum class LockMode { shared, maintenance, exclusive };
 std::string_view to_string(LockMode mode) noexcept;
 
 // Owners on other hosts beat at least every k_lock_heartbeat; after k_lock_stale they are taken for dead,
@@ -57,7 +58,12 @@ class RepositoryLock {
   // k_lock_heartbeat. Throws Fault::conflict when somebody has removed the lock.
   void refresh();
 
+  // From here on alone: a maintenance lock becomes exclusive. Fault::busy when somebody works beside it; then it
+  // is a maintenance lock as before.
+  void make_exclusive();
+
  private:
+  void rewrite(LockMode mode);
   void check_others();
   void give_back() noexcept;
 

@@ -85,10 +85,11 @@ class RepositoryFixture : public testing::Test {
   }
 
   // What it reads as.
-  base::Bytes read_image(const ImageRoot& image) {
+  base::Bytes read_image(const ImageRoot& image) { return read_image(*repository_, image); }
+  static base::Bytes read_image(Repository& repository, const ImageRoot& image) {
     base::Bytes disk(image.disk_size);
-    BlockReader reader(*repository_);
-    ImageTreeReader tree(reader, repository_->config(), image);
+    BlockReader reader(repository);
+    ImageTreeReader tree(reader, repository.config(), image);
     tree.for_each_leaf([&](std::uint64_t first, std::span<const BlockName> names) {
       for (std::size_t i = 0; i < names.size(); ++i) {
         if (names[i].is_zero()) continue;

@@ -29,6 +29,26 @@ TEST_F(RepositoryLockTest, SharedGoTogetherExclusiveAlone) {
   EXPECT_EQ(storage_.list("locks").size(), 1U);
 }
 
+TEST_F(RepositoryLockTest, MaintenanceGoesWithSharedOnly) {
+  const RepositoryLock backup(*repository_, LockMode::shared, "backup of 'a'");
+  const RepositoryLock prune(*repository_, LockMode::maintenance, "prune");
+  const RepositoryLock another(*repository_, LockMode::shared, "backup of 'b'");
+  expect_fault(Fault::busy, "prune", [&] { RepositoryLock(*repository_, LockMode::maintenance, "repair"); });
+  expect_fault(Fault::busy, "in use", [&] { RepositoryLock(*repository_, LockMode::exclusive, "prune"); });
+}
+
+TEST_F(RepositoryLockTest, MaintenanceBecomesExclusiveWhenAlone) {
+  RepositoryLock prune(*repository_, LockMode::maintenance, "prune");
+  {
+    const RepositoryLock backup(*repository_, LockMode::shared, "backup of 'a'");
+    expect_fault(Fault::busy, "backup of 'a'", [&] { prune.make_exclusive(); });
+    const RepositoryLock another(*repository_, LockMode::shared, "backup of 'b'");
+  }
+  prune.make_exclusive();
+  expect_fault(Fault::busy, "prune", [&] { RepositoryLock(*repository_, LockMode::shared, "backup of 'a'"); });
+  EXPECT_EQ(storage_.list("locks").size(), 1U);
+}
+
 TEST_F(RepositoryLockTest, LockOfADeadProcessIsRemoved) {
   LockInfo lock = describe_self(LockMode::exclusive, "prune");
   lock.process_start = "1";  // our pid, but another process

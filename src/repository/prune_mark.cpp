@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "repository/prune_mark.hpp"
+
+#include <map>
+
+#include "base/error.hpp"
+#include "base/id.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "repository/envelope.hpp"
+#include "repository/index_object.hpp"
+
+namespace icecore::repository {
+
+using base::Fault;
+
+namespace {
+
+base::Bytes encode(const KeyRing& keys, const PruneMark& mark) {
+  base::Json packs = base::Json::array();
+  for (const PackId& pack : mark.packs) packs.push_back(pack.hex());
+  const base::Json json = {{"created", base::format_time(mark.created)}, {"packs", std::move(packs)}};
+  return seal(keys, ObjectKind::prune_mark, prune_mark_object(mark.id), base::as_bytes(json.dump()));
+}
+
+PruneMark decode(const KeyRing& keys, const std::string& id, base::ByteView object) {
+  const std::string what = "prune mark '" + prune_mark_object(id) + "'";
+  const base::Json json =
+      base::parse_json(base::to_string(open(keys, ObjectKind::prune_mark, prune_mark_object(id), object)), what);
+  PruneMark mark{id, parse_stored_time(base::json_field<std::string>(json, "created", what), what), {}};
+  for (const std::string& hex : base::json_field<std::vector<std::string>>(json, "packs", what)) {
+    const std::optional<PackId> pack = parse_pack_object("packs/" + hex.substr(0, 2) + "/" + hex);
+    if (!pack) base::fail(Fault::corrupt, "{} names the pack '{}'", what, hex);
+    mark.packs.push_back(*pack);
+  }
+  return mark;
+}
+
+std::size_t take_wanted(const PackEntry& pack, std::set<BlockName>& wanted) {
+  std::size_t found = 0;
+  for (const FrameEntry& frame : pack.frames) {
+    for (const FrameBlock& block : frame.blocks) found += wanted.erase(block.name);
+  }
+  return found;
+}
+
+std::map<PackId, std::uint64_t> pack_sizes(storage::Storage& storage) {
+  std::map<PackId, std::uint64_t> sizes;
+  for (const storage::ObjectInfo& object : storage.list("packs")) {
+    if (const auto id = parse_pack_object(object.name)) sizes[*id] = object.size;
+  }
+  return sizes;
+}
+
+}  // namespace
+
+std::string prune_mark_object(const std::string& id) { return "prunes/" + id; }
+
+void store_prune_mark(Repository& repository, const PruneMark& mark) {
+  repository.storage().put(prune_mark_object(mark.id), encode(repository.keys(), mark));
+}
+
+std::vector<PruneMark> load_prune_marks(Repository& repository) {
+  std::vector<PruneMark> marks;
+  for (const storage::ObjectInfo& object : repository.storage().list("prunes")) {
+    const std::string id = object.name.substr(object.name.rfind('/') + 1);
+    marks.push_back(
+        decode(repository.keys(), id, repository.storage().get(object.name, size_max(ObjectKind::prune_mark))));
+  }
+  return marks;
+}
+
+std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted) {
+  std::vector<PackEntry> rescued;
+  const std::vector<PruneMark> marks = load_prune_marks(repository);
+  if (marks.empty() || wanted.empty()) return 0;
+  const std::map<PackId, std::uint64_t> sizes = pack_sizes(repository.storage());
+  for (const PruneMark& mark : marks) {
+    for (const PackId& id : mark.packs) {
+      const auto size = sizes.find(id);
+      if (wanted.empty() || size == sizes.end()) continue;
+      try {
+        PackEntry pack =
+            read_pack_footer(repository.storage(), repository.keys(), repository.config(), id, size->second);
+        if (take_wanted(pack, wanted) > 0) rescued.push_back(std::move(pack));
+      } catch (const base::Error& error) {
+        if (error.fault() != Fault::corrupt) throw;
+        base::log_warning("{}", error.what());
+      }
+    }
+  }
+  if (rescued.empty()) return 0;
+  const std::string id = base::random_id(16);
+  repository.storage().put(index_object(id), encode_index(repository.keys(), id, rescued));
+  base::log_info("{} packs marked for deletion are needed after all", rescued.size());
+  return rescued.size();
+}
+
+}  // namespace icecore::repository
