@@ -6,8 +6,8 @@ import re
 from project import files, finish, read
 
 # Top first; ARCHITECTURE.md section "Rooms" draws the same table.
-ROOMS = ["cli", "daemon", "policy", "job", "hypervisor", "disk", "staging", "flow", "repository", "storage", "plugin",
-         "base"]
+ROOMS = ["cli", "daemon", "policy", "job", "hypervisor", "disk", "staging", "flow", "maintenance", "repository", "storage",
+         "plugin", "base"]
 FOREIGN = {
     "CLI/": {"cli"}, "libxml/": {"policy", "hypervisor"}, "sqlite3.h": {"base"}, "libvirt/": {"hypervisor"},
     "libnbd.h": {"disk"}, "zstd": {"repository"}, "sodium": {"repository"}, "lmdb.h": {"repository"},

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A look at a whole repository: its packs, what the index says of them, and which blocks its restore points need.
+// Damage is collected and not thrown, so that one look finds all of it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "maintenance/watch.hpp"
+#include "repository/live_walk.hpp"
+#include "repository/manifest.hpp"
+
+namespace icecore::maintenance {
+
+using PackSizes = std::map<repository::PackId, std::uint64_t>;
+
+// An object that cannot be read, and why.
+struct BadObject {
+  std::string object;
+  std::string reason;
+};
+
+struct IndexFacts {
+  std::string id;
+  std::size_t blocks = 0;
+  std::size_t packs = 0;
+  // Packs it lists that are not there or listed by an earlier index: it would be better without them.
+  std::size_t needless_packs = 0;
+};
+
+// What one disk of a restore point lost.
+struct DiskLoss {
+  std::string point_object;
+  std::string point_id;
+  std::string domain_name;
+  base::Timestamp time{};
+  std::string disk;  // target, or the kind of a blob
+  std::vector<repository::BlockRange> ranges;
+};
+
+class Survey {
+ public:
+  // `repository` outlives it.
+  Survey(repository::Repository& repository, const Watch& watch) : repository_(repository), watch_(watch) {}
+
+  // Copies of blocks that are known not to be what their names say: as good as missing.
+  repository::BadBlocks bad_blocks;
+
+  // Lists and reads everything. May be called again: it starts anew.
+  void read();
+
+  // In this order, which makes what is needed always a part of what is there: each was durable before the next.
+  std::vector<std::string> manifests;  // objects
+  std::vector<IndexFacts> indexes;
+  PackSizes packs;               // in the storage
+  PackSizes packs_before;        // those that were there before the index was listed
+  repository::BlockTable table;  // of packs that are there
+  std::unique_ptr<repository::LiveWalk> walk;
+
+  std::vector<repository::Manifest> points;  // that could be read; without their XML
+  std::vector<BadObject> bad_manifests;
+  std::vector<BadObject> bad_indexes;
+  PackSizes missing_packs;  // listed by an index, not there or shorter than their frames (frames' end)
+  std::vector<DiskLoss> losses;
+
+ private:
+  void clear();
+  void read_index();
+  void read_index_object(std::uint32_t number);
+  void add_pack(const repository::PackEntry& pack, std::uint32_t number);
+  void read_points();
+  void walk_point(const std::string& object, const repository::Manifest& point);
+
+  repository::Repository& repository_;
+  const Watch& watch_;
+};
+
+// The names and sizes of all packs.
+PackSizes list_packs(storage::Storage& storage);
+
+}  // namespace icecore::maintenance
