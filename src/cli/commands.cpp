@@ -16,6 +16,7 @@ std::vector<Command> all_commands() {
   commands.push_back(make_unprotect_command());
   commands.push_back(make_forget_command());
   commands.push_back(make_upload_command());
+  commands.push_back(make_prune_command());
   commands.push_back(make_recover_command());
   commands.push_back(make_unlock_command());
   commands.push_back(make_doctor_command());

@@ -15,6 +15,7 @@ Command make_init_command();
 Command make_list_command();
 Command make_policy_check_command();
 Command make_protect_command();
+Command make_prune_command();
 Command make_recover_command();
 Command make_restore_command();
 Command make_run_command();

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command that maintains a repository adds to its session: signals, a progress display, and the watch made of
+// both.
+#pragma once
+
+#include "cli/job_session.hpp"
+#include "maintenance/watch.hpp"
+
+namespace icecore::cli {
+
+// Phases and bytes go to the display of `jobs`, which outlives the watch.
+maintenance::Watch make_watch(JobSession& jobs);
+
+}  // namespace icecore::cli
