@@ -14,6 +14,7 @@
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
 #include "job/restore_plan.hpp"
+#include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
 
 namespace icecore::job {
@@ -36,7 +37,7 @@ class RestoreJob {
  public:
   RestoreJob(const JobContext& context, repository::Repository& repository, const Manifest& manifest,
              const RestoreOptions& options, hypervisor::Connection* connection, JobRecord record,
-             PreparedRestore prepared)
+             PreparedRestore prepared, std::optional<repository::DamageMark> damage)
       : context_(context),
         repository_(repository),
         manifest_(manifest),
@@ -45,7 +46,8 @@ class RestoreJob {
         repository_lock_(repository, repository::LockMode::shared, "restore of '" + record.domain_name + "'"),
         journal_(context.state_dir),
         record_(std::move(record)),
-        prepared_(std::move(prepared)) {}
+        prepared_(std::move(prepared)),
+        damage_(std::move(damage)) {}
 
   RestoreReport run() {
     const base::Stopwatch watch;
@@ -88,6 +90,13 @@ class RestoreJob {
     });
   }
 
+  std::vector<repository::BlockRange> lost_blocks(const ManifestDisk& disk) const {
+    for (const repository::DamagedDisk& damaged : damage_ ? damage_->disks : std::vector<repository::DamagedDisk>()) {
+      if (damaged.disk == disk.target) return damaged.lost;
+    }
+    return {};
+  }
+
   void write_disk(const ManifestDisk& disk, const PlannedFile& file) {
     phase("write " + disk.target);
     base::with_context(
@@ -97,7 +106,7 @@ class RestoreJob {
           const auto target =
               disk::DiskTarget::open({.image = file.work_path, .layout = layout, .writers = restore_threads()});
           const std::uint64_t bytes = restore_image(
-              repository_, disk.image, *target,
+              repository_, disk.image, lost_blocks(disk), *target,
               [&](std::uint64_t done) {
                 repository_lock_.refresh();
                 context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
@@ -157,6 +166,7 @@ class RestoreJob {
   Journal journal_;
   JobRecord record_;
   PreparedRestore prepared_;
+  std::optional<repository::DamageMark> damage_;
   RestoreReport report_;
 };
 
@@ -167,6 +177,27 @@ void require_sound_options(const RestoreOptions& options) {
   }
   if (options.new_name && options.replace) base::fail(Fault::usage, "--as and --replace exclude each other");
   if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
+}
+
+// The point's losses, which somebody has to accept.
+std::optional<repository::DamageMark> accepted_damage(repository::Repository& repository, const Manifest& manifest,
+                                                      const RestoreOptions& options) {
+  std::optional<repository::DamageMark> damage = repository::load_damage(repository, manifest.id);
+  if (!damage || options.allow_damaged) return damage;
+  throw base::Error(Fault::corrupt, fmt::format("restore point {} of '{}' has lost blocks of {} disks",
+                                                manifest.id.substr(0, 8), manifest.domain_name, damage->disks.size()))
+      .add_hint("take another point, or --allow-damaged: lost ranges then read as zeroes; `icecore show` lists them");
+}
+
+std::vector<std::string> damage_notes(const repository::DamageMark& damage, std::uint64_t block_bytes) {
+  std::vector<std::string> notes;
+  for (const repository::DamagedDisk& disk : damage.disks) {
+    for (const repository::BlockRange& range : disk.lost) {
+      notes.push_back(fmt::format("disk '{}': {} bytes at byte {} are lost and read as zeroes", disk.disk,
+                                  range.count * block_bytes, range.first * block_bytes));
+    }
+  }
+  return notes;
 }
 
 RestoreReport describe_plan(const PreparedRestore& prepared) {
@@ -184,6 +215,7 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
 RestoreReport run_restore(const JobContext& context, repository::Repository& repository, const Manifest& manifest,
                           const RestoreOptions& options) {
   require_sound_options(options);
+  std::optional<repository::DamageMark> damage = accepted_damage(repository, manifest, options);
   std::unique_ptr<hypervisor::Connection> connection;
   if (!options.disks_only) connection = std::make_unique<hypervisor::Connection>(context.connect_uri);
   JobRecord record;
@@ -193,6 +225,11 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   if (options.to && !options.dry_run) base::create_folders(std::filesystem::absolute(*options.to), 0755);
   PreparedRestore prepared = prepare_restore(connection.get(), manifest, options, record.id);
   RestoreReport planned = describe_plan(prepared);
+  if (damage) {
+    for (std::string& note : damage_notes(*damage, repository.config().block_bytes)) {
+      planned.notes.push_back(std::move(note));
+    }
+  }
   for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
     planned.disks.push_back({prepared.disks[i]->target, prepared.plan.files[i].path, 0});
   }
@@ -203,7 +240,9 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   const DomainLock lock(record.domain_uuid, record.domain_name);
   RestoreReport done = base::with_context(
       [&] {
-        return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared)).run();
+        return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared),
+                          std::move(damage))
+            .run();
       },
       "restore of '{}'", record.domain_name);
   planned.disks = std::move(done.disks);

@@ -22,6 +22,7 @@ struct RestoreOptions {
   std::vector<std::string> disks;           // targets; empty: all of the point
   bool start = false;                       // start the domain at the end
   bool dry_run = false;                     // only the report
+  bool allow_damaged = false;               // a point that lost blocks: those read as zeroes
 };
 
 struct RestoredDisk {
@@ -41,7 +42,8 @@ struct RestoreReport {
 };
 
 // Refuses to write over anything that exists or is in use, except with `replace`, where the old files give
-// way only when the new ones are complete. Fault::conflict, not_found, busy, no_space, corrupt.
+// way only when the new ones are complete. Fault::conflict, not_found, busy, no_space, corrupt
+// (also a point that is noted to have lost blocks, without `allow_damaged`).
 RestoreReport run_restore(const JobContext& context, repository::Repository& repository,
                           const repository::Manifest& manifest, const RestoreOptions& options);
 

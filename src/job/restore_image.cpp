@@ -62,9 +62,9 @@ bool push_window(Shared& shared, Window& window) {
   return true;
 }
 
-void plan_frames(Shared& shared, const repository::ImageRoot& image) {
+void plan_frames(Shared& shared, const repository::ImageRoot& image, const std::vector<repository::BlockRange>& lost) {
   BlockReader reader(shared.repository);
-  repository::ImageTreeReader tree(reader, shared.repository.config(), image);
+  repository::ImageTreeReader tree(reader, shared.repository.config(), image, lost);
   Window window;
   std::size_t leaves = 0;
   while (const auto leaf = tree.next()) {
@@ -140,14 +140,14 @@ void write_frames(Shared& shared, const std::stop_token& stop) {
 unsigned restore_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 std::uint64_t restore_image(repository::Repository& repository, const repository::ImageRoot& image,
-                            disk::DiskTarget& target, const std::function<void(std::uint64_t)>& on_write,
-                            std::stop_token stop) {
+                            const std::vector<repository::BlockRange>& lost, disk::DiskTarget& target,
+                            const std::function<void(std::uint64_t)>& on_write, std::stop_token stop) {
   Shared shared{
       .repository = repository, .target = target, .block_bytes = repository.config().block_bytes, .on_write = on_write};
   flow::StageGroup stages(std::move(stop));
   stages.watch(shared.tasks);
   stages.run(
-      "plan", 1, [&](std::stop_token) { plan_frames(shared, image); }, [&] { shared.tasks.close(); });
+      "plan", 1, [&](std::stop_token) { plan_frames(shared, image, lost); }, [&] { shared.tasks.close(); });
   stages.run("write", restore_threads(), [&](std::stop_token inner) { write_frames(shared, inner); });
   stages.join();
   return shared.bytes_written.with([](std::uint64_t total) { return total; });

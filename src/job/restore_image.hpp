@@ -18,8 +18,9 @@ unsigned restore_threads();
 
 // `on_write` is called from worker threads, one at a time, with the bytes written so far. Returns those of the
 // whole image. What was written is only durable after target.finish(). Fault::corrupt names what is damaged.
+// `lost` blocks are left out: they read as zeroes.
 std::uint64_t restore_image(repository::Repository& repository, const repository::ImageRoot& image,
-                            disk::DiskTarget& target, const std::function<void(std::uint64_t)>& on_write,
-                            std::stop_token stop);
+                            const std::vector<repository::BlockRange>& lost, disk::DiskTarget& target,
+                            const std::function<void(std::uint64_t)>& on_write, std::stop_token stop);
 
 }  // namespace icecore::job

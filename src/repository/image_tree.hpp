@@ -18,6 +18,13 @@ struct ImageRoot {
   bool operator==(const ImageRoot&) const = default;
 };
 
+// Blocks of an image that follow each other.
+struct BlockRange {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  bool operator==(const BlockRange&) const = default;
+};
+
 // Every 64-bit size fits into a tree of that height even at the smallest block and fan-out.
 constexpr unsigned k_tree_height_max = 32;
 

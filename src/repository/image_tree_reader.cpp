@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/image_tree_reader.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 
 namespace icecore::repository {
 
 using base::Fault;
 
-ImageTreeReader::ImageTreeReader(BlockReader& reader, const Config& config, const ImageRoot& image)
+ImageTreeReader::ImageTreeReader(BlockReader& reader, const Config& config, const ImageRoot& image,
+                                 std::vector<BlockRange> lost)
     : reader_(reader),
       fan_out_(config.fan_out),
       blocks_(block_count(image.disk_size, config.block_bytes)),
-      height_(image.height) {
+      height_(image.height),
+      lost_(std::move(lost)) {
   if (height_ != tree_height(blocks_, fan_out_)) {
     base::fail(Fault::corrupt, "an image of {} bytes cannot have a tree of height {}", image.disk_size, height_);
   }
@@ -23,6 +27,9 @@ std::optional<ImageTreeReader::Leaf> ImageTreeReader::next() {
     if (path_.size() == height_) {
       Leaf leaf{path_.back().first_block, std::move(path_.back().names)};
       path_.pop_back();
+      for (std::size_t i = 0; !lost_.empty() && i < leaf.names.size(); ++i) {
+        if (all_lost(leaf.first_block + i, 1)) leaf.names[i] = {};
+      }
       return leaf;
     }
     Open& node = path_.back();
@@ -41,9 +48,17 @@ void ImageTreeReader::for_each_leaf(const std::function<void(std::uint64_t, std:
   while (const std::optional<Leaf> leaf = next()) action(leaf->first_block, leaf->names);
 }
 
+bool ImageTreeReader::all_lost(std::uint64_t first_block, std::uint64_t count) const {
+  const std::uint64_t end = std::min(first_block + count, blocks_);
+  return std::any_of(lost_.begin(), lost_.end(), [&](const BlockRange& range) {
+    return range.first <= first_block && end <= range.first + range.count;
+  });
+}
+
 // A node whose names reach behind the disk's end is refused here, once, so that no user of the tree can be
 // led to write there.
 void ImageTreeReader::push(const BlockName& name, std::uint64_t first_block) {
+  if (!lost_.empty() && all_lost(first_block, blocks_below(path_.size()))) return;
   std::vector<BlockName> names = decode_node(name, reader_.read_block(name), fan_out_);
   const std::uint64_t last = first_block + (names.size() - 1) * blocks_below(path_.size() + 1);
   if (first_block >= blocks_ || last >= blocks_)

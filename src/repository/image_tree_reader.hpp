@@ -22,7 +22,8 @@ class ImageTreeReader {
   };
 
   // `reader` outlives it. Fault::corrupt when height and size do not fit together.
-  ImageTreeReader(BlockReader& reader, const Config& config, const ImageRoot& image);
+  // `lost`: blocks known to be nowhere; they read as holes, and no node that stands only for such is read.
+  ImageTreeReader(BlockReader& reader, const Config& config, const ImageRoot& image, std::vector<BlockRange> lost = {});
 
   // The next leaf that is not all zero, or nothing at the end.
   std::optional<Leaf> next();
@@ -34,6 +35,7 @@ class ImageTreeReader {
     std::vector<BlockName> names;
     std::size_t at = 0;
   };
+  bool all_lost(std::uint64_t first_block, std::uint64_t count) const;
   void push(const BlockName& name, std::uint64_t first_block);
   std::uint64_t blocks_below(std::size_t depth) const;
 
@@ -41,6 +43,7 @@ class ImageTreeReader {
   std::uint32_t fan_out_;
   std::uint64_t blocks_;
   unsigned height_;
+  std::vector<BlockRange> lost_;
   std::vector<Open> path_;  // [0] root
 };
 

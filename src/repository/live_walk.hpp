@@ -16,13 +16,6 @@
 
 namespace icecore::repository {
 
-// Blocks of an image that follow each other.
-struct BlockRange {
-  std::uint64_t first = 0;
-  std::uint64_t count = 0;
-  bool operator==(const BlockRange&) const = default;
-};
-
 class LiveWalk {
  public:
   // Both outlive the walk; `table` is sealed.

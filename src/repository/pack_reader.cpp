@@ -75,6 +75,18 @@ PackEntry read_pack_footer(storage::Storage& storage, const KeyRing& keys, const
   return parse_footer(keys, config, id, storage.get_range(name, 0, k_pack_header_bytes), footer, footer_at);
 }
 
+bool ends_behind_frames(storage::Storage& storage, const PackEntry& pack, std::uint64_t size) {
+  try {
+    check_size(size, pack.id);
+    const base::Bytes trailer =
+        storage.get_range(pack_object(pack.id), size - k_pack_trailer_bytes, k_pack_trailer_bytes);
+    return pack.frames_end() + parse_trailer(trailer, size, "pack") + k_pack_trailer_bytes == size;
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::corrupt && error.fault() != Fault::not_found) throw;
+    return false;
+  }
+}
+
 PackEntry parse_pack(const KeyRing& keys, const Config& config, const PackId& id, base::ByteView pack) {
   check_size(pack.size(), id);
   const std::size_t length = parse_trailer(pack.last(k_pack_trailer_bytes), pack.size(), "pack " + id.hex());

@@ -17,6 +17,9 @@ PackEntry read_pack_footer(storage::Storage& storage, const KeyRing& keys, const
 // The same from the whole pack in memory.
 PackEntry parse_pack(const KeyRing& keys, const Config& config, const PackId& id, base::ByteView pack);
 
+// Whether the pack of that size has a footer right behind the frames it is said to have: one read of 12 bytes.
+bool ends_behind_frames(storage::Storage& storage, const PackEntry& pack, std::uint64_t size);
+
 // One frame as it lies in its pack.
 struct FrameLocation {
   PackId pack;

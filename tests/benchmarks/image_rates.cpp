@@ -76,7 +76,7 @@ std::uint64_t restore(repository::Repository& source, const repository::ImageRoo
   const std::filesystem::path path = setting.folder / ("restored." + layout.format);
   disk::create_image(path, layout);
   auto target = disk::DiskTarget::open({.image = path, .layout = layout, .writers = job::restore_threads()});
-  const std::uint64_t bytes = job::restore_image(source, image, *target, [](std::uint64_t) {}, {});
+  const std::uint64_t bytes = job::restore_image(source, image, {}, *target, [](std::uint64_t) {}, {});
   target->finish({});
   target.reset();
   fmt::print("allocated {}, originally {}\n", base::format_size(disk::inspect_image(path, layout.format).actual_size),

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The objects damage/<point id>: what a repair found a restore point to have lost. The point stays and what is left of
+// it can be restored. Written in FORMAT.md, "Damage".
+//
+// A mark says what was lost when it was made; blocks a later backup stores again heal the point, and the next verify or
+// repair removes the mark.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "repository/live_walk.hpp"
+#include "repository/repository.hpp"
+
+namespace icecore::repository {
+
+struct DamagedDisk {
+  std::string disk;  // target, or the kind of a blob
+  std::vector<BlockRange> lost;
+};
+
+struct DamageMark {
+  std::string point_id;
+  base::Timestamp noted{};
+  std::vector<DamagedDisk> disks;
+};
+
+std::string damage_object(const std::string& point_id);
+
+// Stores it durably, in the place of an earlier one.
+void store_damage(Repository& repository, const DamageMark& mark);
+// The point's mark, or nothing. Fault::corrupt names a damaged one.
+std::optional<DamageMark> load_damage(Repository& repository, const std::string& point_id);
+// The ids of all points with a mark, readable or not.
+std::set<std::string> list_damaged_points(Repository& repository);
+
+}  // namespace icecore::repository
