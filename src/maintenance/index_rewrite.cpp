@@ -54,6 +54,8 @@ std::vector<bool> IndexRewrite::objects_to_replace(const std::vector<PackFate>& 
   for (std::size_t i = 0; i < replace.size(); ++i) {
     const IndexFacts& index = survey_.indexes[i];
     if (index.needless_packs > 0 || index.blocks < k_index_blocks_small) replace[i] = true;
+    // One that cannot be read is for a repair to remove.
+    if (!index.readable) replace[i] = false;
   }
   return replace;
 }
@@ -63,16 +65,30 @@ void IndexRewrite::read_object(std::uint32_t number, const std::vector<PackFate>
                                                 survey_.indexes[number].id)) {
     watch_.tick();
     const auto at = survey_.table.index_of(pack.id);
-    // Not there, or listed by another object too.
-    if (!at || survey_.table.packs()[*at].source != number) continue;
-    const bool stays = fates[*at] == PackFate::keep ||
-                       (fates[*at] == PackFate::move && !move_pack(pack, survey_.table.packs()[*at].first_block));
-    if (stays) {
+    if (at && survey_.table.packs()[*at].source != number) continue;  // listed by another object too
+    if (at && stays(pack, *at, fates)) {
       kept.add(std::move(pack));
     } else {
+      if (!at) salvage_pack(pack);
       changes_.dropped.insert(pack.id);
     }
   }
+}
+
+bool IndexRewrite::stays(const PackEntry& pack, std::uint32_t number, const std::vector<PackFate>& fates) {
+  switch (fates[number]) {
+    case PackFate::keep: return true;
+    case PackFate::move: return !move_pack(pack, survey_.table.packs()[number].first_block);
+    case PackFate::salvage: salvage_pack(pack); return false;
+    case PackFate::remove: return false;
+  }
+  return true;
+}
+
+// What of it is there.
+void IndexRewrite::salvage_pack(const PackEntry& pack) {
+  if (!survey_.packs.contains(pack.id) || !salvaged_.insert(pack.id).second) return;
+  repack_.salvage(pack);
 }
 
 // False: it is damaged.

@@ -22,16 +22,20 @@ class IndexRewrite {
   IndexRewrite(repository::Repository& repository, const Survey& survey, const Watch& watch);
 
   // `fates` as survey.table.packs(). A pack that turns out damaged while it is moved stays where it is, with a note.
+  // One that is there but does not end where it should gives its good blocks.
   void run(const std::vector<PackFate>& fates);
 
   const IndexChanges& changes() const noexcept { return changes_; }
   const std::vector<repository::PackId>& packs_written() const noexcept { return packs_.written(); }
   std::uint64_t bytes_written() const noexcept { return packs_.bytes(); }
+  std::size_t packs_salvaged() const noexcept { return salvaged_.size(); }
   const std::vector<std::string>& notes() const noexcept { return notes_; }
 
  private:
   std::vector<bool> objects_to_replace(const std::vector<PackFate>& fates) const;
   void read_object(std::uint32_t number, const std::vector<PackFate>& fates, IndexSink& kept);
+  bool stays(const repository::PackEntry& pack, std::uint32_t number, const std::vector<PackFate>& fates);
+  void salvage_pack(const repository::PackEntry& pack);
   bool move_pack(const repository::PackEntry& pack, std::uint32_t first_block);
 
   repository::Repository& repository_;
@@ -41,6 +45,7 @@ class IndexRewrite {
   PackSink packs_;
   Repack repack_;
   IndexChanges changes_;
+  std::set<repository::PackId> salvaged_;
   std::vector<std::string> notes_;
 };
 

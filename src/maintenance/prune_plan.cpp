@@ -50,6 +50,7 @@ void add_up(PrunePlan& plan, const Survey& survey, const std::vector<std::uint32
         plan.bytes_moved += size, ++plan.packs_moved;
         plan.bytes_live_moved += size * live[i] / pack.blocks;
         break;
+      case PackFate::salvage: break;
       case PackFate::remove: plan.bytes_removed += size, ++plan.packs_removed; break;
     }
   }

@@ -8,8 +8,9 @@ namespace icecore::maintenance {
 
 enum class PackFate : std::uint8_t {
   keep,
-  move,    // its live blocks go to a new pack: few of them are live, or it is one of many small packs
-  remove,  // nothing in it is needed
+  move,     // its live blocks go to a new pack: few of them are live, or it is one of many small packs
+  salvage,  // it is damaged; all its good blocks go to a new pack (repair only)
+  remove,   // nothing in it is needed
 };
 
 struct PrunePlan {

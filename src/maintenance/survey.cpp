@@ -71,8 +71,10 @@ void Survey::read_index() {
 
 void Survey::read_index_object(std::uint32_t number) {
   IndexFacts& index = indexes[number];
-  for (PackEntry& pack :
-       repository::load_index(repository_.storage(), repository_.keys(), repository_.config(), index.id)) {
+  const std::vector<PackEntry> listed =
+      repository::load_index(repository_.storage(), repository_.keys(), repository_.config(), index.id);
+  index.readable = true;
+  for (const PackEntry& pack : listed) {
     index.blocks += pack.block_count();
     ++index.packs;
     add_pack(pack, number);
@@ -80,15 +82,26 @@ void Survey::read_index_object(std::uint32_t number) {
 }
 
 void Survey::add_pack(const PackEntry& pack, std::uint32_t number) {
-  const auto size = packs.find(pack.id);
-  if (size == packs.end() || size->second < pack.frames_end() + repository::k_pack_trailer_bytes) {
+  if (table.has(pack.id)) {
     ++indexes[number].needless_packs;
-    missing_packs[pack.id] = pack.frames_end();
-  } else if (table.has(pack.id)) {
-    ++indexes[number].needless_packs;
-  } else {
-    table.add(pack, number, bad_blocks);
+    return;
   }
+  const std::string wrong = what_is_wrong(pack);
+  if (wrong.empty()) return table.add(pack, number, bad_blocks);
+  ++indexes[number].needless_packs;
+  missing_packs[pack.id] = wrong;
+}
+
+// Empty: nothing.
+std::string Survey::what_is_wrong(const PackEntry& pack) const {
+  const auto size = packs.find(pack.id);
+  if (size == packs.end()) return "it is missing";
+  if (bad_packs.contains(pack.id)) return "it is damaged";
+  if (size->second < pack.frames_end() + repository::k_pack_trailer_bytes)
+    return fmt::format("it is cut off after {} bytes", size->second);
+  if (check_ends && !repository::ends_behind_frames(repository_.storage(), pack, size->second))
+    return "it does not end as the index says: it is cut off, exchanged or damaged";
+  return {};
 }
 
 void Survey::read_points() {

@@ -26,6 +26,7 @@ struct IndexFacts {
   std::string id;
   std::size_t blocks = 0;
   std::size_t packs = 0;
+  bool readable = false;
   // Packs it lists that are not there or listed by an earlier index: it would be better without them.
   std::size_t needless_packs = 0;
 };
@@ -47,6 +48,10 @@ class Survey {
 
   // Copies of blocks that are known not to be what their names say: as good as missing.
   repository::BadBlocks bad_blocks;
+  // Packs that are as good as missing.
+  std::set<repository::PackId> bad_packs;
+  // Read the last bytes of each pack, too: finds those that are cut off or exchanged, for a small read each.
+  bool check_ends = false;
 
   // Lists and reads everything. May be called again: it starts anew.
   void read();
@@ -62,13 +67,14 @@ class Survey {
   std::vector<repository::Manifest> points;  // that could be read; without their XML
   std::vector<BadObject> bad_manifests;
   std::vector<BadObject> bad_indexes;
-  PackSizes missing_packs;  // listed by an index, not there or shorter than their frames (frames' end)
+  std::map<repository::PackId, std::string> missing_packs;  // listed by an index and not there as it says; why
   std::vector<DiskLoss> losses;
 
  private:
   void clear();
   void read_index();
   void read_index_object(std::uint32_t number);
+  std::string what_is_wrong(const repository::PackEntry& pack) const;
   void add_pack(const repository::PackEntry& pack, std::uint32_t number);
   void read_points();
   void walk_point(const std::string& object, const repository::Manifest& point);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads packs whole and proves every byte: the id, the footer, the frames, the blocks' names.
+#pragma once
+
+#include <optional>
+
+#include "maintenance/read_history.hpp"
+#include "maintenance/survey.hpp"
+
+namespace icecore::maintenance {
+
+struct BadPack {
+  repository::PackId id;
+  std::string reason;
+};
+
+struct ReadResult {
+  std::size_t packs = 0;
+  std::uint64_t bytes = 0;
+  std::vector<BadPack> bad;
+  repository::BadBlocks bad_blocks;          // in packs whose footer can be read
+  std::set<repository::PackId> bad_footers;  // packs whose footer cannot
+};
+
+// Reads the packs given, those not read for longest first, until `percent` of their bytes have been read. What was read
+// is in `history` at once.
+ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, unsigned percent,
+                      ReadHistory& history, const Watch& watch);
+
+}  // namespace icecore::maintenance

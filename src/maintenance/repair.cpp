@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "maintenance/repair.hpp"
+
+#include "base/failpoint.hpp"
+#include "maintenance/index_rewrite.hpp"
+#include "maintenance/read_packs.hpp"
+#include "repository/damage_mark.hpp"
+#include "repository/index_object.hpp"
+#include "repository/prune_mark.hpp"
+#include "repository/repository_lock.hpp"
+
+namespace icecore::maintenance {
+
+using base::Fault;
+using repository::PackId;
+
+namespace {
+
+class Repair {
+ public:
+  Repair(repository::Repository& repository, const RepairOptions& options, const Watch& watch)
+      : repository_(repository),
+        options_(options),
+        watch_(watch),
+        lock_(repository, repository::LockMode::maintenance, "repair"),
+        survey_(repository, watch_) {
+    watch_.on_tick = [this, outer = watch.on_tick] {
+      lock_.refresh();
+      outer();
+    };
+    survey_.check_ends = true;
+  }
+
+  RepairReport run() {
+    find_bad_packs();
+    survey_.read();
+    index_unindexed();
+    replace_indexes();
+    survey_.bad_blocks.clear();
+    survey_.bad_packs.clear();
+    survey_.read();
+    take_back_marked();
+    note_losses();
+    report_.points = survey_.points.size();
+    report_.left.insert(report_.left.end(), survey_.bad_manifests.begin(), survey_.bad_manifests.end());
+    return std::move(report_);
+  }
+
+ private:
+  void find_bad_packs() {
+    ReadHistory history(options_.history);
+    PackSizes suspects;
+    for (const auto& [id, size] : list_packs(repository_.storage())) {
+      const auto read = history.find(id);
+      if (options_.read_data || (read && !read->good)) suspects[id] = size;
+    }
+    ReadResult result = read_packs(repository_, suspects, 100, history, watch_);
+    for (const BadPack& bad : result.bad) bad_.insert(bad.id);
+    survey_.bad_packs = std::move(result.bad_footers);
+    survey_.bad_blocks = std::move(result.bad_blocks);
+  }
+
+  // Packs whose index is lost. Garbage gets into the index too; a prune takes it out again.
+  void index_unindexed() {
+    std::set<PackId> passed_over;
+    for (const repository::PruneMark& mark : load_marks()) passed_over.insert(mark.packs.begin(), mark.packs.end());
+    watch_.on_phase("index packs");
+    IndexSink index(repository_);
+    PackSink packs(repository_, index);
+    Repack salvage(repository_, packs);
+    for (const auto& [id, size] : survey_.packs_before) {
+      if (survey_.table.has(id) || survey_.missing_packs.contains(id) || passed_over.contains(id)) continue;
+      watch_.tick();
+      index_pack(id, size, index, salvage);
+    }
+    salvage.finish();
+    packs.finish();
+    index.finish();
+  }
+
+  void index_pack(const PackId& id, std::uint64_t size, IndexSink& index, Repack& salvage) {
+    try {
+      repository::PackEntry pack =
+          repository::read_pack_footer(repository_.storage(), repository_.keys(), repository_.config(), id, size);
+      if (bad_.contains(id)) {
+        salvage.salvage(pack);
+        ++report_.packs_salvaged;
+      } else {
+        index.add(std::move(pack));
+        ++report_.packs_indexed;
+      }
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      report_.left.push_back({repository::pack_object(id), error.what()});
+    }
+  }
+
+  std::vector<repository::PruneMark> load_marks() {
+    try {
+      return repository::load_prune_marks(repository_);
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      report_.left.push_back({"prunes", error.what()});
+      return {};
+    }
+  }
+
+  // Salvages damaged packs, drops missing ones.
+  void replace_indexes() {
+    std::vector<PackFate> fates;
+    bool any = !survey_.missing_packs.empty();
+    for (const repository::TablePack& pack : survey_.table.packs()) {
+      fates.push_back(bad_.contains(pack.id) ? PackFate::salvage : PackFate::keep);
+      any = any || fates.back() != PackFate::keep;
+    }
+    for (const auto& [id, reason] : survey_.missing_packs)
+      report_.packs_missing += survey_.packs.contains(id) ? 0U : 1U;
+    if (any) {
+      IndexRewrite rewrite(repository_, survey_, watch_);
+      rewrite.run(fates);
+      report_.packs_salvaged += rewrite.packs_salvaged();
+    }
+    // All that could be said of their packs stands in other objects by now.
+    for (const BadObject& bad : survey_.bad_indexes) repository_.storage().remove(bad.object);
+    base::failpoint("repair.index_replaced");
+  }
+
+  void take_back_marked() {
+    while (!survey_.losses.empty()) {
+      std::set<repository::BlockName> missing = survey_.walk->missing();
+      if (load_marks().empty() || repository::rescue_marked_packs(repository_, missing) == 0) return;
+      survey_.read();
+    }
+  }
+
+  void note_losses() {
+    std::map<std::string, repository::DamageMark> marks;
+    for (const DiskLoss& loss : survey_.losses) {
+      repository::DamageMark& mark = marks[loss.point_id];
+      mark.point_id = loss.point_id;
+      mark.noted = base::now();
+      mark.disks.push_back({loss.disk, loss.ranges});
+    }
+    for (const auto& [id, mark] : marks) repository::store_damage(repository_, mark);
+    base::failpoint("repair.damage_noted");
+    for (const std::string& id : repository::list_damaged_points(repository_)) {
+      if (marks.contains(id)) continue;
+      repository_.storage().remove(repository::damage_object(id));
+      report_.healed.push_back(id);
+    }
+    report_.losses = survey_.losses;
+  }
+
+  repository::Repository& repository_;
+  const RepairOptions& options_;
+  Watch watch_;
+  repository::RepositoryLock lock_;
+  Survey survey_;
+  std::set<PackId> bad_;  // read, and not what they should be
+  RepairReport report_;
+};
+
+}  // namespace
+
+RepairReport repair(repository::Repository& repository, const RepairOptions& options, const Watch& watch) {
+  return base::with_context([&] { return Repair(repository, options, watch).run(); }, "repair of '{}'",
+                            repository.storage().url());
+}
+
+}  // namespace icecore::maintenance
