@@ -10,6 +10,7 @@
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
 #include "cli/upload_session.hpp"
+#include "repository/damage_mark.hpp"
 
 namespace icecore::cli {
 
@@ -57,15 +58,32 @@ void tell_staging(Console& console, storage::Storage& storage, const std::set<st
     console.err << fmt::format("icecore: {} is pending upload; see `icecore upload --help`\n", short_id(id));
 }
 
+// Those a repair has noted to have lost blocks.
+std::vector<std::string> points_with_losses(repository::Repository& repository,
+                                            const std::vector<repository::Manifest>& points) {
+  const std::set<std::string> noted = repository::list_damaged_points(repository);
+  std::vector<std::string> ids;
+  for (const repository::Manifest& point : points) {
+    if (noted.contains(point.id)) ids.push_back(point.id);
+  }
+  return ids;
+}
+
 ExitCode run(Session& session, const ListOptions& options) {
   const OpenRepository open = open_repository(session);
   auto [points, damaged] = read_points(session.console, *open.repository);
   const repository::Protections protections = repository::list_protections(*open.repository);
   if (options.domain) keep_domain(points, *options.domain);
   const std::set<std::string> pending = pending_points(*open.storage);
+  const std::vector<std::string> lossy = points_with_losses(*open.repository, points);
+  for (const std::string& id : lossy) {
+    session.console.err << fmt::format("icecore: restore point {} has lost blocks; `icecore show {}` tells which\n",
+                                       short_id(id), short_id(id));
+  }
   if (session.options.json) {
     base::Json record = record_of(open.storage->url(), points, protections, damaged);
     record["pending"] = pending;
+    record["lossy"] = lossy;
     session.console.print_json(record);
   } else if (points.empty()) {
     session.console.print(fmt::format("no restore points in {} yet", open.storage->url()));
@@ -80,6 +98,7 @@ std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = {{"repository", "its URL"}};
   for (JsonField& field : point_fields("points[].")) fields.push_back(std::move(field));
   fields.push_back({"pending[]", "ids of points that are complete in staging and not yet on the remote"});
+  fields.push_back({"lossy[]", "ids of points that have lost blocks, as a repair noted"});
   fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
   return fields;
 }

@@ -83,7 +83,7 @@ void print_report(Console& console, const PruneReport& report, bool dry_run) {
 
 ExitCode run(Session& session, const PruneCommandOptions& options) {
   JobSession jobs(session);
-  const OpenRepository open = open_repository(session, jobs.stop());
+  const OpenRepository open = open_directly(session, jobs.stop());
   maintenance::PruneOptions prune = options.prune;
   prune.live_percent_min = static_cast<unsigned>(options.live_percent_min);
   const PruneReport report = [&] {

@@ -32,6 +32,7 @@ void declare(WordList& words, RestoreCommandOptions& options) {
   words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
                    WordList::into(restore.disks));
   words.flag("--start", "start the domain at the end", restore.start);
+  words.flag("--allow-damaged", "a point that lost blocks, too; those read as zeroes", restore.allow_damaged);
   words.flag("--dry-run", "change nothing; print how the domain's XML would differ", restore.dry_run);
 }
 

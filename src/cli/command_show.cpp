@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `icecore show POINT`.
+#include <fmt/core.h>
+
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
 #include "cli/upload_session.hpp"
+#include "repository/damage_mark.hpp"
 
 namespace icecore::cli {
 
@@ -19,6 +22,28 @@ void declare(WordList& words, ShowOptions& options) {
   words.flag("--xml", "print the domain's XML as it was, and nothing else", options.xml);
 }
 
+// What a repair noted.
+base::Json lost_ranges(repository::Repository& repository, const repository::Manifest& point) {
+  const std::uint64_t block_bytes = repository.config().block_bytes;
+  base::Json lost = base::Json::array();
+  const auto damage = repository::load_damage(repository, point.id);
+  for (const auto& disk : damage ? damage->disks : std::vector<repository::DamagedDisk>()) {
+    for (const repository::BlockRange& range : disk.lost) {
+      lost.push_back(
+          {{"disk", disk.disk}, {"offset", range.first * block_bytes}, {"length", range.count * block_bytes}});
+    }
+  }
+  return lost;
+}
+
+void print_losses(Console& console, const base::Json& lost) {
+  if (!lost.empty()) console.print("\nLOST, as a repair noted (`icecore restore --allow-damaged` restores the rest):");
+  for (const base::Json& range : lost) {
+    console.print(fmt::format("  {}  {} bytes at byte {}", range["disk"].get<std::string>(),
+                              range["length"].get<std::uint64_t>(), range["offset"].get<std::uint64_t>()));
+  }
+}
+
 ExitCode run(Session& session, const ShowOptions& options) {
   const OpenRepository open = open_repository(session);
   const ReadablePoints points = read_points(session.console, *open.repository);
@@ -30,12 +55,14 @@ ExitCode run(Session& session, const ShowOptions& options) {
     record["pending"] = pending;
     record["live_xml"] = point.live_xml;
     record["inactive_xml"] = point.inactive_xml;
+    record["lost"] = lost_ranges(*open.repository, point);
     session.console.print_json(record);
   } else if (options.xml) {
     session.console.print(point.inactive_xml.empty() ? point.live_xml : point.inactive_xml);
   } else {
     session.console.out << format_point(point, protections);
     if (pending) session.console.print("pending upload: complete in staging and not yet on the remote");
+    print_losses(session.console, lost_ranges(*open.repository, point));
   }
   return ExitCode::ok;
 }
@@ -44,6 +71,7 @@ std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = point_fields("");
   fields.push_back({"pending", "true: complete in staging and not yet on the remote"});
   fields.push_back({"live_xml, inactive_xml", "the domain's XML, running and persistent; empty when it had none"});
+  fields.push_back({"lost[]", "blocks the point lost, as a repair noted: disk, offset, length (bytes)"});
   return fields;
 }
 

@@ -17,6 +17,10 @@ std::vector<Command> all_commands() {
   commands.push_back(make_forget_command());
   commands.push_back(make_upload_command());
   commands.push_back(make_prune_command());
+  commands.push_back(make_verify_command());
+  commands.push_back(make_repair_command());
+  commands.push_back(make_stats_command());
+  commands.push_back(make_copy_command());
   commands.push_back(make_recover_command());
   commands.push_back(make_unlock_command());
   commands.push_back(make_doctor_command());

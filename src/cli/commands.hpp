@@ -9,6 +9,7 @@
 namespace icecore::cli {
 
 Command make_backup_command();
+Command make_copy_command();
 Command make_doctor_command();
 Command make_forget_command();
 Command make_init_command();
@@ -17,12 +18,15 @@ Command make_policy_check_command();
 Command make_protect_command();
 Command make_prune_command();
 Command make_recover_command();
+Command make_repair_command();
 Command make_restore_command();
 Command make_run_command();
 Command make_show_command();
 Command make_unlock_command();
 Command make_unprotect_command();
 Command make_upload_command();
+Command make_stats_command();
+Command make_verify_command();
 Command make_version_command();
 
 // In the order of help: as one meets them.

@@ -13,4 +13,8 @@ maintenance::Watch make_watch(JobSession& jobs) {
   return watch;
 }
 
+std::filesystem::path history_file(const Session& session, const repository::Repository& repository) {
+  return session.options.state_dir / "verify" / repository.config().repository_id;
+}
+
 }  // namespace icecore::cli

@@ -11,4 +11,7 @@ namespace icecore::cli {
 // Phases and bytes go to the display of `jobs`, which outlives the watch.
 maintenance::Watch make_watch(JobSession& jobs);
 
+// Where this host notes which packs it has read.
+std::filesystem::path history_file(const Session& session, const repository::Repository& repository);
+
 }  // namespace icecore::cli

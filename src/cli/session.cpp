@@ -59,15 +59,33 @@ CredentialSources credential_sources(const Session& session, std::stop_token sto
           }};
 }
 
-OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
-                               const std::stop_token& stop) {
+namespace {
+
+OpenRepository open_on(std::unique_ptr<storage::Storage> storage, const Session& session,
+                       const CredentialSources& sources, const std::stop_token& stop) {
   OpenRepository open;
-  open.storage = open_storage(session, url);
+  open.storage = std::move(storage);
   repository::Credential credential;
   if (names_credential(sources) || is_encrypted(*open.storage)) credential = find_credential(sources, stop);
   open.repository =
       std::make_unique<repository::Repository>(*open.storage, credential, session.options.state_dir / "cache");
   return open;
+}
+
+}  // namespace
+
+OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
+                               const std::stop_token& stop) {
+  return open_on(open_storage(session, url), session, sources, stop);
+}
+
+OpenRepository open_directly(const Session& session, const std::string& url, const CredentialSources& sources,
+                             const std::stop_token& stop) {
+  return open_on(storage::open_storage(url), session, sources, stop);
+}
+
+OpenRepository open_directly(const Session& session, const std::stop_token& stop) {
+  return open_directly(session, need_repository_url(session), credential_sources(session, stop), stop);
 }
 
 OpenRepository open_repository(const Session& session, const std::stop_token& stop) {

@@ -49,4 +49,10 @@ OpenRepository open_repository(const Session& session, const std::string& url, c
 // As above with what the options and the environment name.
 OpenRepository open_repository(const Session& session, const std::stop_token& stop = {});
 
+// The same past any staging: what the repository itself holds. For maintenance, whose order of writing and deleting
+// must be the remote's own.
+OpenRepository open_directly(const Session& session, const std::string& url, const CredentialSources& sources,
+                             const std::stop_token& stop);
+OpenRepository open_directly(const Session& session, const std::stop_token& stop = {});
+
 }  // namespace icecore::cli
