@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/process.hpp"
 #include "cli/commands.hpp"
 #include "cli/console.hpp"
 #include "cli/program.hpp"
@@ -28,6 +29,7 @@ bool written_out() {
 int main(int argc, char** argv) {
   using icecore::cli::ExitCode;
   std::signal(SIGPIPE, SIG_IGN);  // a libvirtd or server that dies is an error of the call, not our death
+  icecore::base::keep_memory_private();
   try {
     if (const auto code = icecore::hypervisor::run_internal_command(argc, argv)) return *code;
     const std::vector<std::string> arguments(argv + 1, argv + argc);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,6 +40,7 @@ Pipe make_pipe() {
 // What the child does between fork and exec: only async-signal-safe calls.
 struct ChildSetup {
   std::vector<char*> arguments;
+  std::vector<char*> environment;
   std::array<int, 3> standard;  // our descriptors for 0, 1, 2
   const std::vector<std::pair<int, int>>* pass;
   bool survive_parent;
@@ -63,13 +65,29 @@ struct ChildSetup {
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
-    ::execvp(arguments[0], arguments.data());
+    ::execvpe(arguments[0], arguments.data(), environment.data());
     ::_exit(k_exec_failed);
   }
 };
 
+// No child has any use for our secrets, and another program's environment is not ours to guard.
+std::vector<char*> child_environment() {
+  std::vector<char*> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (!text.starts_with("ICECORE_PASSPHRASE") && !text.starts_with("ICECORE_SSH_")) kept.push_back(*entry);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
 pid_t start(const Command& command, int in, int out, int err) {
-  ChildSetup setup{{},        {in, out, err}, &command.pass_descriptors, command.survive_parent, command.share_terminal,
+  ChildSetup setup{{},
+                   child_environment(),
+                   {in, out, err},
+                   &command.pass_descriptors,
+                   command.survive_parent,
+                   command.share_terminal,
                    ::getpid()};
   for (const std::string& argument : command.arguments) setup.arguments.push_back(const_cast<char*>(argument.c_str()));
   setup.arguments.push_back(nullptr);
@@ -126,6 +144,13 @@ void exchange_once(Conversation& talk, std::string_view& input, Outcome& outcome
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace
+
+void keep_memory_private() noexcept {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  // The limit alone does not hold where cores go into a pipe (systemd-coredump): core(5).
+  ::prctl(PR_SET_DUMPABLE, 0);
+}
 
 Outcome run(const Command& command, Milliseconds deadline, std::stop_token stop) {
   const Stopwatch watch;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Child processes. A child dies with the thread that started it (PR_SET_PDEATHSIG), inherits only the
-// standard descriptors and those named, and never outlives its Child object.
+// standard descriptors and those named, and never outlives its Child object. It does not see the variables
+// ICECORE_PASSPHRASE* and ICECORE_SSH_*.
 #pragma once
 
 #include <sys/types.h>
@@ -27,6 +28,10 @@ struct Command {
   // true: it may read from the terminal, as a program asking for a passphrase does.
   bool share_terminal = false;
 };
+
+// For a process that will hold secrets, before it does: no core dumps, and its memory and environment in /proc are for
+// root only. Children begin with that again on (exec makes a process readable), but for the core dumps.
+void keep_memory_private() noexcept;
 
 struct Outcome {
   int exit_code = 0;  // 128 + signal when killed by one

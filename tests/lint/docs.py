@@ -7,11 +7,11 @@ import sys
 
 from project import finish, read
 
-COMMAND_LINE = re.compile(r"^  ([a-z][a-z ]*?)  +\S")
+COMMAND_LINE = re.compile(r"^  ([a-z][a-z -]*?)  +\S")
 CODE_IN_HELP = re.compile(r"^ +(\d+)  (.+)$", re.MULTILINE)
 CODE_IN_README = re.compile(r"^\| (\d+) \| (.+?) \|$", re.MULTILINE)
 # `icecore backup` or an indented "$ sudo icecore backup web1"
-USE_IN_README = re.compile(r"(?:`|^ {4}(?:sudo )?)icecore ((?:policy |key )?[a-z]+)", re.MULTILINE)
+USE_IN_README = re.compile(r"(?:`|^ {4}(?:sudo )?)icecore ((?:policy |key )?[a-z-]+)", re.MULTILINE)
 
 
 def help_of(program):

@@ -74,5 +74,17 @@ TEST(Process, DialogGoesBackAndForthAndEnds) {
   EXPECT_THROW(child.send_line("four"), Error);
 }
 
+TEST(Process, ChildrenSeeNoSecretsOfTheEnvironment) {
+  const std::vector<std::string> names = {"ICECORE_PASSPHRASE_FILE", "ICECORE_SSH_PASSWORD", "ICECORE_KEY_FILE"};
+  for (const std::string& name : names) ASSERT_EQ(::setenv(name.c_str(), "for-us-only", 1), 0);
+  const ScopeExit undo([&] {
+    for (const std::string& name : names) ::unsetenv(name.c_str());
+  });
+  const std::string seen = run_checked({.arguments = {"env"}}, std::chrono::seconds(10));
+  EXPECT_EQ(seen.find("ICECORE_PASSPHRASE"), std::string::npos);
+  EXPECT_EQ(seen.find("ICECORE_SSH"), std::string::npos);
+  EXPECT_NE(seen.find("ICECORE_KEY_FILE"), std::string::npos) << "a path is no secret";
+}
+
 }  // namespace
 }  // namespace icecore::base
