@@ -3,11 +3,15 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "repository/key_lines.hpp"
 #include "repository/key_ring.hpp"
 
 namespace icecore::repository {
@@ -17,16 +21,30 @@ using base::Fault;
 namespace {
 
 constexpr std::string_view k_prefix = "icecore-key-v1 ";
-constexpr std::size_t k_file_bytes_max = 4096;
+constexpr std::size_t k_file_bytes_max = 64 * base::k_kib;  // a whole recovery sheet
 
-void check_private(const std::filesystem::path& path) {
+// Of the very file that is read: the name may mean another one a moment later.
+void check_private(int fd, const std::filesystem::path& path) {
   struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) base::fail_errno(errno, "key file '" + path.string() + "'");
+  if (::fstat(fd, &info) != 0) base::fail_errno(errno, "key file '" + path.string() + "'");
   if ((info.st_mode & 077) != 0) {
     throw base::Error(Fault::denied, fmt::format("key file '{}' is open to other users (mode {:04o})", path.string(),
                                                  static_cast<unsigned>(info.st_mode & 07777)))
         .add_hint(fmt::format("chmod 600 '{}'", path.string()));
   }
+}
+
+// All of it, or as much as shows that it is too long.
+Secret read_all(int fd, const std::filesystem::path& path) {
+  Secret content(k_file_bytes_max + 1);
+  std::size_t size = 0;
+  while (size < content.size()) {
+    const ssize_t count = ::read(fd, content.span().data() + size, content.size() - size);
+    if (count < 0) base::fail_errno(errno, "key file '" + path.string() + "'");
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  return Secret::copy_of(content.view().first(size));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -35,12 +53,15 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-Secret parse_key(const std::filesystem::path& path, base::ByteView content) {
+Secret parse_key(base::ByteView content) {
   if (content.size() == k_key_bytes) return Secret::copy_of(content);
-  const std::string_view hex = trimmed({reinterpret_cast<const char*>(content.data()), content.size()});
+  const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
+  const std::string_view hex = trimmed(text);
   const bool digits = std::all_of(hex.begin(), hex.end(), [](unsigned char c) { return std::isxdigit(c) != 0; });
-  if (hex.size() != 2 * k_key_bytes || !digits)
-    base::fail(Fault::usage, "'{}' is not an icecore key file", path.string());
+  if (hex.size() != 2 * k_key_bytes || !digits) {
+    if (std::optional<Secret> typed = parse_key_lines(text)) return std::move(*typed);
+    base::fail(Fault::usage, "this is not an icecore key file");
+  }
   base::Bytes bytes = base::from_hex(hex);
   Secret key = Secret::copy_of(bytes);
   wipe(bytes);
@@ -59,10 +80,10 @@ void create_key_file(const std::filesystem::path& path) {
 }
 
 Secret read_key_file(const std::filesystem::path& path) {
-  check_private(path);
-  base::Bytes content = base::with_context([&] { return base::read_file(path, k_file_bytes_max); }, "key file");
-  const base::ScopeExit forget([&] { wipe(content); });
-  return parse_key(path, content);
+  const base::Fd fd = base::with_context([&] { return base::open_file(path, O_RDONLY); }, "key file");
+  check_private(fd.get(), path);
+  const Secret content = read_all(fd.get(), path);
+  return base::with_context([&] { return parse_key(content.view()); }, "key file '{}'", path.string());
 }
 
 }  // namespace icecore::repository

@@ -128,6 +128,7 @@ KeySlot decode_slot(const std::string& id, base::ByteView object) {
 
 Unlocker make_unlocker(const Credential& credential) {
   if (const auto* file = std::get_if<KeyFile>(&credential)) return {false, read_key_file(file->path)};
+  if (const auto* bytes = std::get_if<KeyBytes>(&credential)) return {false, bytes->key.clone()};
   if (const auto* phrase = std::get_if<Passphrase>(&credential)) {
     if (phrase->text.size() == 0) base::fail(Fault::usage, "the passphrase is empty");
     return {true, phrase->text.clone()};

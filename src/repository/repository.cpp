@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "repository/envelope.hpp"
 #include "repository/index_object.hpp"
+#include "repository/key_slots.hpp"
 
 namespace icecore::repository {
 
@@ -31,36 +32,6 @@ Config new_config(const InitOptions& options) {
   return config;
 }
 
-base::Bytes read_config_object(storage::Storage& storage) {
-  try {
-    return storage.get(std::string(k_config_name), size_max(ObjectKind::config));
-  } catch (const base::Error& error) {
-    if (error.fault() != Fault::not_found) throw;
-    throw base::Error(Fault::not_found, fmt::format("'{}' is no icecore repository", storage.url()))
-        .add_hint(fmt::format("icecore init -r {}", storage.url()));
-  }
-}
-
-Secret find_master(storage::Storage& storage, const Credential& credential, base::ByteView config_object) {
-  const Unlocker unlocker = make_unlocker(credential);
-  std::string damage;
-  for (const storage::ObjectInfo& object : storage.list("keys")) {
-    try {
-      const base::Bytes bytes = storage.get(object.name, size_max(ObjectKind::key_slot));
-      const KeySlot slot = decode_slot(last_part(object.name), bytes);
-      if (std::optional<Secret> master = open_slot(slot, unlocker, config_object)) return std::move(*master);
-    } catch (const base::Error& error) {
-      // One damaged slot must not lock out the keys of the others; it is named if none opens.
-      if (error.fault() != Fault::corrupt) throw;
-      damage = error.what();
-    }
-  }
-  if (!damage.empty())
-    base::fail(Fault::corrupt, "no key slot of '{}' opens, and one is damaged: {}", storage.url(), damage);
-  base::fail(Fault::denied, "no key slot of '{}' opens with this {}", storage.url(),
-             unlocker.passphrase ? "passphrase" : "key file");
-}
-
 }  // namespace
 
 Config Repository::create(storage::Storage& storage, const InitOptions& options, const Credential& credential) {
@@ -80,9 +51,11 @@ Config Repository::create(storage::Storage& storage, const InitOptions& options,
   return config;
 }
 
-Repository::Opened Repository::unlock(storage::Storage& storage, const Credential& credential) {
+Repository::Opened Repository::unlock(storage::Storage& storage, const Credential& credential,
+                                      const ConfigCheck& check) {
   const base::Bytes object = read_config_object(storage);
   Config config = base::with_context([&] { return decode_config(object); }, "repository '{}'", storage.url());
+  if (check) check(config);
   if (!config.encrypted) {
     if (!is_none(credential)) {
       throw base::Error(Fault::usage,
@@ -91,12 +64,12 @@ Repository::Opened Repository::unlock(storage::Storage& storage, const Credentia
     }
     return {config, KeyRing::unencrypted()};
   }
-  const Secret master = find_master(storage, credential, object);
-  return {config, KeyRing(master, true)};
+  return {config, KeyRing(open_master(storage, credential, object).master, true)};
 }
 
-Repository::Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder)
-    : Repository(storage, unlock(storage, credential), std::move(cache_folder)) {}
+Repository::Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder,
+                       const ConfigCheck& check)
+    : Repository(storage, unlock(storage, credential, check), std::move(cache_folder)) {}
 
 Repository::Repository(storage::Storage& storage, Opened opened, std::filesystem::path cache_folder)
     : storage_(storage),

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -37,8 +38,11 @@ class Repository {
   // Opens: reads `config`, finds the key slot. The index is opened at first use, below
   // cache_folder/<repository id>. `storage` outlives the repository. Fault::not_found: no repository there;
   // Fault::denied: no slot opens with this credential; Fault::usage: a newer format, or a credential for
-  // an unencrypted repository (somebody may have put that in the place of yours).
-  Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder);
+  // an unencrypted repository (somebody may have put that in the place of yours). `check` sees the config before the
+  // credential is tried and throws when it is not the one meant.
+  using ConfigCheck = std::function<void(const Config&)>;
+  Repository(storage::Storage& storage, const Credential& credential, std::filesystem::path cache_folder,
+             const ConfigCheck& check = {});
 
   const Config& config() const noexcept { return config_; }
   storage::Storage& storage() const noexcept { return storage_; }
@@ -67,7 +71,7 @@ class Repository {
     Config config;
     KeyRing keys;
   };
-  static Opened unlock(storage::Storage& storage, const Credential& credential);
+  static Opened unlock(storage::Storage& storage, const Credential& credential, const ConfigCheck& check);
   Repository(storage::Storage& storage, Opened opened, std::filesystem::path cache_folder);
   void refresh_locked();
 
