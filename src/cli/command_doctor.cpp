@@ -28,7 +28,7 @@ const char* word_for(job::Severity severity) {
 OpenRepository try_open(JobSession& jobs, std::vector<job::Finding>& findings) {
   if (jobs.session().options.repository_url.empty()) return {};
   try {
-    return open_repository(jobs.session(), jobs.stop());
+    return open_repository(jobs.session(), jobs.stop(), repository::Remember::no);  // doctor leaves nothing
   } catch (const base::Error& error) {
     findings.push_back({job::Severity::problem, "repository", error.what(), error.hint()});
     return {};

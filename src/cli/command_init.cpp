@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal_prompt.hpp"
+#include "repository/key_slots.hpp"
 
 namespace icecore::cli {
 
@@ -17,6 +18,7 @@ using base::Fault;
 struct InitOptions {
   bool encrypt = true;
   bool accept_new_host_key = false;
+  std::string accept;  // beginning of an id
 };
 
 void declare(WordList& words, InitOptions& options) {
@@ -24,15 +26,9 @@ void declare(WordList& words, InitOptions& options) {
                WordList::choice<bool>(options.encrypt, {{"default", true}, {"none", false}}));
   words.flag("--accept-new-host-key", "sftp: learn the key of a server that ~/.ssh/known_hosts does not name",
              options.accept_new_host_key);
-}
-
-repository::Secret ask_twice() {
-  repository::Secret first = prompt_passphrase("New passphrase", {});
-  const repository::Secret second = prompt_passphrase("Once more", {});
-  if (base::to_string(first.view()) != base::to_string(second.view())) {
-    base::fail(Fault::usage, "the two passphrases differ");
-  }
-  return first;
+  words.option("--accept-repository", "ID",
+               "make nothing: from now on the repository that is there, of this id, is good for this host",
+               WordList::into(options.accept));
 }
 
 // Looked at before a key file is made, so that nothing is left when there is a repository already.
@@ -81,7 +77,26 @@ void print_result(Session& session, const repository::Config& config, const std:
   console.print(fmt::format("keep a copy of {} elsewhere: without it no backup can be read", key_file));
 }
 
+// After somebody has moved or exchanged a repository on purpose.
+ExitCode accept(Session& session, const std::string& id) {
+  constexpr std::size_t k_digits_min = 8;
+  const std::unique_ptr<storage::Storage> storage = storage::open_storage(need_repository_url(session));
+  const repository::Config config = repository::decode_config(repository::read_config_object(*storage));
+  if (id.size() < k_digits_min || !config.repository_id.starts_with(id)) {
+    base::fail(Fault::conflict, "'{}' holds repository {}, not '{}' (8 digits or more)", storage->url(),
+               config.repository_id, id);
+  }
+  known_repositories(session).accept(plain_url(storage->url()), config);
+  if (session.options.json) {
+    print_result(session, config, storage->url(), false);
+  } else {
+    session.console.print(fmt::format("repository {} at {} is accepted", config.repository_id, storage->url()));
+  }
+  return ExitCode::ok;
+}
+
 ExitCode run(Session& session, const InitOptions& options) {
+  if (!options.accept.empty()) return accept(session, options.accept);
   const std::string& url = need_repository_url(session);
   const std::unique_ptr<storage::Storage> storage = storage::open_storage(
       url, storage::StorageOptions{.create = true, .accept_new_host_key = options.accept_new_host_key});
@@ -92,12 +107,15 @@ ExitCode run(Session& session, const InitOptions& options) {
   if (options.encrypt) {
     key_is_new = make_key_file(session.options.key_file);
     CredentialSources sources = credential_sources(session, {});
-    sources.ask = ask_twice;
+    sources.ask = [] {
+      return prompt_new_passphrase({}, "--key-file FILE, or set ICECORE_PASSPHRASE_FILE or ICECORE_PASSPHRASE_COMMAND");
+    };
     credential = find_credential(sources, {});
   }
   repository::InitOptions init;
   init.encrypt = options.encrypt;
   const repository::Config config = repository::Repository::create(*storage, init, credential);
+  known_repositories(session).replace(plain_url(storage->url()), config);
   print_result(session, config, storage->url(), key_is_new);
   return ExitCode::ok;
 }
@@ -110,7 +128,9 @@ Command make_init_command() {
        .summary = "Make a new repository",
        .description = "Makes a repository in an empty or new folder. It is encrypted unless told otherwise: with "
                       "--key-file by that file, which is made (mode 0600) when it does not exist; else by a "
-                      "passphrase, asked for twice. Keep a copy of either elsewhere: nothing can replace it.",
+                      "passphrase, asked for twice. Keep a copy of either elsewhere: nothing can replace it. Each host "
+                      "remembers which repository it met under a URL and refuses another one there until "
+                      "--accept-repository names it.",
        .examples = {{"sudo icecore init -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "a repository and a new key file for it"},
                     {"icecore init -r ~/backups", "a repository with a passphrase"},

@@ -21,6 +21,11 @@ std::vector<Command> all_commands() {
   commands.push_back(make_repair_command());
   commands.push_back(make_stats_command());
   commands.push_back(make_copy_command());
+  commands.push_back(make_key_list_command());
+  commands.push_back(make_key_add_command());
+  commands.push_back(make_key_change_passphrase_command());
+  commands.push_back(make_key_remove_command());
+  commands.push_back(make_key_export_command());
   commands.push_back(make_recover_command());
   commands.push_back(make_unlock_command());
   commands.push_back(make_doctor_command());

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "cli/terminal_prompt.hpp"
+#include "repository/key_slots.hpp"
 
 namespace icecore::cli {
 
@@ -12,27 +13,20 @@ namespace {
 
 using base::Fault;
 
-// Whether anything has to unlock it; looked up before a passphrase is asked for.
-bool is_encrypted(storage::Storage& storage) {
-  const std::string name(repository::k_config_name);
-  if (!storage.exists(name)) {
-    throw base::Error(Fault::not_found, fmt::format("'{}' holds no repository", storage.url()))
-        .add_hint(fmt::format("icecore init -r {}", storage.url()));
-  }
-  return repository::decode_config(storage.get(name, base::k_mib)).encrypted;
+repository::Config read_config(storage::Storage& storage) {
+  return repository::decode_config(repository::read_config_object(storage));
 }
 
 bool is_local(const std::string& url) { return url.starts_with("file://") || url.find("://") == std::string::npos; }
 
-// One name for one place, however it was typed.
+}  // namespace
+
 std::string plain_url(const std::string& url) {
   constexpr std::string_view k_file_scheme = "file://";
   if (!is_local(url)) return url;
   return std::filesystem::absolute(url.starts_with(k_file_scheme) ? url.substr(k_file_scheme.size()) : url)
       .lexically_normal();
 }
-
-}  // namespace
 
 std::filesystem::path staging_dir(const Session& session) {
   const SessionOptions& options = session.options;
@@ -59,24 +53,42 @@ CredentialSources credential_sources(const Session& session, std::stop_token sto
           }};
 }
 
+repository::KnownRepositories known_repositories(const Session& session) {
+  return repository::KnownRepositories(session.options.state_dir / "repositories");
+}
+
+void check_known_repository(const Session& session, storage::Storage& storage) {
+  known_repositories(session).check(plain_url(storage.url()), read_config(storage));
+}
+
 namespace {
 
 OpenRepository open_on(std::unique_ptr<storage::Storage> storage, const Session& session,
-                       const CredentialSources& sources, const std::stop_token& stop) {
+                       const CredentialSources& sources, const std::stop_token& stop,
+                       repository::Remember remember = repository::Remember::yes) {
   OpenRepository open;
   open.storage = std::move(storage);
+  const auto check = [&](const repository::Config& config) {
+    known_repositories(session).check(plain_url(open.storage->url()), config, remember);
+  };
+  // Nobody is asked for a passphrase before it is known that something needs one, and that it is not exchanged.
+  const auto needs_credential = [&] {
+    const repository::Config config = read_config(*open.storage);
+    check(config);
+    return config.encrypted;
+  };
   repository::Credential credential;
-  if (names_credential(sources) || is_encrypted(*open.storage)) credential = find_credential(sources, stop);
+  if (names_credential(sources) || needs_credential()) credential = find_credential(sources, stop);
   open.repository =
-      std::make_unique<repository::Repository>(*open.storage, credential, session.options.state_dir / "cache");
+      std::make_unique<repository::Repository>(*open.storage, credential, session.options.state_dir / "cache", check);
   return open;
 }
 
 }  // namespace
 
 OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
-                               const std::stop_token& stop) {
-  return open_on(open_storage(session, url), session, sources, stop);
+                               const std::stop_token& stop, repository::Remember remember) {
+  return open_on(open_storage(session, url), session, sources, stop, remember);
 }
 
 OpenRepository open_directly(const Session& session, const std::string& url, const CredentialSources& sources,
@@ -88,8 +100,8 @@ OpenRepository open_directly(const Session& session, const std::stop_token& stop
   return open_directly(session, need_repository_url(session), credential_sources(session, stop), stop);
 }
 
-OpenRepository open_repository(const Session& session, const std::stop_token& stop) {
-  return open_repository(session, need_repository_url(session), credential_sources(session, stop), stop);
+OpenRepository open_repository(const Session& session, const std::stop_token& stop, repository::Remember remember) {
+  return open_repository(session, need_repository_url(session), credential_sources(session, stop), stop, remember);
 }
 
 }  // namespace icecore::cli

@@ -11,6 +11,7 @@
 #include "cli/credential.hpp"
 #include "cli/environment.hpp"
 #include "cli/session_options.hpp"
+#include "repository/known_repositories.hpp"
 #include "repository/repository.hpp"
 #include "staging/spooled_storage.hpp"
 #include "storage/storage.hpp"
@@ -42,12 +43,22 @@ std::unique_ptr<storage::Storage> open_storage(const Session& session, const std
 // Where the credential of this session's repository is looked for.
 CredentialSources credential_sources(const Session& session, std::stop_token stop);
 
-// Opens a repository, asking for its passphrase when nothing else unlocks it. An unencrypted one needs nothing.
+// One name for one place, however it was typed.
+std::string plain_url(const std::string& url);
+
+// The repositories this host has met. Below the state folder.
+repository::KnownRepositories known_repositories(const Session& session);
+// Throws Fault::conflict when the storage holds another repository than the one known there.
+void check_known_repository(const Session& session, storage::Storage& storage);
+
+// Opens a repository, unless it is another than the one known there, asking for its passphrase when nothing else
+// unlocks it. An unencrypted one needs nothing.
 OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
-                               const std::stop_token& stop);
+                               const std::stop_token& stop, repository::Remember remember = repository::Remember::yes);
 
 // As above with what the options and the environment name.
-OpenRepository open_repository(const Session& session, const std::stop_token& stop = {});
+OpenRepository open_repository(const Session& session, const std::stop_token& stop = {},
+                               repository::Remember remember = repository::Remember::yes);
 
 // The same past any staging: what the repository itself holds. For maintenance, whose order of writing and deleting
 // must be the remote's own.

@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -63,12 +64,13 @@ repository::Secret read_line(int tty) {
 
 }  // namespace
 
-repository::Secret prompt_passphrase(const std::string& question, const std::stop_token& stop) {
+repository::Secret prompt_passphrase(const std::string& question, const std::stop_token& stop,
+                                     const std::string& instead) {
   const base::Fd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
   termios before{};
   if (!tty || ::tcgetattr(tty.get(), &before) != 0) {
     throw base::Error(base::Fault::unavailable, "a passphrase is needed and there is no terminal to ask for it")
-        .add_hint("--key-file FILE, or set ICECORE_PASSPHRASE_FILE or ICECORE_PASSPHRASE_COMMAND");
+        .add_hint(instead);
   }
   const HeldSignals signals;
   const base::ScopeExit let_signals_act([&] { signals.release(); });
@@ -82,6 +84,17 @@ repository::Secret prompt_passphrase(const std::string& question, const std::sto
   write_text(tty.get(), question + ": ");
   wait_for_line(tty.get(), signals, stop);
   return read_line(tty.get());
+}
+
+repository::Secret prompt_new_passphrase(const std::stop_token& stop, const std::string& instead) {
+  repository::Secret first = prompt_passphrase("New passphrase", stop, instead);
+  const repository::Secret second = prompt_passphrase("Once more", stop, instead);
+  const base::ByteView a = first.view();
+  const base::ByteView b = second.view();
+  if (!std::equal(a.begin(), a.end(), b.begin(), b.end())) {
+    base::fail(base::Fault::usage, "the two passphrases differ");
+  }
+  return first;
 }
 
 }  // namespace icecore::cli

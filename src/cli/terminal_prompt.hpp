@@ -11,6 +11,12 @@ namespace icecore::cli {
 
 // Reads one line from /dev/tty with echo off; the terminal is as before however this ends. Fault::unavailable
 // when there is no terminal, Fault::cancelled on Ctrl-C or stop, Fault::usage for an empty line.
-repository::Secret prompt_passphrase(const std::string& question, const std::stop_token& stop);
+// `instead` is what to do without a terminal.
+repository::Secret prompt_passphrase(
+    const std::string& question, const std::stop_token& stop,
+    const std::string& instead = "--key-file FILE, or set ICECORE_PASSPHRASE_FILE or ICECORE_PASSPHRASE_COMMAND");
+
+// Asks twice. Fault::usage when the two differ.
+repository::Secret prompt_new_passphrase(const std::stop_token& stop, const std::string& instead);
 
 }  // namespace icecore::cli
