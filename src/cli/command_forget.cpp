@@ -193,7 +193,7 @@ ExitCode run(Session& session, const ForgetOptions& options) {
   const Task task = task_of(options, policy);
   JobSession jobs(session);
   const OpenRepository open =
-      policy ? open_policy_repository(session, *policy, jobs.stop()) : open_repository(session, jobs.stop());
+      policy ? open_policy_directly(session, *policy, jobs.stop()) : open_directly(session, jobs.stop());
   const repository::RepositoryLock lock(*open.repository, repository::LockMode::shared, "forget");
   std::vector<repository::DamagedManifest> unreadable;
   const policy::Stock stock = take_stock(*open.repository, unreadable);

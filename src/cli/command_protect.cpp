@@ -56,7 +56,7 @@ std::string sentence(bool wanted, bool changed) {
 }
 
 ExitCode run(Session& session, const ProtectOptions& options) {
-  const OpenRepository open = open_repository(session);
+  const OpenRepository open = open_directly(session);
   repository::Repository& repository = *open.repository;
   const repository::RepositoryLock lock(repository, repository::LockMode::shared, "protect");
   const ReadablePoints points = read_points(session.console, repository);

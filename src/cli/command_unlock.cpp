@@ -110,7 +110,7 @@ void print_left(Console& console, const std::vector<FoundLock>& locks, std::size
 }
 
 ExitCode run(Session& session, const UnlockOptions& options) {
-  const OpenRepository open = open_repository(session);
+  const OpenRepository open = open_directly(session);
   const std::vector<FoundLock> locks = list_locks(*open.repository);
   const std::vector<const FoundLock*> stale = chosen(locks, options);
   Console& console = session.console;

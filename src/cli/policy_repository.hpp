@@ -10,5 +10,7 @@ namespace icecore::cli {
 // Opens it. What the policy says about the key comes first; what it leaves open, options and environment fill.
 OpenRepository open_policy_repository(const Session& session, const policy::Policy& policy,
                                       const std::stop_token& stop);
+// The same without staging, for what must see the repository as it is.
+OpenRepository open_policy_directly(const Session& session, const policy::Policy& policy, const std::stop_token& stop);
 
 }  // namespace icecore::cli
