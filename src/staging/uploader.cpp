@@ -217,7 +217,8 @@ void Uploader::send_again(Storage& remote, const QueuedObject& object, const std
   send(remote, object, stop);
 }
 
-// Blocks that a prune took away meanwhile must not be named by a point.
+// It still opens with this repository's key. Its blocks were proved to be in the index when it entered the spool, not
+// again now: a prune on another host, longer after that than its grace period, goes unnoticed until a verify.
 void Uploader::prove_point(const QueuedObject& manifest) {
   static_cast<void>(repository::load_manifest(repository_, manifest.name));
 }
