@@ -18,7 +18,7 @@ inline base::Bytes object_of(repository::ObjectKind kind, std::string_view name,
   if (input.empty()) return {};
   const base::ByteView rest = input.subspan(1);
   const bool sealed = (std::to_integer<unsigned>(input[0]) & 1) != 0;
-  if (sealed && rest.size() <= repository::size_max(kind)) {
+  if (sealed && !rest.empty() && rest.size() <= repository::size_max(kind)) {
     return repository::seal(repository::KeyRing::unencrypted(), kind, name, rest);
   }
   return {rest.begin(), rest.end()};

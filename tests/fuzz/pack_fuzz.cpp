@@ -29,7 +29,9 @@ icecore::base::Bytes make_pack(const repository::KeyRing& keys, ByteView input) 
   const std::string name = repository::footer_name(pack);
   const auto append = [&](ByteView bytes) { pack.insert(pack.end(), bytes.begin(), bytes.end()); };
   append(input.subspan(3, frames));
-  const auto footer = repository::seal(keys, repository::ObjectKind::pack_footer, name, input.subspan(3 + frames));
+  const ByteView table = input.subspan(3 + frames);
+  if (table.empty()) return pack;
+  const auto footer = repository::seal(keys, repository::ObjectKind::pack_footer, name, table);
   append(footer);
   writer.u32(static_cast<std::uint32_t>(footer.size()));
   writer.raw(icecore::base::as_bytes(repository::k_pack_end_magic));
