@@ -40,7 +40,7 @@ class MaintenanceFixture : public repository::RepositoryFixture {
     manifest.id = base::random_id(16);
     manifest.domain_name = domain;
     manifest.domain_uuid = uuid_of(domain);
-    manifest.time = base::now();
+    manifest.time = last_time_ = std::max(base::now(), last_time_ + base::Milliseconds(1));
     const std::uint64_t size = seeds.size() * k_block;
     manifest.disks.push_back(
         {.target = "vda", .virtual_size = size, .allocated_bytes = size, .image = store_image(writer, seeds)});
@@ -114,6 +114,7 @@ class MaintenanceFixture : public repository::RepositoryFixture {
   }
 
   std::vector<Point> points_;
+  base::Timestamp last_time_{};  // no two points of one millisecond: they would have no order
 };
 
 }  // namespace icecore::maintenance
