@@ -23,6 +23,8 @@ constexpr base::Milliseconds k_room_poll{100};
 
 bool is_lock(const std::string& name) { return name == "locks" || name.starts_with("locks/"); }
 bool is_key(const std::string& name) { return name == "keys" || name.starts_with("keys/"); }
+// What is noted about a point: missed, like in a list, when the remote does not answer.
+bool is_mark(const std::string& name) { return name.starts_with("damage/") || name.starts_with("protections/"); }
 bool is_cached(const std::string& name) { return name == repository::k_config_name || is_key(name); }
 // What the remote says about points is missed when it does not answer; nothing is changed by its word alone.
 bool is_told_by_remote(const std::string& folder) {
@@ -209,6 +211,11 @@ base::Bytes SpooledStorage::get_range(const std::string& name, std::uint64_t off
 bool SpooledStorage::exists(const std::string& name) {
   if (name == repository::k_config_name && spool_->cached().exists(name)) return true;
   if (class_of(name) && spool_->objects().exists(name)) return true;
+  if (is_mark(name)) {
+    bool there = false;
+    when_reachable([&] { there = link_.attempt([&](Storage& storage) { return storage.exists(name); }); });
+    return there;
+  }
   if (!is_lock(name)) return link_.attempt([&](Storage& storage) { return storage.exists(name); });
   const auto own = own_locks_.with([&](const auto& locks) -> std::optional<bool> {
     const auto found = locks.find(name);
