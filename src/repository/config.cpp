@@ -80,4 +80,14 @@ Config decode_config(base::ByteView object) {
   return config;
 }
 
+base::Bytes read_config_object(storage::Storage& storage) {
+  try {
+    return storage.get(std::string(k_config_name), size_max(ObjectKind::config));
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::not_found) throw;
+    throw base::Error(Fault::not_found, fmt::format("'{}' is no icecore repository", storage.url()))
+        .add_hint(fmt::format("icecore init -r {}", storage.url()));
+  }
+}
+
 }  // namespace icecore::repository

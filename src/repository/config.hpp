@@ -7,6 +7,7 @@
 
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
+#include "storage/storage.hpp"
 
 namespace icecore::repository {
 
@@ -30,5 +31,8 @@ void check_sizes(const Config& config);
 base::Bytes encode_config(const Config& config);
 // Fault::corrupt: damaged or impossible values; Fault::usage: a newer format.
 Config decode_config(base::ByteView object);
+
+// The object as the storage holds it. Fault::not_found with the hint to make a repository.
+base::Bytes read_config_object(storage::Storage& storage);
 
 }  // namespace icecore::repository

@@ -36,16 +36,6 @@ Config need_encrypted(base::ByteView config_object, const std::string& url) {
 
 }  // namespace
 
-base::Bytes read_config_object(storage::Storage& storage) {
-  try {
-    return storage.get(std::string(k_config_name), size_max(ObjectKind::config));
-  } catch (const base::Error& error) {
-    if (error.fault() != Fault::not_found) throw;
-    throw base::Error(Fault::not_found, fmt::format("'{}' is no icecore repository", storage.url()))
-        .add_hint(fmt::format("icecore init -r {}", storage.url()));
-  }
-}
-
 OpenedMaster open_master(storage::Storage& storage, const Credential& credential, base::ByteView config_object) {
   const Unlocker unlocker = make_unlocker(credential);
   std::string damage;

@@ -11,9 +11,6 @@
 
 namespace icecore::repository {
 
-// The object `config`. Fault::not_found with the hint to make a repository.
-base::Bytes read_config_object(storage::Storage& storage);
-
 struct OpenedMaster {
   Secret master;
   std::string slot;  // id of the one that opened

@@ -83,7 +83,7 @@ SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const st
   const auto known = std::find_if(places.begin(), places.end(), [&](const auto& place) { return place.url == url_; });
   const bool is_known = known != places.end() && std::filesystem::exists(known->folder / "cached" / config_name);
   const bool reached = when_reachable(
-      [&] { config_ = link_.attempt([&](Storage& storage) { return storage.get(config_name, k_config_size_max); }); });
+      [&] { config_ = link_.attempt([](Storage& storage) { return repository::read_config_object(storage); }); });
   if (reached) {
     const std::string id = repository::decode_config(*config_).repository_id;
     if (known != places.end() && known->repository_id != id) fail_other_repository(url_, known->folder);
