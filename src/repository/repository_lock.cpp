@@ -160,12 +160,16 @@ void RepositoryLock::give_back() noexcept {
   }
 }
 
+void RepositoryLock::check() {
+  storage::Storage& storage = repository_.storage();
+  if (storage.exists(lock_object(lock_.id))) return;
+  base::fail(Fault::conflict, "somebody removed our lock '{}' from '{}'", lock_object(lock_.id), storage.url());
+}
+
 void RepositoryLock::refresh() {
   const base::Timestamp now = base::now();
   if (now - lock_.heartbeat < k_lock_heartbeat) return;
-  if (!repository_.storage().exists(lock_object(lock_.id))) {
-    base::fail(Fault::conflict, "somebody removed our lock '{}'", lock_object(lock_.id));
-  }
+  check();
   lock_.heartbeat = now;
   repository_.storage().replace(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
 }

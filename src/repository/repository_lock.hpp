@@ -54,8 +54,14 @@ class RepositoryLock {
   // Removes the lock; failing that it logs and the next comer finds it stale.
   ~RepositoryLock();
 
+  const std::string& id() const noexcept { return lock_.id; }
+
+  // Throws Fault::conflict when somebody has removed the lock: what it held off may have happened. Asks the storage
+  // each time; one that is away from a backup with staging passes.
+  void check();
+
   // To be called now and then by the job: writes a new heartbeat when the last is older than
-  // k_lock_heartbeat. Throws Fault::conflict when somebody has removed the lock.
+  // k_lock_heartbeat, and check()s then.
   void refresh();
 
   // From here on alone: a maintenance lock becomes exclusive. Fault::busy when somebody works beside it; then it

@@ -76,6 +76,15 @@ TEST_F(RepositoryLockTest, OtherHostsAreJudgedByHeartbeatAndNeverRemoved) {
   EXPECT_TRUE(storage_.exists(lock_object(lock.id)));
 }
 
+TEST_F(RepositoryLockTest, LockThatSomebodyRemovedIsNoticedAtOnce) {
+  RepositoryLock lock(*repository_, LockMode::shared, "backup");
+  EXPECT_TRUE(storage_.exists(lock_object(lock.id())));
+  lock.check();
+  storage_.remove(lock_object(lock.id()));
+  lock.refresh();  // no heartbeat is due: it does not ask
+  expect_fault(Fault::conflict, "somebody removed our lock", [&] { lock.check(); });
+}
+
 TEST_F(RepositoryLockTest, DamagedLockIsNamed) {
   storage_.put("locks/0123", base::as_bytes("rubbish"));
   expect_fault(Fault::corrupt, "locks/0123", [&] { RepositoryLock(*repository_, LockMode::shared, "backup"); });
