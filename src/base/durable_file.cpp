@@ -116,11 +116,15 @@ void create_folders(const std::filesystem::path& folder, unsigned mode) {
 
 Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max) {
   const Fd fd = open_file(path, O_RDONLY);
-  const std::uint64_t size = file_size(fd.get(), path);
+  return read_file(fd.get(), path, size_max);
+}
+
+Bytes read_file(int fd, const std::filesystem::path& path, std::uint64_t size_max) {
+  const std::uint64_t size = file_size(fd, path);
   if (size > size_max)
     fail(Fault::corrupt, "'{}' has {} bytes, more than the {} allowed", path.string(), size, size_max);
   Bytes bytes(size);
-  read_exactly(fd.get(), bytes, 0, path);
+  read_exactly(fd, bytes, 0, path);
   return bytes;
 }
 

@@ -26,6 +26,8 @@ void create_folders(const std::filesystem::path& folder, unsigned mode = 0700);
 
 // The whole file. Throws Fault::not_found, or Fault::corrupt when longer than `size_max`.
 Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max = 256 * k_mib);
+// Of one that is open already; `path` is for messages.
+Bytes read_file(int fd, const std::filesystem::path& path, std::uint64_t size_max);
 
 // `length` bytes at `offset`; a shorter file is Fault::corrupt.
 Bytes read_file_range(const std::filesystem::path& path, std::uint64_t offset, std::size_t length);

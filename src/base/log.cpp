@@ -4,6 +4,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/printable.hpp"
+
 namespace icecore::base {
 
 namespace {
@@ -33,7 +35,7 @@ spdlog::logger& logger() {
 void set_log_level(LogLevel level) { logger().set_level(level_of(level)); }
 
 void log_line(LogLevel level, std::string_view prefix, std::string_view text) {
-  logger().log(level_of(level), "{}: {}", prefix, text);
+  logger().log(level_of(level), "{}: {}", prefix, printable(text));
 }
 
 }  // namespace icecore::base

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of domains, paths and URLs in commands that a person is told to type.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace icecore::base {
+
+// The text as a shell reads it back as one word: in quotes where that needs any.
+std::string shell_word(std::string_view text);
+
+}  // namespace icecore::base
