@@ -41,14 +41,34 @@ void tell(JobSession& jobs, const DomainOutcome& outcome) {
   }
 }
 
+void wait_for_upload(JobSession& jobs, UploadSession& upload, DomainOutcome& outcome) {
+  const repository::Manifest& point = outcome.report->manifest;
+  try {
+    upload.wait_for(point);
+    outcome.report->pending = false;
+    jobs.progress().clear();
+    if (!jobs.session().options.json)
+      jobs.session().console.print(fmt::format("{}: {} is published", point.domain_name, short_id(point.id)));
+  } catch (const base::Error& error) {
+    jobs.progress().clear();
+    print_error(jobs.session().console, error);
+    outcome.error = error;
+    if (error.fault() == base::Fault::conflict) outcome.report.reset();
+  }
+}
+
 }  // namespace
 
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
-                                           const std::vector<std::string>& domains, const job::BackupOptions& options) {
+                                           const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                           UploadSession* upload) {
   std::vector<DomainOutcome> outcomes;
   for (const std::string& domain : domains) {
     outcomes.push_back(jobs.stop().stop_requested() ? not_begun(domain) : back_up(jobs, repository, domain, options));
     tell(jobs, outcomes.back());
+  }
+  for (DomainOutcome& outcome : outcomes) {
+    if (upload != nullptr && outcome.report && outcome.report->pending) wait_for_upload(jobs, *upload, outcome);
   }
   return outcomes;
 }
@@ -76,7 +96,7 @@ std::string format_report(const job::BackupReport& report) {
 base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes) {
   base::Json results = base::Json::array();
   for (const DomainOutcome& outcome : outcomes) {
-    base::Json result = {{"domain", outcome.domain}, {"ok", outcome.report.has_value()}};
+    base::Json result = {{"domain", outcome.domain}, {"ok", !outcome.error.has_value()}};
     if (outcome.report) result["point"] = point_record(outcome.report->manifest);
     if (outcome.report) result["pending"] = outcome.report->pending;
     if (outcome.report) result["notes"] = outcome.report->notes;
@@ -89,7 +109,9 @@ base::Json outcomes_record(const std::vector<DomainOutcome>& outcomes) {
 std::vector<JsonField> outcome_fields() {
   return {{"results[]", "a domain each, in the order they ran"},
           {"results[].domain, ok", "its name; true when it was backed up"},
-          {"results[].point", "the new restore point, as `icecore show --json` prints it but for the XML"},
+          {"results[].point",
+           "the new restore point, also one that still waits for its upload, as `icecore show --json` prints it but "
+           "for the XML"},
           {"results[].pending", "true: complete in staging and not yet on the remote"},
           {"results[].notes[]", "what a person should know, such as skipped disks"},
           {"results[].error", "when not ok: fault, message, hint"},

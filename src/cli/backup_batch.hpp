@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "cli/command.hpp"
-#include "cli/job_session.hpp"
+#include "cli/upload_session.hpp"
 #include "job/backup.hpp"
 
 namespace icecore::cli {
@@ -16,12 +16,14 @@ namespace icecore::cli {
 struct DomainOutcome {
   std::string domain;
   std::optional<job::BackupReport> report;
-  std::optional<base::Error> error;  // set when report is not
+  std::optional<base::Error> error;  // beside a report: the point is there and could not be waited for
 };
 
-// An outcome each, told on the console as it comes. Domains not begun before a stop are Fault::cancelled.
+// An outcome each, told on the console as it comes. Domains not begun before a stop are Fault::cancelled. With `upload`
+// staged points are waited for, after all domains are on their own disks again; null: they stay pending.
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
-                                           const std::vector<std::string>& domains, const job::BackupOptions& options);
+                                           const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                           UploadSession* upload = nullptr);
 
 // ok; cancelled; of one domain its own fault; else partial.
 ExitCode exit_code_of(const std::vector<DomainOutcome>& outcomes);

@@ -57,10 +57,10 @@ ExitCode run(Session& session, const BackupCommandOptions& options) {
   job::BackupOptions backup = options.backup;
   backup.freeze_limit = base::Milliseconds(options.freeze_limit_ms);
   if (options.overlay_age_minutes > 0) backup.overlay_age_max = std::chrono::minutes(options.overlay_age_minutes);
-  backup.wait_for_upload = !options.no_wait;
   std::optional<UploadSession> upload;
   if (!options.no_wait) upload.emplace(jobs, open, options.upload);
-  const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, options.domains, backup);
+  const std::vector<DomainOutcome> outcomes =
+      back_up_domains(jobs, *open.repository, options.domains, backup, upload ? &*upload : nullptr);
   if (session.options.json) session.console.print_json(outcomes_record(outcomes));
   return exit_code_of(outcomes);
 }

@@ -61,8 +61,9 @@ ExitCode run(Session& session, const RunOptions& options) {
   if (options.dry_run) return tell_matches(session, policy, match);
   OpenRepository open = open_policy_repository(session, policy, jobs.stop());
   std::optional<UploadSession> upload;
-  if (policy.backup.wait_for_upload) upload.emplace(jobs, open, policy.upload);
-  const std::vector<DomainOutcome> outcomes = back_up_domains(jobs, *open.repository, match.domains, policy.backup);
+  if (policy.wait_for_upload) upload.emplace(jobs, open, policy.upload);
+  const std::vector<DomainOutcome> outcomes =
+      back_up_domains(jobs, *open.repository, match.domains, policy.backup, upload ? &*upload : nullptr);
   if (session.options.json) {
     base::Json record = outcomes_record(outcomes);
     record["policy"] = policy.name;

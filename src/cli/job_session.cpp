@@ -13,8 +13,7 @@ job::JobContext JobSession::context() {
   return {.state_dir = session_.options.state_dir,
           .connect_uri = session_.options.connect_uri,
           .progress = *progress_,
-          .stop = stop_.token(),
-          .uploader = uploader_};
+          .stop = stop_.token()};
 }
 
 }  // namespace icecore::cli

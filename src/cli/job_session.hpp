@@ -21,14 +21,11 @@ class JobSession {
   ProgressDisplay& progress() noexcept { return *progress_; }
   std::stop_token stop() const noexcept { return stop_.token(); }
   job::JobContext context();
-  // At work for the jobs from now on; null: none is.
-  void set_uploader(staging::Uploader* uploader) noexcept { uploader_ = uploader; }
 
  private:
   Session& session_;
   std::unique_ptr<ProgressDisplay> progress_;
   daemon::StopOnSignal stop_;
-  staging::Uploader* uploader_ = nullptr;
 };
 
 }  // namespace icecore::cli

@@ -10,6 +10,8 @@ namespace icecore::cli {
 namespace {
 
 constexpr int k_keep_local_max = 1000;
+// A repository that does not answer holds up the next one for no longer.
+constexpr base::Milliseconds k_turn_stall_max = std::chrono::seconds(15);
 
 staging::OnUploadStatus shown_by(JobSession& jobs) {
   return [&jobs](const staging::UploadStatus& status) {
@@ -19,21 +21,59 @@ staging::OnUploadStatus shown_by(JobSession& jobs) {
 
 std::string id_of(const std::string& manifest) { return manifest.substr(manifest.rfind('-') + 1); }
 
-SpoolOutcome drain(JobSession& jobs, const staging::SpoolPlace& place, const staging::UploadOptions& options) {
-  SpoolOutcome outcome{place, {}, {}};
+// One spool and how far it is.
+struct Draining {
+  SpoolOutcome outcome;
+  base::Stopwatch since_progress;
+  bool begun = false;
+  bool ended = false;
+  std::string told;  // the last error
+};
+
+void add(staging::UploadReport& sum, staging::UploadReport more) {
+  sum.objects += more.objects;
+  sum.bytes += more.bytes;
+  std::move(more.published.begin(), more.published.end(), std::back_inserter(sum.published));
+  std::move(more.refused.begin(), more.refused.end(), std::back_inserter(sum.refused));
+}
+
+void drain(JobSession& jobs, Draining& spool, const staging::UploadOptions& options) {
+  const staging::SpoolPlace& place = spool.outcome.place;
+  Session session = jobs.session();
+  session.options.staging_dir = place.folder.parent_path();
+  OpenRepository open = open_repository(session, place.url, credential_sources(session, jobs.stop()), jobs.stop());
+  jobs.progress().phase(place.url, "upload");
+  staging::Uploader uploader(*staging::spooled(*open.storage), *open.repository, options, shown_by(jobs), jobs.stop());
+  const base::ScopeExit count([&] {
+    staging::UploadReport report = uploader.report();
+    if (report.objects > 0) spool.since_progress = {};
+    add(spool.outcome.report, std::move(report));
+  });
+  uploader.finish();
+}
+
+// Its turn: until it is empty, fails for good, or the others' turn comes.
+void take_turn(JobSession& jobs, Draining& spool, staging::UploadOptions options, bool alone) {
+  const base::Milliseconds stall_max = options.stall_max;
+  const auto left = [&] { return stall_max - std::min(stall_max, spool.since_progress.elapsed()); };
+  if (!alone) options.stall_max = k_turn_stall_max;
+  if (stall_max.count() > 0) options.stall_max = std::max(base::Milliseconds(1), std::min(left(), options.stall_max));
+  spool.begun = spool.ended = true;
   try {
-    Session session = jobs.session();
-    session.options.staging_dir = place.folder.parent_path();
-    OpenRepository open = open_repository(session, place.url, credential_sources(session, jobs.stop()), jobs.stop());
-    jobs.progress().phase(place.url, "upload");
-    staging::Uploader uploader(*staging::spooled(*open.storage), *open.repository, options, shown_by(jobs),
-                               jobs.stop());
-    outcome.report = uploader.finish();
+    drain(jobs, spool, options);
+    spool.outcome.error.reset();
   } catch (const base::Error& error) {
-    outcome.error = error;
-    outcome.error->add_context("upload to " + place.url);
+    spool.outcome.error = error;
+    spool.outcome.error->add_context("upload to " + spool.outcome.place.url);
+    const bool may_help = storage::remedy_of(error.fault()) != storage::Remedy::none;
+    spool.ended = !may_help || (stall_max.count() > 0 && left().count() == 0);
   }
-  return outcome;
+}
+
+void tell_error(JobSession& jobs, Draining& spool) {
+  if (!spool.outcome.error || spool.told == spool.outcome.error->what()) return;
+  spool.told = spool.outcome.error->what();
+  print_error(jobs.session().console, *spool.outcome.error);
 }
 
 }  // namespace
@@ -56,17 +96,41 @@ UploadSession::UploadSession(JobSession& jobs, OpenRepository& open, const stagi
   staging::SpooledStorage* const storage = staging::spooled(*open.storage);
   if (storage == nullptr) return;
   uploader_ = std::make_unique<staging::Uploader>(*storage, *open.repository, options, shown_by(jobs), jobs.stop());
-  jobs_.set_uploader(uploader_.get());
+}
+
+void UploadSession::wait_for(const repository::Manifest& point) {
+  jobs_.progress().phase(point.domain_name, "upload");
+  try {
+    uploader_->wait_for(repository::manifest_object(point));
+  } catch (base::Error& error) {
+    const std::string id = point.id.substr(0, 8);
+    if (error.fault() == base::Fault::conflict) {
+      error.add_context(fmt::format("restore point {} of '{}' cannot be published", id, point.domain_name));
+      throw error.add_hint("run the backup again");
+    }
+    error.add_context(
+        fmt::format("restore point {} of '{}' is complete in staging and waits for its upload", id, point.domain_name));
+    throw error.add_hint("icecore upload");
+  }
 }
 
 std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options) {
-  std::vector<SpoolOutcome> outcomes;
+  std::vector<Draining> spools;
   for (const staging::SpoolPlace& place : staging::find_spools(staging_dir(jobs.session()))) {
-    if (jobs.stop().stop_requested()) break;
-    if (staging::Spool(place, 1).queue().queued(1).empty()) continue;
-    outcomes.push_back(drain(jobs, place, options));
-    jobs.progress().clear();
-    if (outcomes.back().error) print_error(jobs.session().console, *outcomes.back().error);
+    if (!staging::Spool(place, 1).queue().queued(1).empty()) spools.push_back({{place, {}, {}}, {}});
+  }
+  const auto waits = [](const Draining& spool) { return !spool.ended; };
+  while (!jobs.stop().stop_requested() && std::any_of(spools.begin(), spools.end(), waits)) {
+    for (Draining& spool : spools) {
+      if (spool.ended || jobs.stop().stop_requested()) continue;
+      take_turn(jobs, spool, options, std::count_if(spools.begin(), spools.end(), waits) == 1);
+      jobs.progress().clear();
+      tell_error(jobs, spool);
+    }
+  }
+  std::vector<SpoolOutcome> outcomes;
+  for (Draining& spool : spools) {
+    if (spool.begun) outcomes.push_back(std::move(spool.outcome));
   }
   return outcomes;
 }

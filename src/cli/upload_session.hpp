@@ -19,14 +19,16 @@ namespace icecore::cli {
 // --limit-upload and --keep-local.
 void declare_upload_words(WordList& words, staging::UploadOptions& options);
 
-// Uploads what the repository's jobs stage while it lives; does nothing over a storage without staging.
+// Uploads what the repository's jobs stage while it lives; there is none over a storage without staging.
 class UploadSession {
  public:
   // All outlive it.
   UploadSession(JobSession& jobs, OpenRepository& open, const staging::UploadOptions& options);
   UploadSession(const UploadSession&) = delete;
   UploadSession& operator=(const UploadSession&) = delete;
-  ~UploadSession() { jobs_.set_uploader(nullptr); }
+
+  // Waits until the staged point is on the remote. Throws what keeps it from there, with what state it is in now.
+  void wait_for(const repository::Manifest& point);
 
  private:
   JobSession& jobs_;
@@ -39,8 +41,9 @@ struct SpoolOutcome {
   std::optional<base::Error> error;
 };
 
-// Uploads what waits in the spools of this session's staging folder, one after another. A spool that fails does not
-// stop the others; ones with nothing to do are not opened and not in the result.
+// Uploads what waits in the spools of this session's staging folder. A spool that fails does not stop the others: one
+// whose remote does not answer gives way to the next, and has another turn, until options.stall_max is over for it.
+// Ones with nothing to do are not opened and not in the result.
 std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options);
 
 ExitCode exit_code_of(const std::vector<SpoolOutcome>& outcomes);

@@ -240,38 +240,28 @@ class BackupJob {
       commit_failure = error;
     }
     if (commit_failure) {
-      publish();
+      commit_failure->add_context(
+          fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
       journal_.set_error(record_, commit_failure->what());
-      commit_failure->add_context(fmt::format("restore point {} is published, but domain '{}' is still on its overlays",
-                                              record_.id.substr(0, 8), domain_.name()));
       throw commit_failure->add_hint("icecore recover " + domain_.name());
     }
-    const bool waits = spooled_ == nullptr || (options_.wait_for_upload && context_.uploader != nullptr);
+    const bool staged = spooled_ != nullptr;
     step(JobState::uploading, Durability::power_loss, [&] {
-      if (spooled_ != nullptr) publish();
+      if (staged) publish();
     });
-    if (waits)
-      step(JobState::published, Durability::power_loss, [&] { spooled_ == nullptr ? publish() : wait_for_upload(); });
+    if (!staged) step(JobState::published, Durability::power_loss, [&] { publish(); });
     journal_.reach(record_, JobState::done);
     base::failpoint("backup.fact.done");
-    return {.manifest = manifest_, .pending = !waits, .notes = notes_};
+    return {.manifest = manifest_, .pending = staged, .notes = notes_};
   }
 
-  // The guest is on its bases and the spool remembers the point: whatever ends the wait ends nothing else.
-  void wait_for_upload() {
-    phase("upload");
-    const std::string point = record_.id.substr(0, 8);
+  std::string publish_anyway() {
+    const std::string point = "restore point " + record_.id.substr(0, 8);
     try {
-      context_.uploader->wait_for(repository::manifest_object(manifest_));
-    } catch (base::Error& error) {
-      journal_.set_error(record_, error.what());
-      journal_.reach(record_, JobState::done);
-      if (error.fault() == Fault::conflict) {
-        error.add_context(fmt::format("restore point {} cannot be published", point));
-        throw error.add_hint("run the backup again");
-      }
-      error.add_context(fmt::format("restore point {} is complete in staging and waits for its upload", point));
-      throw error.add_hint("icecore upload");
+      publish();
+      return point + " is published";
+    } catch (const base::Error& error) {
+      return fmt::format("{} is complete, not published ({})", point, error.what());
     }
   }
 

@@ -30,7 +30,6 @@ struct BackupOptions {
   std::vector<std::string> tags;
   double overlay_free_share_min = 0.05;  // of the overlay's file system: less free space ends the backup early
   base::Milliseconds overlay_age_max = std::chrono::hours(24);  // after so long on overlays the backup ends early
-  bool wait_for_upload = true;                                  // of a staged backup: until the point is on the remote
 };
 
 struct BackupReport {
@@ -40,7 +39,7 @@ struct BackupReport {
 };
 
 // Backs up one domain, waits until the point is published and the domain is on its bases again. A staged backup
-// (context.uploader) is over for the guest once it is in staging: what comes then is only waited for.
+// is over once the point is complete in staging (pending): nothing of the domain is held while it is uploaded.
 // A failure before `sealed` leaves the domain on its bases and no point; afterwards the job stays in the
 // journal and recover() finishes it; the message says which. Fault::busy when another icecore works on it.
 BackupReport run_backup(const JobContext& context, repository::Repository& repository, const std::string& domain,

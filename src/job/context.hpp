@@ -8,18 +8,13 @@
 
 #include "job/progress.hpp"
 
-namespace icecore::staging {
-class Uploader;
-}
-
 namespace icecore::job {
 
 struct JobContext {
   std::filesystem::path state_dir;  // journal, index cache
   std::string connect_uri = "qemu:///system";
-  Progress& progress;                     // outlives the job
-  std::stop_token stop;                   // asks the job to end cleanly; safety is never skipped for it
-  staging::Uploader* uploader = nullptr;  // at work on the repository's spool, if there is one; outlives the job
+  Progress& progress;    // outlives the job
+  std::stop_token stop;  // asks the job to end cleanly; safety is never skipped for it
 };
 
 // Where the repositories' index caches live.

@@ -49,7 +49,7 @@ constexpr std::array k_backup_edges = {
     Edge{JobState::thawed, JobState::aborting},
     Edge{JobState::reading, JobState::aborting},
     Edge{JobState::aborting, JobState::failed},
-    // Staged, and its upload is not waited for: the queue of the spool remembers it from here on.
+    // Staged: the queue of the spool remembers it from here on.
     Edge{JobState::uploading, JobState::done},
 };
 

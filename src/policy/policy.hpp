@@ -46,6 +46,7 @@ struct Policy {
   RepositoryPlace repository;
   std::optional<Staging> staging;
   staging::UploadOptions upload;
+  bool wait_for_upload = true;
   Retention retention;
 };
 

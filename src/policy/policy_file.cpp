@@ -175,7 +175,7 @@ void read_staging(const Element& element, std::vector<Problem>& problems, Policy
   read_as_typed(reader, "upload-limit",
                 [&](const std::string& text) { policy.upload.limit = staging::parse_upload_limit(text); });
   policy.upload.keep_local = reader.optional_number("keep-local", k_keep_local);
-  if (reader.optional_text("wait")) policy.backup.wait_for_upload = reader.required_word("wait", {"yes", "no"}) != "no";
+  if (reader.optional_text("wait")) policy.wait_for_upload = reader.required_word("wait", {"yes", "no"}) != "no";
   reader.finish();
   policy.staging = staging;
 }

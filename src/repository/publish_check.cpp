@@ -14,7 +14,8 @@ namespace {
 
 class MissingBlocks {
  public:
-  explicit MissingBlocks(Repository& repository) : repository_(repository), reader_(repository) {}
+  MissingBlocks(Repository& repository, const std::function<void()>& tick)
+      : repository_(repository), tick_(tick), reader_(repository) {}
 
   std::set<BlockName> of(const Manifest& manifest) {
     for (const ManifestDisk& disk : manifest.disks) visit(disk.image.root, disk.image.height);
@@ -31,12 +32,14 @@ class MissingBlocks {
       return;
     }
     if (level == 0 || !visited_.emplace(level, name).second) return;
+    tick_();
     for (const BlockName& child : decode_node(name, reader_.read_block(name), repository_.config().fan_out)) {
       visit(child, level - 1);
     }
   }
 
   Repository& repository_;
+  const std::function<void()>& tick_;
   BlockReader reader_;
   std::set<std::pair<unsigned, BlockName>> visited_;
   std::set<BlockName> missing_;
@@ -47,16 +50,20 @@ class MissingBlocks {
 void prove_blocks_are_indexed(Repository& repository, const Manifest& manifest) {
   if (repository.index_still_holds()) return;
   base::log_info("the index changed while '{}' was backed up; its blocks are looked up again", manifest.domain_name);
+  const std::size_t gone = look_blocks_up(repository, manifest);
+  if (gone == 0) return;
+  throw base::Error(base::Fault::conflict, fmt::format("a prune removed {} blocks that this backup of '{}' relied on",
+                                                       gone, manifest.domain_name))
+      .add_hint("run the backup again");
+}
+
+std::size_t look_blocks_up(Repository& repository, const Manifest& manifest, const std::function<void()>& tick) {
   for (;;) {
     repository.refresh_index();
-    std::set<BlockName> missing = MissingBlocks(repository).of(manifest);
-    if (missing.empty()) return;
+    std::set<BlockName> missing = MissingBlocks(repository, tick).of(manifest);
     const std::size_t wanted = missing.size();
     // Each turn may uncover nodes whose children are missing too; it ends because packs do.
-    if (rescue_marked_packs(repository, missing) > 0) continue;
-    throw base::Error(base::Fault::conflict, fmt::format("a prune removed {} blocks that this backup of '{}' relied on",
-                                                         wanted, manifest.domain_name))
-        .add_hint("run the backup again");
+    if (wanted == 0 || rescue_marked_packs(repository, missing) == 0) return wanted;
   }
 }
 

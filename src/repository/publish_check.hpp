@@ -2,6 +2,8 @@
 // What keeps a restore point from naming blocks that a prune took away while it was being made.
 #pragma once
 
+#include <functional>
+
 #include "repository/manifest.hpp"
 
 namespace icecore::repository {
@@ -11,5 +13,10 @@ namespace icecore::repository {
 // hold what is needed are taken back, and Fault::conflict says that the backup has to run again when blocks are gone.
 // The caller holds a shared repository lock, so that no sweep runs meanwhile.
 void prove_blocks_are_indexed(Repository& repository, const Manifest& manifest);
+
+// The same, but all trees are walked, whatever this session knows of the index: for a manifest another one made.
+// Returns how many blocks are gone. `tick` is called now and then, on the caller's thread.
+std::size_t look_blocks_up(
+    Repository& repository, const Manifest& manifest, const std::function<void()>& tick = [] {});
 
 }  // namespace icecore::repository

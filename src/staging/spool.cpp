@@ -41,9 +41,6 @@ SpoolPlace read_identity(const std::filesystem::path& folder) {
 void write_identity(const SpoolPlace& place) {
   const std::filesystem::path path = place.folder / "spool.json";
   const std::string text = base::Json{{"repository_id", place.repository_id}, {"url", place.url}}.dump() + "\n";
-  std::error_code missing;
-  if (std::filesystem::exists(path, missing) && base::to_string(base::read_file(path, k_identity_size_max)) == text)
-    return;
   base::write_durably(path, base::as_bytes(text));
 }
 
@@ -77,6 +74,21 @@ Spool::Spool(const SpoolPlace& place, std::uint64_t bytes_max) : place_(place) {
   objects_ = make_folder(place_.folder / "objects");
   cached_ = make_folder(place_.folder / "cached");
   queue_ = std::make_unique<UploadQueue>(place_.folder);
+  if (std::error_code missing; std::filesystem::exists(place_.folder / "spool.json", missing)) {
+    place_.url = read_identity(place_.folder).url;
+  } else {
+    write_identity(place_);
+  }
+}
+
+void Spool::claim(const std::string& url) {
+  if (url == place_.url) return;
+  if (!queue_->queued(1).empty()) {
+    throw base::Error(base::Fault::conflict,
+                      fmt::format("points wait in '{}' for their upload to '{}'", place_.folder.string(), place_.url))
+        .add_hint("icecore upload");
+  }
+  place_.url = url;
   write_identity(place_);
 }
 

@@ -36,11 +36,15 @@ std::vector<SpoolPlace> find_spools(const std::filesystem::path& staging_dir);
 
 class Spool {
  public:
-  // Opens it, or makes it in `place.folder`. `bytes_max` is what may wait in it, 0 for a fifth of the file system.
+  // Opens it, or makes it in `place.folder`; one that is there keeps its URL. `bytes_max` is what may wait in it, 0 for
+  // a fifth of the file system.
   explicit Spool(const SpoolPlace& place, std::uint64_t bytes_max = 0);
 
   const std::filesystem::path& folder() const noexcept { return place_.folder; }
+  // Where its objects go.
   const std::string& url() const noexcept { return place_.url; }
+  // They go there from now on. Fault::conflict: some wait for their upload to another place.
+  void claim(const std::string& url);
   storage::LocalFolder& objects() noexcept { return *objects_; }
   storage::LocalFolder& cached() noexcept { return *cached_; }
   UploadQueue& queue() noexcept { return *queue_; }

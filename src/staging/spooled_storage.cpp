@@ -19,7 +19,10 @@ using storage::Storage;
 namespace {
 
 constexpr std::uint64_t k_config_size_max = 64 * base::k_kib;
+constexpr std::uint64_t k_index_size_max = 64 * base::k_mib;
 constexpr base::Milliseconds k_room_poll{100};
+// One uploader takes over from another within a fraction of it.
+constexpr base::Milliseconds k_no_upload_max{3000};
 
 bool is_lock(const std::string& name) { return name == "locks" || name.starts_with("locks/"); }
 bool is_key(const std::string& name) { return name == "keys" || name.starts_with("keys/"); }
@@ -56,6 +59,17 @@ RemoteLink::Opener absent_is_unavailable(RemoteLink::Opener opener) {
                             spool.string()));
 }
 
+// Of a repository that was there before: a disk that is not mounted leaves an empty folder behind.
+base::Bytes read_known_config(Storage& storage) {
+  try {
+    return repository::read_config_object(storage);
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::not_found) throw;
+    throw base::Error(Fault::unavailable, fmt::format("the repository is not in '{}' now", storage.url()))
+        .add_hint("if it is on a disk of its own, mount that");
+  }
+}
+
 // Runs action() and swallows that the remote does not answer; false then.
 template <typename Action>
 bool when_reachable(Action&& action) {
@@ -64,6 +78,18 @@ bool when_reachable(Action&& action) {
     return true;
   } catch (const base::Error& error) {
     if (error.fault() != Fault::unavailable) throw;
+    return false;
+  }
+}
+
+// The same, and that it is full or not permitted.
+template <typename Action>
+bool when_helpful(Action&& action) {
+  try {
+    action();
+    return true;
+  } catch (const base::Error& error) {
+    if (storage::remedy_of(error.fault()) == storage::Remedy::none) throw;
     return false;
   }
 }
@@ -82,8 +108,11 @@ SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const st
   const std::vector<SpoolPlace> places = find_spools(staging_dir);
   const auto known = std::find_if(places.begin(), places.end(), [&](const auto& place) { return place.url == url_; });
   const bool is_known = known != places.end() && std::filesystem::exists(known->folder / "cached" / config_name);
-  const bool reached = when_reachable(
-      [&] { config_ = link_.attempt([](Storage& storage) { return repository::read_config_object(storage); }); });
+  const bool reached = when_reachable([&] {
+    config_ = link_.attempt([&](Storage& storage) {
+      return is_known ? read_known_config(storage) : repository::read_config_object(storage);
+    });
+  });
   if (reached) {
     const std::string id = repository::decode_config(*config_).repository_id;
     if (known != places.end() && known->repository_id != id) fail_other_repository(url_, known->folder);
@@ -103,7 +132,16 @@ void SpooledStorage::check_config(const base::Bytes& config) {
 
 void SpooledStorage::check_remote() {
   if (proven_.with([](bool proven) { return proven; })) return;
-  check_config(link_.open()->get(std::string(repository::k_config_name), k_config_size_max));
+  check_config(read_known_config(*link_.open()));
+}
+
+void SpooledStorage::expect_mounted(Storage& remote) const {
+  if (!remote.exists(std::string(repository::k_config_name)))
+    base::fail(Fault::unavailable, "the repository is not in '{}' now", url_);
+}
+
+void SpooledStorage::cache_index(const std::string& name) {
+  if (spool_->objects().exists(name)) spool_->cached().put(name, spool_->objects().get(name, k_index_size_max));
 }
 
 void SpooledStorage::doubt_remote() {
@@ -131,7 +169,7 @@ void SpooledStorage::replace(const std::string& name, base::ByteView bytes) {
 
 // A backup goes on without the network: what a lock is there to prevent is looked for again before it is published.
 void SpooledStorage::write_lock(const std::string& name, const std::function<void(Storage&)>& write) {
-  const bool on_remote = when_reachable([&] { link_.attempt(write); });
+  const bool on_remote = when_helpful([&] { link_.attempt(write); });
   if (!on_remote) base::log_info("lock '{}' is not on the remote: {}", name, trouble());
   own_locks_.with([&](auto& locks) { locks[name] = on_remote; });
 }
@@ -146,41 +184,50 @@ void SpooledStorage::put_in_spool(const std::string& name, std::span<const base:
   // The rest is small and ends what holds the room.
   if (class_of(name) == ObjectClass::pack) wait_for_room(size);
   writing_.with([&](base::Fd& lock) {
-    if (!lock) lock = spool_->begin_writing(writer_);
+    if (lock) return;
+    claim_spool();
+    lock = spool_->begin_writing(writer_);
   });
   write_object(name, parts);
   base::failpoint("staging.object_written");
-  spool_->queue().add(name, size, writer_);
+  const bool is_manifest = class_of(name) == ObjectClass::manifest;
+  spool_->queue().add(name, size, writer_, is_manifest ? indexes_seen() : std::set<std::string>{});
   base::failpoint("staging.object_queued");
   spool_->notify();
 }
 
 void SpooledStorage::wait_for_room(std::uint64_t size) {
+  base::Stopwatch since_upload;
   while (true) {
     const std::uint64_t now = spool_->queue().bytes_in_transit();
     if (now == 0 || now + size <= spool_->bytes_max()) return;
     wait_a_moment(fmt::format("staging '{}' is full: {} of {} wait for their upload", spool_->folder().string(),
-                              base::format_size(now), base::format_size(spool_->bytes_max())));
+                              base::format_size(now), base::format_size(spool_->bytes_max())),
+                  since_upload);
   }
 }
 
 void SpooledStorage::write_object(const std::string& name, std::span<const base::ByteView> parts) {
+  base::Stopwatch since_upload;
   while (true) {
     try {
       return spool_->objects().put(name, parts);
     } catch (const base::Error& error) {
       // Uploads make room; without any nothing will change.
       if (error.fault() != Fault::no_space || spool_->queue().bytes_in_transit() == 0) throw;
-      wait_a_moment(error.what());
+      wait_a_moment(error.what(), since_upload);
     }
   }
 }
 
-void SpooledStorage::wait_a_moment(const std::string& why) {
+// Nobody makes room while nobody uploads: then the guest must not wait for it.
+void SpooledStorage::wait_a_moment(const std::string& why, base::Stopwatch& since_upload) {
   const auto hook = wait_hook_.with([](const auto& now) { return now; });
   const std::string remote = trouble();
   const std::string text = remote.empty() ? why : why + "; the remote does not answer: " + remote;
-  if (!hook) throw base::Error(Fault::no_space, text).add_hint("icecore upload");
+  if (!spool_->try_upload_lock()) since_upload = {};
+  if (!hook || since_upload.elapsed() > k_no_upload_max)
+    throw base::Error(Fault::no_space, text + "; nobody uploads").add_hint("icecore upload");
   base::with_context(hook, "{}", text);
   spool_->wait(k_room_poll, {});
 }
@@ -198,7 +245,18 @@ base::Bytes SpooledStorage::read(const std::string& name, Read&& action) {
   return link_.attempt(action);
 }
 
+base::Bytes SpooledStorage::get_index(const std::string& name, std::uint64_t size_max) {
+  base::Bytes bytes;
+  const bool reached =
+      when_reachable([&] { bytes = read(name, [&](Storage& storage) { return storage.get(name, size_max); }); });
+  if (!reached && !spool_->cached().exists(name)) base::fail(Fault::unavailable, "{}", trouble());
+  if (!reached) return spool_->cached().get(name, size_max);
+  spool_->cached().put(name, bytes);
+  return bytes;
+}
+
 base::Bytes SpooledStorage::get(const std::string& name, std::uint64_t size_max) {
+  if (class_of(name) == ObjectClass::index) return get_index(name, size_max);
   base::Bytes bytes = read(name, [&](Storage& storage) { return storage.get(name, size_max); });
   if (is_key(name)) spool_->cached().put(name, bytes);
   return bytes;
@@ -223,8 +281,13 @@ bool SpooledStorage::exists(const std::string& name) {
   });
   if (own == false) return true;  // nobody can have removed what never got there
   bool there = own.has_value();
-  when_reachable([&] { there = link_.attempt([&](Storage& storage) { return storage.exists(name); }); });
-  return there;
+  when_helpful([&] {
+    link_.attempt([&](Storage& storage) {
+      there = storage.exists(name);
+      if (!there) expect_mounted(storage);
+    });
+  });
+  return there || (own && !trouble().empty());
 }
 
 // First here, then there: an object that moves meanwhile is seen twice and not missed.
@@ -236,17 +299,36 @@ std::vector<ObjectInfo> SpooledStorage::list(const std::string& folder) {
   for (ObjectInfo& object : list_remote(folder)) {
     if (!here.contains(object.name)) objects.push_back(std::move(object));
   }
+  if (folder == "index") {
+    indexes_seen_.with([&](std::set<std::string>& seen) {
+      for (const ObjectInfo& object : objects) seen.insert(object.name);
+    });
+  }
   return objects;
+}
+
+std::set<std::string> SpooledStorage::indexes_seen() const {
+  return indexes_seen_.with([](const std::set<std::string>& seen) { return seen; });
 }
 
 std::vector<ObjectInfo> SpooledStorage::list_remote(const std::string& folder) {
   std::vector<ObjectInfo> objects;
   const bool reached =
       when_reachable([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); });
-  if (reached && folder == "index") spool_->queue().remember(folder, objects);
+  if (reached && folder == "index") remember_indexes(objects);
   if (reached || is_told_by_remote(folder)) return objects;
   if (folder == "index") return spool_->queue().remembered(folder);
   base::fail(Fault::unavailable, "{}", trouble());
+}
+
+// Those that are gone would only take room.
+void SpooledStorage::remember_indexes(const std::vector<ObjectInfo>& objects) {
+  spool_->queue().remember("index", objects);
+  std::set<std::string> names;
+  for (const ObjectInfo& object : objects) names.insert(object.name);
+  for (const ObjectInfo& cached : spool_->cached().list("index")) {
+    if (!names.contains(cached.name) && !spool_->objects().exists(cached.name)) spool_->cached().remove(cached.name);
+  }
 }
 
 // A slot that was removed must not open the repository from the cache.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A storage that is durable locally first. Packs, indexes and manifests are fsynced into the spool and queued; an
 // Uploader brings them to the remote. Reads see the spool and the remote as one. `config` and `keys/*` are cached, so
-// that a repository opens, takes blocks and a manifest while its remote does not answer; what only the remote can
-// tell is then what it said last (index/*), or missing with trouble() saying why (manifests/*, protections/*,
-// damage/*), or Fault::unavailable (the rest). Locks are put on the remote when it answers and done without when it
-// does not: the uploader takes one of its own before it publishes.
+// that a repository opens, takes blocks and a manifest while its remote does not answer, and so are index/* once seen;
+// what only the remote can tell is then what it said last (which index/* there are), or missing with trouble() saying
+// why (manifests/*, protections/*, damage/*), or Fault::unavailable (the rest). Locks are put on the remote when it
+// takes them and done without when it does not: the uploader takes one of its own before it publishes.
 //
 // Threads: as Storage says.
 #pragma once
@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,10 +39,20 @@ class SpooledStorage final : public storage::Storage {
   // Throws Fault::conflict when the remote holds another repository than ours: asked once, and again after a doubt.
   void check_remote();
   void doubt_remote();
+  // Fault::unavailable: the repository is not there now, as when a disk was unmounted since it was opened.
+  void expect_mounted(storage::Storage& remote) const;
+
+  // From now on this URL is where the spool's objects go. Fault::conflict: some wait for another.
+  void claim_spool() { spool_->claim(url_); }
+  // Stays readable without the remote, also when it leaves the spool.
+  void cache_index(const std::string& name);
 
   // Called about every 100 ms while a put() waits for room in a full spool, from the thread that waits: may throw to
   // end the wait.
   void set_wait_hook(std::function<void()> hook);
+
+  // All index objects this storage has ever listed: what was put by way of it relies on no others.
+  std::set<std::string> indexes_seen() const;
 
   std::string url() const override { return url_; }
   using Storage::put;
@@ -58,12 +69,14 @@ class SpooledStorage final : public storage::Storage {
   SpoolPlace find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir);
   void check_config(const base::Bytes& config);
   void wait_for_room(std::uint64_t size);
-  void wait_a_moment(const std::string& why);
+  void wait_a_moment(const std::string& why, base::Stopwatch& since_upload);
   void put_in_spool(const std::string& name, std::span<const base::ByteView> parts);
   void write_object(const std::string& name, std::span<const base::ByteView> parts);
   void write_lock(const std::string& name, const std::function<void(storage::Storage&)>& write);
   template <typename Read>
   base::Bytes read(const std::string& name, Read&& action);
+  base::Bytes get_index(const std::string& name, std::uint64_t size_max);
+  void remember_indexes(const std::vector<storage::ObjectInfo>& objects);
   std::vector<storage::ObjectInfo> list_remote(const std::string& folder);
   std::vector<storage::ObjectInfo> list_keys(const std::string& folder);
 
@@ -76,6 +89,7 @@ class SpooledStorage final : public storage::Storage {
   base::Guarded<base::Fd> writing_;                       // locked from the first object on
   base::Guarded<std::map<std::string, bool>> own_locks_;  // ours; true: on the remote
   base::Guarded<std::function<void()>> wait_hook_;
+  mutable base::Guarded<std::set<std::string>> indexes_seen_;
 };
 
 // The spooled storage behind `storage`, or null when it is another kind.

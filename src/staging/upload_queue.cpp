@@ -12,7 +12,7 @@ using base::Statement;
 
 namespace {
 
-constexpr int k_schema_version = 1;
+constexpr int k_schema_version = 2;
 
 constexpr const char* k_schema = R"(
 CREATE TABLE IF NOT EXISTS object(
@@ -23,10 +23,16 @@ CREATE TABLE IF NOT EXISTS remembered(folder TEXT NOT NULL, name TEXT NOT NULL, 
   PRIMARY KEY(folder, name)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept(manifest TEXT NOT NULL, object TEXT NOT NULL, PRIMARY KEY(manifest, object)) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS kept_object ON kept(object);
+CREATE TABLE IF NOT EXISTS relied_on(manifest TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY(manifest, name)) STRICT, WITHOUT ROWID;
 )";
 
 // Stored numbers: never to be reordered.
 std::string code(ObjectState state) { return std::to_string(static_cast<int>(state)); }
+
+void rely(Database& database, const std::string& manifest, const std::set<std::string>& names) {
+  for (const std::string& name : names)
+    Statement(database, "INSERT OR IGNORE INTO relied_on VALUES(?,?)", {manifest, name}).next();
+}
 
 QueuedObject object_of(const Statement& row) {
   return {.number = row.number(0),
@@ -51,10 +57,39 @@ std::optional<ObjectClass> class_of(const std::string& name) {
 UploadQueue::UploadQueue(const std::filesystem::path& folder)
     : database_(folder / "queue.sqlite", "upload queue", k_schema_version, k_schema) {}
 
-void UploadQueue::add(const std::string& name, std::uint64_t size, const std::string& writer) {
+void UploadQueue::add(const std::string& name, std::uint64_t size, const std::string& writer,
+                      const std::set<std::string>& relied_on) {
   const auto kind = static_cast<int>(class_of(name).value());
-  write("INSERT OR IGNORE INTO object(name,kind,size,state,writer,epoch,note) VALUES(?,?,?,?,?,'','')",
-        {name, std::to_string(kind), std::to_string(size), code(ObjectState::queued), writer});
+  database_.with([&](Database& database) {
+    database.transaction([&] {
+      Statement(database,
+                "INSERT OR IGNORE INTO object(name,kind,size,state,writer,epoch,note) VALUES(?,?,?,?,?,'','')",
+                {name, std::to_string(kind), std::to_string(size), code(ObjectState::queued), writer})
+          .next();
+      rely(database, name, relied_on);
+    });
+  });
+}
+
+std::set<std::string> UploadQueue::relied_on(const std::string& manifest) const {
+  return database_.with([&](Database& database) {
+    std::set<std::string> names;
+    Statement select(database, "SELECT name FROM relied_on WHERE manifest=?", {manifest});
+    while (select.next()) names.insert(select.text(0));
+    return names;
+  });
+}
+
+void UploadQueue::put_last(const QueuedObject& manifest, const std::set<std::string>& relied_on) {
+  database_.with([&](Database& database) {
+    database.transaction([&] {
+      Statement(database, "UPDATE object SET number=(SELECT MAX(number)+1 FROM object) WHERE number=?",
+                {std::to_string(manifest.number)})
+          .next();
+      Statement(database, "DELETE FROM relied_on WHERE manifest=?", {manifest.name}).next();
+      rely(database, manifest.name, relied_on);
+    });
+  });
 }
 
 void UploadQueue::add_kept(const std::string& name, std::uint64_t size) {
@@ -98,7 +133,15 @@ void UploadQueue::set_state(std::int64_t number, ObjectState state, const std::s
         {code(state), epoch, note, std::to_string(number)});
 }
 
+void UploadQueue::set_epoch(std::int64_t number, const std::string& epoch) {
+  write("UPDATE object SET epoch=? WHERE number=?", {epoch, std::to_string(number)});
+}
+
 void UploadQueue::forget(std::int64_t number) { write("DELETE FROM object WHERE number=?", {std::to_string(number)}); }
+
+void UploadQueue::stop_relying(const std::string& manifest) {
+  write("DELETE FROM relied_on WHERE manifest=?", {manifest});
+}
 
 std::optional<QueuedObject> UploadQueue::last_settled_manifest() const {
   const std::vector<QueuedObject> found =

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,8 +48,14 @@ class UploadQueue {
  public:
   explicit UploadQueue(const std::filesystem::path& folder);
 
-  // At the end, queued; a name that is there already is left as it is.
-  void add(const std::string& name, std::uint64_t size, const std::string& writer);
+  // At the end, queued; a name that is there already is left as it is. `relied_on` is for a manifest: the index
+  // objects that name its blocks.
+  void add(const std::string& name, std::uint64_t size, const std::string& writer,
+           const std::set<std::string>& relied_on = {});
+  std::set<std::string> relied_on(const std::string& manifest) const;
+  void stop_relying(const std::string& manifest);
+  // To the end of the queue, with what it relies on now.
+  void put_last(const QueuedObject& manifest, const std::set<std::string>& relied_on);
   // As kept, whatever it was before: its bytes were fetched from the remote.
   void add_kept(const std::string& name, std::uint64_t size);
   std::optional<QueuedObject> find(const std::string& name) const;
@@ -60,6 +67,7 @@ class UploadQueue {
   // Those of a folder whose bytes are here.
   std::vector<storage::ObjectInfo> present(const std::string& folder) const;
   void set_state(std::int64_t number, ObjectState state, const std::string& epoch = "", const std::string& note = "");
+  void set_epoch(std::int64_t number, const std::string& epoch);
   void forget(std::int64_t number);
 
   // The newest manifest from here that was published or refused: what came before it has been looked after.

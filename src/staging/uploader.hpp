@@ -17,9 +17,8 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "flow/stage_group.hpp"
-#include "repository/repository.hpp"
-#include "staging/rate_limit.hpp"
-#include "staging/spooled_storage.hpp"
+#include "staging/publisher.hpp"
+#include "staging/sender.hpp"
 
 namespace icecore::staging {
 
@@ -66,6 +65,8 @@ class Uploader {
 
   // Waits until nothing is queued and ends. Throws what ended the uploading, Fault::cancelled after a stop.
   UploadReport finish();
+  // So far; after a failed finish() too.
+  UploadReport report() const;
 
  private:
   struct State {
@@ -75,6 +76,7 @@ class Uploader {
     unsigned failures = 0;  // in a row
     std::optional<std::chrono::steady_clock::time_point> not_before;
     base::Stopwatch since_progress;
+    std::uint64_t bytes_seen = 0;  // queued, when somebody else uploads
     std::string waiting_for;
     std::optional<base::Error> fatal;
     UploadReport report;
@@ -86,22 +88,20 @@ class Uploader {
   };
   void work(const std::stop_token& stop);
   Pick choose(State& state);
+  bool may_upload(State& state);
+  void watch_other(State& state);
   void end_with(const base::Error& error);
   void attempt(const QueuedObject& object, const std::stop_token& stop);
   void upload(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
-  std::shared_ptr<storage::Storage> connect();
-  std::string epoch_of(const storage::Storage& remote) const;
-  void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
   void publish(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
-  void prove_point(const QueuedObject& manifest);
-  void prove(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
-  void send_again(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
-  void settle(const QueuedObject& manifest);
+  std::shared_ptr<storage::Storage> connect();
+  void keep_points(const QueuedObject& manifest);
   void settle_leftovers();
   void make_room(storage::Storage& remote);
+  void make_room_while_idle();
   void succeeded(const QueuedObject& object);
-  void failed(const QueuedObject& object, const base::Error& error, bool connected);
-  void refuse(const QueuedObject& manifest, const base::Error& error);
+  void failed(const QueuedObject& object, const base::Error& error);
+  void refuse(const QueuedObject& manifest, const std::string& reason);
   base::Milliseconds pause_after(const base::Error& error, unsigned failures) const;
   void tell();
 
@@ -111,9 +111,8 @@ class Uploader {
   UploadOptions options_;
   OnUploadStatus on_status_;
   std::stop_token stop_;
-  std::string session_;
-  RateLimiter limiter_;
-  base::Guarded<std::uint64_t> losses_{0U};  // of connections, as far as we saw them
+  Sender sender_;
+  Publisher publisher_;
   base::Guarded<State> state_;
   base::Guarded<int> telling_{0};
   base::Guarded<int> making_room_{0};

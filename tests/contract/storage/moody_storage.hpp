@@ -33,6 +33,10 @@ class RemoteEnd {
   void before_put(std::function<void(const std::string&)> action) {
     state_.with([&](State& state) { state.before_put = std::move(action); });
   }
+  // The same before each list().
+  void before_list(std::function<void(const std::string&)> action) {
+    state_.with([&](State& state) { state.before_list = std::move(action); });
+  }
   void set_durable(bool durable) {
     state_.with([&](State& state) { state.durable = durable; });
   }
@@ -62,6 +66,7 @@ class RemoteEnd {
     std::string put_prefix;
     std::optional<base::Fault> puts;
     std::function<void(const std::string&)> before_put;
+    std::function<void(const std::string&)> before_list;
     bool durable = true;
     std::uint64_t generation = 0;
     std::uint64_t calls = 0;
@@ -94,7 +99,12 @@ class MoodyStorage final : public storage::Storage {
   }
   bool exists(const std::string& name) override { return called().exists(name); }
   std::optional<std::uint64_t> size_of(const std::string& name) override { return called().size_of(name); }
-  std::vector<storage::ObjectInfo> list(const std::string& folder) override { return called().list(folder); }
+  std::vector<storage::ObjectInfo> list(const std::string& folder) override {
+    MemoryStorage& objects = called();
+    if (const auto action = end_.state_.with([](const RemoteEnd::State& state) { return state.before_list; }))
+      action(folder);
+    return objects.list(folder);
+  }
   void remove(const std::string& name) override { called().remove(name); }
   bool durable_puts() const override {
     return end_.state_.with([](const RemoteEnd::State& state) { return state.durable; });

@@ -65,7 +65,7 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_EQ(policy.staging->bytes_max, 2048 * base::k_mib);
   EXPECT_EQ(staging::rate_at(policy.upload.limit, 9 * 60), 2 * base::k_mib);
   EXPECT_EQ(policy.upload.keep_local, 3U);
-  EXPECT_FALSE(policy.backup.wait_for_upload);
+  EXPECT_FALSE(policy.wait_for_upload);
   EXPECT_EQ(policy.retention.keep_last, 1U);
   EXPECT_EQ(policy.retention.keep_yearly, 6U);
 }

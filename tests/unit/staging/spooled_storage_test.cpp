@@ -136,5 +136,67 @@ TEST_F(SpooledStorageTest, ObjectThatWasNotQueuedIsNotSeen) {
   EXPECT_TRUE(process.storage->list("index").empty());
 }
 
+TEST_F(SpooledStorageTest, FullSpoolThatNobodyEmptiesHoldsNoGuest) {
+  Process process = open(/*bytes_max=*/3000);
+  process.storage->put("packs/aa/one", base::Bytes(2000));
+  process.storage->set_wait_hook([] {});
+  expect_fault(Fault::no_space, "nobody uploads", [&] { process.storage->put("packs/bb/two", base::Bytes(2000)); });
+}
+
+TEST_F(SpooledStorageTest, RemoteThatTakesNoLockHoldsNoBackup) {
+  for (const Fault fault : {Fault::denied, Fault::no_space}) {
+    Process process = open();
+    remote_.fail_puts("locks", fault);
+    repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup of 'web1'");
+    back_up(process, seeds(1, 8));
+    lock.check();
+    remote_.fail_puts("", std::nullopt);
+  }
+}
+
+// The disk goes and leaves an empty mount point.
+TEST_F(SpooledStorageTest, UnmountedDiskIsNoRemovedLock) {
+  Process process = open();
+  repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup of 'web1'");
+  remote_.objects.clear();
+  lock.check();
+  back_up(process, seeds(1, 8));
+}
+
+TEST_F(SpooledStorageTest, UnmountedDiskOfAKnownRepositoryIsARemoteThatIsAway) {
+  open();
+  remote_.objects.clear();
+  Process process = open();
+  EXPECT_NE(process.storage->trouble().find("is not in 'memory' now"), std::string::npos) << process.storage->trouble();
+  EXPECT_TRUE(is_pending(process.storage->spool(), back_up(process, seeds(1, 8))));
+}
+
+// After a crash nothing of the index is cached but what lies in the spool's folder.
+TEST_F(SpooledStorageTest, LostIndexCacheAndADeadRemote) {
+  UploadOptions options = fast();
+  options.keep_local = 1;
+  Process process = open();
+  const std::string early = back_up(process, seeds(1, 8));
+  upload(process, options);
+  process = {};
+  std::filesystem::remove_all(folder_ / "cache");
+  remote_.fail_all(Fault::unavailable);
+  process = open();
+  EXPECT_EQ(read_point(*process.repository, early), make_image(seeds(1, 8)));
+  const std::string late = back_up(process, seeds(1, 12));
+  remote_.fail_all(std::nullopt);
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{late});
+  EXPECT_EQ(read_point(*open_remote(), late), make_image(seeds(1, 12)));
+}
+
+TEST_F(SpooledStorageTest, CachedIndexesGoWithTheirs) {
+  Process process = open();
+  back_up(process, seeds(1, 8));
+  upload(process);
+  for (const std::string& name : names_of("index")) remote_.objects.remove(name);
+  process.storage->list("index");
+  EXPECT_TRUE(process.storage->spool().cached().list("index").empty());
+}
+
 }  // namespace
 }  // namespace icecore::staging

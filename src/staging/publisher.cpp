@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "staging/publisher.hpp"
+
+#include <map>
+
+#include "base/log.hpp"
+#include "repository/publish_check.hpp"
+#include "staging/proof.hpp"
+
+namespace icecore::staging {
+
+using base::Fault;
+using storage::Storage;
+using Outcome = Publication::Outcome;
+
+namespace {
+
+std::set<std::string> names_in(const std::vector<storage::ObjectInfo>& objects) {
+  std::set<std::string> names;
+  for (const storage::ObjectInfo& object : objects) names.insert(object.name);
+  return names;
+}
+
+}  // namespace
+
+Publisher::Publisher(SpooledStorage& storage, repository::Repository& repository, Sender& sender)
+    : storage_(storage), spool_(storage.spool()), repository_(repository), sender_(sender) {}
+
+// Reading back may take hours and goes without a lock. The lock is held from the look at what is there to the
+// manifest, and has to be on the remote: no prune takes anything in between.
+Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
+  if (!sound_bytes(spool_, repository_, manifest)) return {Outcome::refused, "its manifest is damaged in staging"};
+  storage_.expect_mounted(remote);
+  read_back(remote, manifest, stop);
+  repository::RepositoryLock lock(repository_, repository::LockMode::shared, "upload of a restore point");
+  if (!remote.exists(repository::lock_object(lock.id())))
+    base::fail(Fault::unavailable, "the repository could not be locked: {}", storage_.trouble());
+  return publish_locked(remote, manifest, lock, stop);
+}
+
+Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
+                                      const std::stop_token& stop) {
+  if (auto loss = find_loss(remote, manifest)) return *loss;
+  upload_step(manifest.kind, "proved");
+  const repository::Manifest point = repository::load_manifest(repository_, manifest.name);
+  if (!is_indexed(remote, manifest)) {
+    if (std::string loss = look_blocks_up(point, lock); !loss.empty()) return {Outcome::refused, std::move(loss)};
+    if (auto later = put_behind_its_index(manifest)) return *later;
+  }
+  lock.check();
+  sender_.send(remote, manifest, stop);
+  // Once more: a prune may have read the manifests before this one and replaced the index after the first look.
+  if (!is_indexed(remote, manifest)) look_blocks_up(point, lock);
+  return {};
+}
+
+// By size: the rest was read back. What was lost goes back into the queue, before the manifest.
+std::optional<Publication> Publisher::find_loss(Storage& remote, const QueuedObject& manifest) {
+  std::optional<Publication> loss;
+  const std::vector<QueuedObject> sent = spool_.queue().sent_before(manifest.number);
+  const auto sizes = sizes_on(remote, sent);
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    if (sizes[i] == sent[i].size) continue;
+    loss = Publication{Outcome::later, fmt::format("'{}' was lost there", sent[i].name)};
+    base::log_warning("'{}' was lost on '{}'", sent[i].name, storage_.url());
+    if (sent[i].state == ObjectState::released) {
+      lose(sent[i], sent);
+    } else {
+      remote.remove(sent[i].name);
+      spool_.queue().set_state(sent[i].number, ObjectState::queued);
+    }
+  }
+  return loss;
+}
+
+void Publisher::read_back(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
+  for (const QueuedObject& object : spool_.queue().sent_before(manifest.number)) {
+    if (!sender_.is_doubted(remote, object)) continue;
+    if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was proved", manifest.name);
+    if (is_intact(remote, spool_, object)) {
+      sender_.note_proved(remote, object);
+    } else {
+      remote.remove(object.name);  // what is missing is seen under the lock
+    }
+  }
+}
+
+// A pack that is neither here nor there any more. The indexes that name it are replaced in their turn, which comes
+// before the manifest's; points that need it are found out when their blocks are looked up.
+void Publisher::lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent) {
+  spool_.queue().set_state(pack.number, ObjectState::refused, "",
+                           "lost on the remote, and no longer in the full staging");
+  for (const QueuedObject& object : sent) {
+    if (object.kind == ObjectClass::index) spool_.queue().set_state(object.number, ObjectState::queued);
+  }
+}
+
+// Whether the remote has every index object the point's blocks were found in. While a point waits, a prune of another
+// host may replace them.
+bool Publisher::is_indexed(Storage& remote, const QueuedObject& manifest) const {
+  std::set<std::string> missing = spool_.queue().relied_on(manifest.name);
+  if (missing.empty()) return false;  // of an icecore that did not note them, or a point without any block
+  for (const storage::ObjectInfo& object : remote.list("index")) missing.erase(object.name);
+  return missing.empty();
+}
+
+// Takes packs that a prune has marked back into the index, by way of the spool. Returns what is lost, empty: nothing.
+std::string Publisher::look_blocks_up(const repository::Manifest& point, repository::RepositoryLock& lock) {
+  base::log_info(
+      "the index changed while a restore point of '{}' waited for its upload; its blocks are looked up again",
+      point.domain_name);
+  try {
+    const std::size_t gone = repository::look_blocks_up(repository_, point, [&] { lock.refresh(); });
+    return gone == 0 ? "" : fmt::format("{} blocks that it relied on are gone from the repository", gone);
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::corrupt) throw;
+    return error.what();
+  }
+}
+
+// What names its blocks now may itself wait in the spool: the point goes behind it, and is asked about again.
+std::optional<Publication> Publisher::put_behind_its_index(const QueuedObject& manifest) {
+  const std::set<std::string> names = names_in(repository_.storage().list("index"));
+  if (names.empty()) return std::nullopt;  // it has no block
+  spool_.queue().put_last(manifest, names);
+  upload_step(manifest.kind, "put_last");
+  return Publication{Outcome::later, "its blocks are named by another index now, which goes first"};
+}
+
+void Publisher::settle(const QueuedObject& manifest) {
+  std::map<std::string, bool> lives;
+  for (const QueuedObject& object : spool_.queue().sent_before(manifest.number)) {
+    const auto [writer, fresh] = lives.try_emplace(object.writer, false);
+    if (fresh) writer->second = object.writer != manifest.writer && spool_.writer_lives(object.writer);
+    if (!writer->second) let_go(object);
+  }
+  const bool keep = spool_.queue().is_kept(manifest.name);
+  keep ? spool_.queue().set_state(manifest.number, ObjectState::kept) : spool_.drop_file(manifest);
+  spool_.queue().stop_relying(manifest.name);
+  upload_step(manifest.kind, "settled");
+}
+
+void Publisher::let_go(const QueuedObject& object) {
+  if (object.kind == ObjectClass::index) {
+    spool_.queue().remember_one("index", {object.name, object.size});
+    storage_.cache_index(object.name);
+  }
+  const bool keep = spool_.queue().is_kept(object.name) && object.state == ObjectState::uploaded;
+  keep ? spool_.queue().set_state(object.number, ObjectState::kept, object.epoch) : spool_.drop(object);
+}
+
+}  // namespace icecore::staging

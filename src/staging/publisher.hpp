@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last step of an upload: a point's manifest, sent only while the remote is proved to hold everything the point
+// needs, and what it makes needless in the spool let go.
+//
+// Threads: one manifest at a time; keep_newest_points() and settle() belong to the same thread.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "repository/manifest.hpp"
+#include "repository/repository_lock.hpp"
+#include "staging/sender.hpp"
+
+namespace icecore::staging {
+
+struct Publication {
+  enum class Outcome {
+    published,
+    later,    // something before it is sent again first
+    refused,  // never: what it needs is gone here and there
+  };
+  Outcome outcome = Outcome::published;
+  std::string reason;  // but for published
+};
+
+class Publisher {
+ public:
+  // All outlive it; `repository` is over `storage`.
+  Publisher(SpooledStorage& storage, repository::Repository& repository, Sender& sender);
+
+  // Everything queued before `manifest` was sent. Throws what the remote says; then nothing is lost, and it is tried
+  // again.
+  Publication publish(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
+
+  // What came before a published or refused manifest has been looked after with it and may go, but for what living
+  // writers still need for theirs and what is kept for restores.
+  void settle(const QueuedObject& manifest);
+
+ private:
+  Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
+                             const std::stop_token& stop);
+  std::optional<Publication> find_loss(storage::Storage& remote, const QueuedObject& manifest);
+  void read_back(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
+  void lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent);
+  bool is_indexed(storage::Storage& remote, const QueuedObject& manifest) const;
+  std::string look_blocks_up(const repository::Manifest& point, repository::RepositoryLock& lock);
+  std::optional<Publication> put_behind_its_index(const QueuedObject& manifest);
+  void let_go(const QueuedObject& object);
+
+  SpooledStorage& storage_;
+  Spool& spool_;
+  repository::Repository& repository_;
+  Sender& sender_;
+};
+
+}  // namespace icecore::staging

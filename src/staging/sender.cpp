@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "staging/sender.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/failpoint.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "repository/index_object.hpp"
+#include "staging/proof.hpp"
+
+namespace icecore::staging {
+
+using base::Fault;
+using storage::Storage;
+
+namespace {
+
+// A disk that lies about flushing has written what it was given so long ago.
+constexpr std::chrono::seconds k_disk_cache_max{60};
+// Epochs: the remote has it whatever happens to connections; it was read back in the epoch that follows.
+const std::string k_sure = "sure";
+const std::string k_read = "read-";
+
+}  // namespace
+
+void upload_step(ObjectClass kind, const char* name) {
+  static constexpr std::array k_kinds = {"pack", "index", "manifest"};
+  base::failpoint(std::string("upload.") + k_kinds[static_cast<std::size_t>(kind)] + "." + name);
+}
+
+Sender::Sender(SpooledStorage& storage, repository::Repository& repository, const UploadLimit& limit)
+    : storage_(storage),
+      spool_(storage.spool()),
+      repository_(repository),
+      session_(base::random_id(4)),
+      limiter_(limit) {}
+
+void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
+  const auto bytes = sound_bytes(spool_, repository_, object);
+  if (!bytes) return set_aside(remote, object);
+  if (object.kind == ObjectClass::index && was_replaced(remote, object, *bytes)) return;
+  if (object.kind != ObjectClass::manifest) limiter_.pay(bytes->size(), stop);
+  if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was uploaded", object.name);
+  const std::string epoch = epoch_of(remote);
+  upload_step(object.kind, "sending");
+  put(remote, object, *bytes);
+  upload_step(object.kind, "sent");
+  note_sent(object, epoch);
+  upload_step(object.kind, "noted");
+}
+
+// Packs are named by their content, others at random: what is there under the name and is not the same is what a power
+// loss left of it.
+void Sender::put(Storage& remote, const QueuedObject& object, base::ByteView bytes) {
+  const bool is_manifest = object.kind == ObjectClass::manifest;
+  if (is_manifest && remote.size_of(object.name) == object.size && !is_intact(remote, spool_, object))
+    remote.remove(object.name);
+  try {
+    remote.put(object.name, bytes);
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::conflict) throw;
+    if (const auto size = remote.size_of(object.name); !size || *size == object.size) throw;
+    base::log_warning("'{}' is damaged on '{}' and is uploaded again", object.name, storage_.url());
+    remote.remove(object.name);
+    remote.put(object.name, bytes);
+  }
+}
+
+void Sender::note_sent(const QueuedObject& object, const std::string& epoch) {
+  if (object.kind == ObjectClass::manifest)
+    return spool_.queue().set_state(object.number, ObjectState::published, epoch);
+  spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);
+  remember_recent(object.number);
+}
+
+void Sender::remember_recent(std::int64_t number) {
+  recent_.with([&](std::deque<Sent>& recent) {
+    recent.push_back({number, {}});
+    while (recent.front().since.elapsed() > k_disk_cache_max) {
+      spool_.queue().set_epoch(recent.front().number, k_sure);
+      recent.pop_front();
+    }
+  });
+}
+
+void Sender::set_aside(Storage& remote, const QueuedObject& object) {
+  if (object.kind == ObjectClass::pack && remote.size_of(object.name) == object.size &&
+      is_intact(remote, spool_, object))
+    return spool_.queue().set_state(object.number, ObjectState::uploaded, k_sure);
+  const std::string note = fmt::format("'{}' is damaged in staging", object.name);
+  base::log_warning("{}: points that need it are refused", note);
+  spool_.queue().set_state(object.number, ObjectState::refused, "", note);
+  spool_.drop_file(object);
+}
+
+// An index must not promise others blocks that will never come.
+bool Sender::was_replaced(Storage& remote, const QueuedObject& index, base::ByteView bytes) {
+  const std::string id = index.name.substr(index.name.rfind('/') + 1);
+  std::vector<repository::PackEntry> packs =
+      repository::decode_index(repository_.keys(), repository_.config(), id, bytes);
+  const std::size_t named = std::erase_if(packs, [&](const repository::PackEntry& pack) {
+    const auto known = spool_.queue().find(repository::pack_object(pack.id));
+    return known && known->state == ObjectState::refused;
+  });
+  if (named == 0) return false;
+  const std::string new_id = base::random_id(16);
+  storage_.put(repository::index_object(new_id), repository::encode_index(repository_.keys(), new_id, packs));
+  remote.remove(index.name);
+  spool_.drop(index);
+  return true;
+}
+
+// Objects of one epoch were sent without any connection lost since.
+std::string Sender::epoch_of(const Storage& remote) const {
+  return fmt::format("{}-{}-{}", session_, remote.generation(), losses_.with([](std::uint64_t n) { return n; }));
+}
+
+bool Sender::is_doubted(const Storage& remote, const QueuedObject& object) const {
+  if (!remote.durable_puts()) return object.epoch != k_read + epoch_of(remote);
+  return object.epoch != k_sure && object.epoch != epoch_of(remote);
+}
+
+void Sender::note_proved(const Storage& remote, const QueuedObject& object) {
+  spool_.queue().set_epoch(object.number, (remote.durable_puts() ? "" : k_read) + epoch_of(remote));
+  if (remote.durable_puts()) remember_recent(object.number);
+}
+
+void Sender::note_loss() {
+  losses_.with([](std::uint64_t& losses) { ++losses; });
+}
+
+}  // namespace icecore::staging

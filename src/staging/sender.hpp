@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings single objects of a spool to its remote, and knows which of them the remote has for sure.
+//
+// Threads: all methods may be called from several at once.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.hpp"
+#include "base/guarded.hpp"
+#include "repository/repository.hpp"
+#include "staging/rate_limit.hpp"
+#include "staging/spooled_storage.hpp"
+
+namespace icecore::staging {
+
+class Sender {
+ public:
+  // Both outlive it; `repository` is over `storage`.
+  Sender(SpooledStorage& storage, repository::Repository& repository, const UploadLimit& limit);
+
+  // Stores it on the remote and notes that. A pack or an index whose bytes have rotted in the spool is not sent but
+  // refused, and an index that names such a pack is replaced by one without it: points that need it are found out
+  // when their blocks are looked up. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
+  void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
+
+  // Whether a sent object's bytes are to be read back before a point relies on them: the remote may have died, and
+  // lost what it said was durable, less than a minute after it was sent; one that cannot fsync at any time.
+  bool is_doubted(const storage::Storage& remote, const QueuedObject& object) const;
+  // They were read back.
+  void note_proved(const storage::Storage& remote, const QueuedObject& object);
+  // A connection was lost.
+  void note_loss();
+
+ private:
+  struct Sent {
+    std::int64_t number;
+    base::Stopwatch since;
+  };
+  void put(storage::Storage& remote, const QueuedObject& object, base::ByteView bytes);
+  void set_aside(storage::Storage& remote, const QueuedObject& object);
+  bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
+  void remember_recent(std::int64_t number);
+  void note_sent(const QueuedObject& object, const std::string& epoch);
+  std::string epoch_of(const storage::Storage& remote) const;
+
+  SpooledStorage& storage_;
+  Spool& spool_;
+  repository::Repository& repository_;
+  std::string session_;
+  RateLimiter limiter_;
+  base::Guarded<std::uint64_t> losses_{0U};
+  base::Guarded<std::deque<Sent>> recent_;  // oldest first
+};
+
+// Failpoints are named after the step: "upload.pack.sending", "upload.manifest.sent", ...
+void upload_step(ObjectClass kind, const char* name);
+
+}  // namespace icecore::staging

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// A point waits in staging while another host forgets what it shares blocks with, and prunes.
+#include "maintenance/prune.hpp"
+#include "unit/staging/fixture.hpp"
+
+namespace icecore::staging {
+namespace {
+
+using base::Fault;
+
+constexpr std::chrono::hours k_grace{24};
+
+class PruneMeanwhile : public SpoolFixture {
+ protected:
+  // One point on the remote, and one in the spool that shares all of its blocks.
+  void SetUp() override {
+    SpoolFixture::SetUp();
+    process_ = open();
+    old_ = back_up(process_, seeds(1, 64));
+    upload(process_);
+    waiting_ = back_up(process_, seeds(1, 64));
+  }
+  void forget_and_prune(std::chrono::seconds grace) {
+    remote_.objects.remove(old_);
+    maintenance::prune(*open_remote(), {.grace = grace}, {});
+  }
+  void expect_whole() {
+    EXPECT_EQ(read_point(*open_remote(), waiting_), make_image(seeds(1, 64)));
+    maintenance::prune(*open_remote(), {.grace = std::chrono::seconds(0)}, {});
+    EXPECT_EQ(read_point(*open_remote(), waiting_), make_image(seeds(1, 64))) << "after another prune";
+  }
+
+  Process process_;
+  std::string old_;
+  std::string waiting_;
+};
+
+TEST_F(PruneMeanwhile, NothingPrunedNothingWalked) {
+  const std::uint64_t before = remote_.calls();
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{waiting_});
+  EXPECT_LT(remote_.calls() - before, 12U);
+}
+
+TEST_F(PruneMeanwhile, MarkedPacksAreTakenBack) {
+  forget_and_prune(k_grace);
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{waiting_});
+  expect_whole();
+}
+
+TEST_F(PruneMeanwhile, MarkedPacksAreTakenBackByAnotherProcess) {
+  forget_and_prune(k_grace);
+  process_ = {};
+  process_ = open();
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{waiting_});
+  expect_whole();
+}
+
+TEST_F(PruneMeanwhile, PointWhoseBlocksAreGoneIsRefused) {
+  forget_and_prune(std::chrono::seconds(0));
+  process_ = {};
+  process_ = open();
+  const UploadReport report = upload(process_);
+  EXPECT_TRUE(report.published.empty());
+  ASSERT_EQ(report.refused.size(), 1U);
+  EXPECT_NE(report.refused[0].reason.find("are gone"), std::string::npos) << report.refused[0].reason;
+  EXPECT_TRUE(names_of("manifests").empty());
+  const std::string next = back_up(process_, seeds(1, 64));
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{next});
+  EXPECT_EQ(read_point(*open_remote(), next), make_image(seeds(1, 64)));
+}
+
+TEST_F(PruneMeanwhile, PruneBetweenTheLookAndTheManifest) {
+  bool pruned = false;
+  remote_.before_put([&](const std::string& name) {
+    if (name.starts_with("manifests/") && !std::exchange(pruned, true)) forget_and_prune(k_grace);
+  });
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{waiting_});
+  EXPECT_TRUE(pruned);
+  expect_whole();
+}
+
+TEST_F(PruneMeanwhile, ReplacedIndexOfBlocksThatStay) {
+  // Half of the old point's blocks are needed by nobody else: its sparse packs are written anew.
+  const std::string half = back_up(process_, seeds(1, 8));
+  const auto remote = open_remote();
+  remote_.objects.remove(old_);
+  maintenance::prune(*remote, {.grace = k_grace, .live_percent_min = 100}, {});
+  const UploadReport report = upload(process_);
+  EXPECT_EQ(std::set(report.published.begin(), report.published.end()), (std::set<std::string>{waiting_, half}));
+  expect_whole();
+  EXPECT_EQ(read_point(*open_remote(), half), make_image(seeds(1, 8)));
+}
+
+// A disk without a block has no index to wait for.
+TEST_F(PruneMeanwhile, PointWithoutBlocksInANewRepository) {
+  for (const std::string& name : names_of("index")) remote_.objects.remove(name);
+  remote_.objects.remove(old_);
+  process_ = {};
+  std::filesystem::remove_all(staging());
+  process_ = open();
+  const std::string empty = back_up(process_, {});
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{empty});
+}
+
+}  // namespace
+}  // namespace icecore::staging
