@@ -26,9 +26,9 @@ struct UnlockOptions {
 };
 
 void declare(WordList& words, UnlockOptions& options) {
-  words.positional("ID", "remove these locks, whether or not their holders seem alive; 4 digits or more", Count::any,
+  words.positional("ID", "remove these locks, whatever their holders do; 4 digits or more", Count::any,
                    WordList::into(options.ids));
-  words.flag("--force", "remove every lock, also of those that seem to be alive", options.force);
+  words.flag("--force", "remove every lock, also of holders that are alive", options.force);
 }
 
 std::string state_word(const FoundLock& lock) {
@@ -41,11 +41,13 @@ std::string state_word(const FoundLock& lock) {
   return "";
 }
 
-bool is_stale(const FoundLock& lock) { return lock.damage.empty() && lock.state != LockState::alive; }
+// Clocks of two hosts may differ by any amount: silence is for a person to judge.
+bool is_stale(const FoundLock& lock) { return lock.damage.empty() && lock.state == LockState::dead; }
 
 const FoundLock& find_lock(const std::vector<FoundLock>& locks, const std::string& prefix) {
   const FoundLock* found = nullptr;
   for (const FoundLock& lock : locks) {
+    if (lock.lock.id == prefix) return lock;  // a stray file may have any name
     if (prefix.size() < k_prefix_min || !lock.lock.id.starts_with(prefix)) continue;
     if (found != nullptr) base::fail(Fault::usage, "'{}' fits several locks; give more digits", prefix);
     found = &lock;
@@ -68,7 +70,7 @@ void print_locks(Console& console, const std::vector<FoundLock>& locks) {
   for (const FoundLock& found : locks) {
     const repository::LockInfo& lock = found.lock;
     if (!found.damage.empty()) {
-      rows.push_back({short_id(lock.id), "damaged", "", "", "", "", ""});
+      rows.push_back({lock.id, "damaged", "", "", "", "", ""});
       continue;
     }
     rows.push_back({short_id(lock.id), state_word(found), std::string(to_string(lock.mode)), lock.host,
@@ -85,7 +87,7 @@ void print_locks(Console& console, const std::vector<FoundLock>& locks) {
 std::string consequence(const FoundLock& found) {
   if (!found.damage.empty()) return "it could not be read; who held it is unknown";
   if (found.state == LockState::dead) return "its process is gone";
-  if (found.state == LockState::silent) return "its host has been silent for over 30 minutes";
+  if (found.state == LockState::silent) return fmt::format("'{}' gave no sign for over 30 minutes", found.lock.host);
   return fmt::format("process {} on '{}' SEEMS ALIVE: stop it, it works without a lock from now on", found.lock.pid,
                      found.lock.host);
 }
@@ -106,7 +108,7 @@ base::Json record_of(const FoundLock& found, bool removed) {
 void print_left(Console& console, const std::vector<FoundLock>& locks, std::size_t removed) {
   if (removed == locks.size()) return;
   console.print(
-      fmt::format("{} locks stay; a holder that seems alive and is not: icecore unlock ID", locks.size() - removed));
+      fmt::format("{} locks stay; where you know that the holder is gone: icecore unlock ID", locks.size() - removed));
 }
 
 ExitCode run(Session& session, const UnlockOptions& options) {
@@ -118,7 +120,7 @@ ExitCode run(Session& session, const UnlockOptions& options) {
   if (!json && locks.empty()) console.print(fmt::format("no locks in {}", open.storage->url()));
   if (!json && !locks.empty()) print_locks(console, locks);
   for (const FoundLock* found : stale) {
-    open.storage->remove(repository::lock_object(found->lock.id));
+    repository::remove_lock(*open.storage, found->lock.id);
     if (!json) console.print(fmt::format("removed {}: {}", short_id(found->lock.id), consequence(*found)));
   }
   if (!json) {
@@ -140,9 +142,10 @@ Command make_unlock_command() {
       {.name = "unlock",
        .summary = "Remove the locks of processes that are gone",
        .description = "Shows who holds the repository, then removes the locks of processes of this host that are no "
-                      "more and of other hosts that gave no sign for 30 minutes. A lock whose holder seems alive stays "
-                      "unless it is named or --force is given: stop that process first, or its work may be lost.",
-       .examples = {{"icecore unlock", "what is stale"},
+                      "more. Locks of other hosts stay, also of one that gave no sign for 30 minutes (silent: it may "
+                      "be off, or its clock wrong), and so do those that cannot be read, unless they are named or "
+                      "--force is given: make sure that their holder is gone, or its work may be lost.",
+       .examples = {{"icecore unlock", "those of dead processes of this host"},
                     {"icecore unlock 3f2a9c1e", "this one, whatever its holder does"}},
        .json = {{"repository", "its URL"},
                 {"locks[].id", "of each lock found"},

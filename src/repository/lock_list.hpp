@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who holds a repository, for people to look at.
+// Who holds a repository: all locks, read and judged.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "repository/repository_lock.hpp"
+#include "repository/lock_info.hpp"
 
 namespace icecore::repository {
 
-// A lock as `unlock` shows it.
 struct FoundLock {
-  LockInfo lock;  // with damage: only its id
+  LockInfo lock;  // with damage: only its id, which is the rest of the object's name
   LockState state = LockState::alive;
   std::string damage;  // why it cannot be read; who holds it is then unknown
 };
 
 // All of them, in no particular order.
 std::vector<FoundLock> list_locks(Repository& repository);
+
+// With its heartbeat. Removing what is gone is no error.
+void remove_lock(storage::Storage& storage, const std::string& id);
 
 }  // namespace icecore::repository

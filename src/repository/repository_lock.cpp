@@ -1,58 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/repository_lock.hpp"
 
-#include <signal.h>
-#include <unistd.h>
-
-#include <fstream>
-#include <sstream>
+#include <algorithm>
 
 #include "base/error.hpp"
 #include "base/handle.hpp"
-#include "base/id.hpp"
-#include "base/json.hpp"
 #include "base/log.hpp"
-#include "repository/envelope.hpp"
+#include "base/shell_word.hpp"
+#include "repository/lock_list.hpp"
 
 namespace icecore::repository {
 
 using base::Fault;
 
 namespace {
-
-std::string first_line(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-std::string own_pid_namespace() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/ns/pid", error).string();
-}
-
-// Field 22 of /proc/<pid>/stat, in clock ticks since boot; empty when there is no such process. The name
-// in field 2 may hold spaces and parentheses, so counting starts behind its last one.
-std::string process_start(std::int64_t pid) {
-  std::string stat = first_line(fmt::format("/proc/{}/stat", pid));
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return {};
-  std::istringstream fields(stat.substr(name_end + 1));
-  std::string field;
-  for (int number = 3; number <= 22; ++number) fields >> field;
-  return field;
-}
-
-bool process_lives(const LockInfo& lock) { return process_start(lock.pid) == lock.process_start; }
-
-// A mode we do not know excludes everything: the careful reading.
-LockMode mode_of(std::string_view text) {
-  for (const LockMode mode : {LockMode::shared, LockMode::maintenance}) {
-    if (text == to_string(mode)) return mode;
-  }
-  return LockMode::exclusive;
-}
 
 bool compatible(const LockInfo& a, const LockInfo& b) {
   if (a.mode == LockMode::exclusive || b.mode == LockMode::exclusive) return false;
@@ -71,144 +32,81 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
       .add_hint("try again when it has ended");
 }
 
+[[noreturn]] void fail_damaged(const std::string& url, const FoundLock& found) {
+  throw base::Error(Fault::corrupt,
+                    fmt::format("lock '{}' in '{}' cannot be read, so nobody knows what its holder does: {}",
+                                lock_object(found.lock.id), url, found.damage))
+      .add_hint("if nobody is at work there: icecore unlock " + base::shell_word(found.lock.id));
+}
+
 }  // namespace
 
-std::string_view to_string(LockMode mode) noexcept {
-  switch (mode) {
-    case LockMode::shared: return "shared";
-    case LockMode::maintenance: return "maintenance";
-    case LockMode::exclusive: break;
-  }
-  return "exclusive";
-}
-
-std::string lock_object(const std::string& id) { return "locks/" + id; }
-
-base::Bytes encode_lock(const KeyRing& keys, const LockInfo& lock) {
-  const base::Json json = {{"host", lock.host},
-                           {"machine_id", lock.machine_id},
-                           {"boot_id", lock.boot_id},
-                           {"pid_namespace", lock.pid_namespace},
-                           {"pid", lock.pid},
-                           {"process_start", lock.process_start},
-                           {"operation", lock.operation},
-                           {"mode", to_string(lock.mode)},
-                           {"created", base::format_time(lock.created)},
-                           {"heartbeat", base::format_time(lock.heartbeat)}};
-  const std::string text = json.dump(-1, ' ', false, base::Json::error_handler_t::replace);
-  return seal(keys, ObjectKind::lock, lock_object(lock.id), base::as_bytes(text));
-}
-
-LockInfo decode_lock(const KeyRing& keys, const std::string& id, base::ByteView object) {
-  const std::string what = "lock '" + lock_object(id) + "'";
-  const base::Json json =
-      base::parse_json(base::to_string(open(keys, ObjectKind::lock, lock_object(id), object)), what);
-  const auto text = [&](std::string_view key) { return base::json_field<std::string>(json, key, what); };
-  LockInfo lock{.id = id,
-                .host = text("host"),
-                .machine_id = text("machine_id"),
-                .boot_id = text("boot_id"),
-                .pid_namespace = text("pid_namespace"),
-                .pid = base::json_field<std::int64_t>(json, "pid", what),
-                .process_start = text("process_start"),
-                .operation = text("operation"),
-                .mode = mode_of(text("mode")),
-                .created = parse_stored_time(text("created"), what),
-                .heartbeat = parse_stored_time(text("heartbeat"), what)};
-  return lock;
-}
-
-LockInfo describe_self(LockMode mode, const std::string& operation) {
-  LockInfo lock;
-  lock.id = base::random_id(16);
-  lock.host = base::host_name();
-  lock.machine_id = first_line("/etc/machine-id");
-  lock.boot_id = first_line("/proc/sys/kernel/random/boot_id");
-  lock.pid_namespace = own_pid_namespace();
-  lock.pid = ::getpid();
-  lock.process_start = process_start(lock.pid);
-  lock.operation = operation;
-  lock.mode = mode;
-  lock.created = lock.heartbeat = base::now();
-  return lock;
-}
-
-LockState judge(const LockInfo& lock, const LockInfo& self, base::Timestamp now) {
-  const bool same_host = lock.host == self.host && lock.machine_id == self.machine_id;
-  if (same_host && lock.boot_id != self.boot_id) return LockState::dead;
-  if (same_host && lock.pid_namespace == self.pid_namespace)
-    return process_lives(lock) ? LockState::alive : LockState::dead;
-  return now - lock.heartbeat > k_lock_stale ? LockState::silent : LockState::alive;
-}
-
 RepositoryLock::RepositoryLock(Repository& repository, LockMode mode, const std::string& operation)
-    : repository_(repository), lock_(describe_self(mode, operation)) {
+    : repository_(repository), operation_(operation) {
+  take(mode);
+}
+
+RepositoryLock::~RepositoryLock() {
+  while (!held_.empty()) give_back();
+}
+
+void RepositoryLock::take(LockMode mode) {
   // Own first, then look: of two that come at once each sees the other, and none goes on wrongly.
-  repository_.storage().put(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
+  const LockInfo own = describe_self(mode, operation_);
+  repository_.storage().put(lock_object(own.id), encode_lock(repository_.keys(), own));
+  held_.push_back(own);
   base::ScopeExit undo([&] { give_back(); });
-  check_others();
+  refuse_beside(own);
   undo.dismiss();
 }
 
-RepositoryLock::~RepositoryLock() { give_back(); }
-
 void RepositoryLock::give_back() noexcept {
+  const std::string id = held_.back().id;
+  held_.pop_back();
   try {
-    repository_.storage().remove(lock_object(lock_.id));
+    remove_lock(repository_.storage(), id);
   } catch (const std::exception& error) {
-    base::log_warning("lock '{}' is left behind: {}", lock_object(lock_.id), error.what());
+    base::log_warning("lock '{}' is left behind: {}", lock_object(id), error.what());
   }
 }
 
 void RepositoryLock::check() {
   storage::Storage& storage = repository_.storage();
-  if (storage.exists(lock_object(lock_.id))) return;
-  base::fail(Fault::conflict, "somebody removed our lock '{}' from '{}'", lock_object(lock_.id), storage.url());
-}
-
-void RepositoryLock::refresh() {
-  const base::Timestamp now = base::now();
-  if (now - lock_.heartbeat < k_lock_heartbeat) return;
-  check();
-  lock_.heartbeat = now;
-  repository_.storage().replace(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
-}
-
-void RepositoryLock::rewrite(LockMode mode) {
-  lock_.mode = mode;
-  repository_.storage().replace(lock_object(lock_.id), encode_lock(repository_.keys(), lock_));
-}
-
-void RepositoryLock::make_exclusive() {
-  rewrite(LockMode::exclusive);
-  try {
-    check_others();
-  } catch (const base::Error&) {
-    rewrite(LockMode::maintenance);
-    throw;
+  for (const LockInfo& lock : held_) {
+    if (storage.exists(lock_object(lock.id))) continue;
+    base::fail(Fault::conflict, "somebody removed our lock '{}' from '{}'", lock_object(lock.id), storage.url());
   }
 }
 
-void RepositoryLock::check_others() {
+void RepositoryLock::refresh() {
+  if (since_beat_.elapsed() < k_lock_heartbeat) return;
+  check();
+  beat();
+}
+
+void RepositoryLock::beat() {
+  for (const LockInfo& lock : held_) {
+    repository_.storage().replace(heartbeat_object(lock.id),
+                                  encode_heartbeat(repository_.keys(), lock.id, base::now()));
+  }
+  since_beat_ = {};
+}
+
+void RepositoryLock::make_exclusive() { take(LockMode::exclusive); }
+
+void RepositoryLock::refuse_beside(const LockInfo& own) {
   storage::Storage& storage = repository_.storage();
-  for (const storage::ObjectInfo& object : storage.list("locks")) {
-    const std::string id = object.name.substr(object.name.rfind('/') + 1);
-    if (id == lock_.id) continue;
-    base::Bytes bytes;
-    try {
-      bytes = storage.get(object.name, size_max(ObjectKind::lock));
-    } catch (const base::Error& error) {
-      if (error.fault() == Fault::not_found) continue;  // given back meanwhile
-      throw;
-    }
-    const LockInfo other = base::with_context([&] { return decode_lock(repository_.keys(), id, bytes); },
-                                              "repository '{}'", storage.url());
-    const LockState state = judge(other, lock_, base::now());
-    if (state == LockState::dead) {
-      base::log_warning("removing the lock of {}, process {}, which is gone", other.operation, other.pid);
-      storage.remove(object.name);
-    } else if (!compatible(other, lock_)) {
-      fail_busy(storage.url(), other, state);
+  const auto is_ours = [&](const LockInfo& lock) {
+    return std::any_of(held_.begin(), held_.end(), [&](const LockInfo& held) { return held.id == lock.id; });
+  };
+  for (const FoundLock& other : list_locks(repository_)) {
+    if (is_ours(other.lock)) continue;
+    if (!other.damage.empty()) fail_damaged(storage.url(), other);
+    if (other.state == LockState::dead) {
+      base::log_warning("removing the lock of {}, process {}, which is gone", other.lock.operation, other.lock.pid);
+      remove_lock(storage, other.lock.id);
+    } else if (!compatible(other.lock, own)) {
+      fail_busy(storage.url(), other.lock, other.state);
     }
   }
 }

@@ -24,7 +24,7 @@ constexpr base::Milliseconds k_room_poll{100};
 // One uploader takes over from another within a fraction of it.
 constexpr base::Milliseconds k_no_upload_max{3000};
 
-bool is_lock(const std::string& name) { return name == "locks" || name.starts_with("locks/"); }
+bool is_lock(const std::string& name) { return name.starts_with("locks/") || name.starts_with("heartbeats/"); }
 bool is_key(const std::string& name) { return name == "keys" || name.starts_with("keys/"); }
 // What is noted about a point: missed, like in a list, when the remote does not answer.
 bool is_mark(const std::string& name) { return name.starts_with("damage/") || name.starts_with("protections/"); }
