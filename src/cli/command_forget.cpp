@@ -113,6 +113,7 @@ struct Outcome {
   std::vector<std::string> warnings;
   std::uint64_t kept = 0;
   std::uint64_t forgotten = 0;  // or would be
+  bool some_stayed = false;     // of those that should go
 };
 
 void warn_of_future(Outcome& outcome) {
@@ -126,22 +127,53 @@ void warn_of_future(Outcome& outcome) {
   }
 }
 
-// Oldest first: interrupted, it has removed what any later run would remove too.
-void carry_out(repository::Repository& repository, Outcome& outcome, bool dry_run, const std::stop_token& stop) {
-  for (DomainPlan& domain : outcome.plan) {
-    for (PlannedPoint& planned : domain.points) {
-      if (planned.verdict.keep()) {
-        ++outcome.kept;
-        continue;
-      }
-      if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped after {} points", outcome.forgotten);
-      if (!dry_run && !remove_point(repository, *planned.point)) {
-        planned.verdict.reasons.emplace_back("protected meanwhile");
-        ++outcome.kept;
-        continue;
-      }
-      ++outcome.forgotten;
+// Oldest first: interrupted, it has removed what any later run would remove too. False: asked to stop.
+bool forget_points(repository::Repository& repository, DomainPlan& domain, const std::stop_token& stop) {
+  for (PlannedPoint& planned : domain.points) {
+    if (planned.verdict.keep()) continue;
+    if (stop.stop_requested()) return false;
+    if (remove_point(repository, *planned.point)) {
+      planned.gone = true;
+    } else {
+      planned.stays = "protected meanwhile";
     }
+  }
+  return true;
+}
+
+// Two of us at once may each have counted on the points the other removed.
+void keep_one(repository::Repository& repository, DomainPlan& domain) {
+  std::vector<const repository::Manifest*> others;
+  PlannedPoint* newest_gone = nullptr;
+  for (PlannedPoint& planned : domain.points) {
+    if (!planned.good) continue;
+    if (!planned.gone) others.push_back(planned.point);
+    if (planned.gone) newest_gone = &planned;
+  }
+  if (newest_gone == nullptr || leaves_one(repository, others, *newest_gone->point)) return;
+  newest_gone->gone = false;
+  newest_gone->stays = "the last whole one: somebody removed the others meanwhile";
+}
+
+void count(Outcome& outcome, DomainPlan& domain, bool dry_run) {
+  for (PlannedPoint& planned : domain.points) {
+    const bool goes = planned.gone || (dry_run && !planned.verdict.keep());
+    ++(goes ? outcome.forgotten : outcome.kept);
+    if (planned.stays.empty()) continue;
+    outcome.some_stayed = true;
+    outcome.warnings.push_back(
+        fmt::format("point {} of '{}' stays: {}", short_id(planned.point->id), domain.name, planned.stays));
+    planned.verdict.reasons.push_back(planned.stays);
+  }
+}
+
+void carry_out(repository::Repository& repository, Outcome& outcome, const ForgetOptions& options,
+               const std::stop_token& stop) {
+  for (DomainPlan& domain : outcome.plan) {
+    const bool done = options.dry_run || forget_points(repository, domain, stop);
+    if (!options.dry_run && !options.even_last) keep_one(repository, domain);
+    count(outcome, domain, options.dry_run);
+    if (!done) base::fail(Fault::cancelled, "stopped after {} points", outcome.forgotten);
   }
 }
 
@@ -205,14 +237,15 @@ ExitCode run(Session& session, const ForgetOptions& options) {
     outcome.warnings.push_back(fmt::format("'{}' cannot be read and is left alone: {}", bad.object, bad.reason));
   }
   warn_of_future(outcome);
+  carry_out(*open.repository, outcome, options, jobs.stop());
   for (const std::string& warning : outcome.warnings) session.console.err << "icecore: " << warning << '\n';
-  carry_out(*open.repository, outcome, options.dry_run, jobs.stop());
   if (session.options.json) {
     session.console.print_json(record_of(open.storage->url(), outcome, options.dry_run));
   } else {
     print_outcome(session.console, outcome, options.dry_run);
   }
-  return ExitCode::ok;
+  // Rules say what may go; a point by name was meant to.
+  return outcome.some_stayed && !options.points.empty() ? ExitCode::conflict : ExitCode::ok;
 }
 
 }  // namespace

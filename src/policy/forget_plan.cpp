@@ -18,19 +18,32 @@ constexpr std::size_t k_short_digits = 8;
 
 std::string short_id(const Manifest& point) { return point.id.substr(0, k_short_digits); }
 
+void mark_good(const Stock& stock, DomainPlan& domain, base::Timestamp now) {
+  const auto mark = [&](base::Timestamp until) {
+    bool any = false;
+    for (PlannedPoint& planned : domain.points) {
+      planned.good = planned.point->time <= until && !stock.damaged.contains(planned.point->id);
+      any |= planned.good;
+    }
+    return any;
+  };
+  if (!mark(now + k_clock_tolerance)) mark(base::Timestamp::max());
+}
+
 // By UUID, each oldest first; in the order of names.
-std::vector<DomainPlan> group(const Stock& stock) {
+std::vector<DomainPlan> group(const Stock& stock, base::Timestamp now) {
   std::map<std::string, DomainPlan> by_uuid;
   for (const Manifest& point : stock.points) {
     DomainPlan& domain = by_uuid[point.domain_uuid];
     domain.uuid = point.domain_uuid;
-    domain.points.push_back({&point, {}});
+    domain.points.push_back({.point = &point, .verdict = {}});
   }
   std::vector<DomainPlan> domains;
   for (auto& [uuid, domain] : by_uuid) {
     std::stable_sort(domain.points.begin(), domain.points.end(),
                      [](const PlannedPoint& a, const PlannedPoint& b) { return a.point->time < b.point->time; });
     domain.name = domain.points.back().point->domain_name;
+    mark_good(stock, domain, now);
     domains.push_back(std::move(domain));
   }
   std::stable_sort(domains.begin(), domains.end(),
@@ -77,11 +90,9 @@ void refuse_protected(const Stock& stock, const Manifest& point) {
       .add_hint("icecore unprotect " + short_id(point));
 }
 
-void refuse_last(const Stock& stock, const DomainPlan& domain, base::Timestamp now) {
-  const auto good = [&](const PlannedPoint& planned) {
-    return !stock.damaged.contains(planned.point->id) && planned.point->time <= now + k_clock_tolerance;
-  };
-  const auto stays = [&](const PlannedPoint& planned) { return good(planned) && planned.verdict.keep(); };
+void refuse_last(const DomainPlan& domain) {
+  const auto good = [](const PlannedPoint& planned) { return planned.good; };
+  const auto stays = [](const PlannedPoint& planned) { return planned.good && planned.verdict.keep(); };
   const auto any = [&](const auto& fits) { return std::any_of(domain.points.begin(), domain.points.end(), fits); };
   if (!any(good) || any(stays)) return;
   throw base::Error(Fault::conflict, fmt::format("that would leave '{}' without a whole restore point", domain.name))
@@ -93,7 +104,7 @@ void refuse_last(const Stock& stock, const DomainPlan& domain, base::Timestamp n
 std::vector<DomainPlan> plan_forget(const Stock& stock, const Retention& retention, const DomainFilter& filter,
                                     base::Timestamp now) {
   std::vector<DomainPlan> plan;
-  for (DomainPlan& domain : group(stock)) {
+  for (DomainPlan& domain : group(stock, now)) {
     if (!filter(domain.name, domain.uuid)) continue;
     judge(stock, retention, domain, now);
     plan.push_back(std::move(domain));
@@ -110,7 +121,7 @@ std::vector<DomainPlan> plan_forget_named(const Stock& stock, const std::vector<
     named.insert(&point);
   }
   std::vector<DomainPlan> plan;
-  for (DomainPlan& domain : group(stock)) {
+  for (DomainPlan& domain : group(stock, now)) {
     bool touched = false;
     for (PlannedPoint& planned : domain.points) {
       const bool forget = named.contains(planned.point);
@@ -118,7 +129,7 @@ std::vector<DomainPlan> plan_forget_named(const Stock& stock, const std::vector<
       if (!forget) planned.verdict.reasons.emplace_back("not named");
     }
     if (!touched) continue;
-    if (!even_last) refuse_last(stock, domain, now);
+    if (!even_last) refuse_last(domain);
     plan.push_back(std::move(domain));
   }
   return plan;

@@ -23,6 +23,11 @@ struct Stock {
 struct PlannedPoint {
   const repository::Manifest* point;  // into the stock
   Verdict verdict;
+  // May be the last good one of its domain: whole, and of the past; of the future only where none is of the past.
+  bool good = false;
+  // What became of it, for who carries the plan out.
+  bool gone = false;
+  std::string stays;  // why, though it was to go
 };
 
 // The points of one domain: one UUID. Names change; this is the newest point's.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/protection.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/json.hpp"
@@ -72,6 +74,14 @@ bool remove_point(Repository& repository, const Manifest& point) {
   // Somebody may have protected it between our look and our deed. They look for the manifest after writing the
   // protection, so that one of us sees the other. Its blocks are there: no prune has run since.
   if (!is_protected(repository, point.id)) return true;
+  publish(repository, point);
+  return false;
+}
+
+bool leaves_one(Repository& repository, const std::vector<const Manifest*>& others, const Manifest& point) {
+  const auto is_there = [&](const Manifest* other) { return repository.storage().exists(manifest_object(*other)); };
+  // Newest first: mostly the first answer is the only one needed.
+  if (std::any_of(others.rbegin(), others.rend(), is_there)) return true;
   publish(repository, point);
   return false;
 }

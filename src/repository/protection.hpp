@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "repository/manifest.hpp"
@@ -39,5 +40,10 @@ Protections list_protections(Repository& repository);
 // protected it meanwhile, and it is left alone. Removing one that is gone is no error. Every other point stays whole
 // whenever this is interrupted.
 bool remove_point(Repository& repository, const Manifest& point);
+
+// For who has removed points of a domain and left it `others`: somebody else may have removed those meanwhile, counting
+// on the ones that went here. When none of them is there any more `point`, the best of what went, is published again.
+// False then.
+bool leaves_one(Repository& repository, const std::vector<const Manifest*>& others, const Manifest& point);
 
 }  // namespace icecore::repository

@@ -110,6 +110,16 @@ TEST_F(ForgetTest, APointOfTheFutureIsWarnedOfAndPushesOutNothing) {
   EXPECT_EQ(run({"forget", real}), ExitCode::conflict) << "a forged point is no good one";
 }
 
+TEST_F(ForgetTest, WhereAllPointsAreOfTheFutureTheyCount) {
+  const std::string first = publish_at("web1", "2199-01-01");
+  const std::string second = publish_at("web1", "2199-01-02");
+  EXPECT_EQ(run({"forget", first, second}), ExitCode::conflict);
+  EXPECT_THAT(err_.str(), HasSubstr("without a whole restore point"));
+  EXPECT_EQ(run({"forget", first}), ExitCode::ok) << err_.str();
+  EXPECT_THAT(ids(), ElementsAre(second));
+  EXPECT_EQ(run({"forget", second}), ExitCode::conflict);
+}
+
 TEST_F(ForgetTest, APointThatLostBlocksIsNotTheLastGoodOne) {
   const std::string whole = publish_at("web1", "2026-01-01");
   const std::string damaged = publish_at("web1", "2026-01-02");
@@ -168,23 +178,48 @@ TEST_F(ForgetTest, ProtectionIsShownAndHonoured) {
   EXPECT_EQ(run({"forget", old}), ExitCode::ok);
 }
 
-TEST_F(ForgetTest, UnlockRemovesOnlyTheStale) {
+TEST_F(ForgetTest, UnlockRemovesOnlyTheDead) {
   EXPECT_EQ(run({"unlock"}), ExitCode::ok);
   EXPECT_THAT(out_.str(), HasSubstr("no locks"));
   leave_lock([](repository::LockInfo& lock) { lock.process_start = "1"; });
-  leave_lock([](repository::LockInfo& lock) {
-    lock.host = "elsewhere";
-    lock.heartbeat -= std::chrono::hours(1);
-  });
   const std::string alive = leave_lock([](repository::LockInfo& lock) { lock.host = "elsewhere"; });
   EXPECT_EQ(run({"unlock"}), ExitCode::ok);
-  for (const char* word : {"dead", "silent", "alive", "its process is gone", "1 locks stay"}) {
+  for (const char* word : {"dead", "alive", "its process is gone", "1 locks stay"}) {
     EXPECT_THAT(out_.str(), HasSubstr(word));
   }
   EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::busy);
   EXPECT_EQ(run({"unlock", alive.substr(0, 8)}), ExitCode::ok);
   EXPECT_THAT(out_.str(), HasSubstr("SEEMS ALIVE"));
   EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::ok);
+}
+
+// To a host whose clock is ahead every other host seems silent.
+TEST_F(ForgetTest, UnlockRemovesASilentHostsLockOnlyByName) {
+  const std::string silent = leave_lock([](repository::LockInfo& lock) {
+    lock.host = "elsewhere";
+    lock.heartbeat -= std::chrono::hours(1);
+  });
+  EXPECT_EQ(run({"unlock"}), ExitCode::ok);
+  EXPECT_THAT(out_.str(),
+              testing::AllOf(HasSubstr("silent"), HasSubstr("icecore unlock ID"), Not(HasSubstr("removed"))));
+  EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::busy);
+  EXPECT_THAT(err_.str(), HasSubstr("icecore unlock " + silent.substr(0, 8)));
+  EXPECT_EQ(run({"unlock", silent.substr(0, 8)}), ExitCode::ok);
+  EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::ok);
+}
+
+// After a power loss, or by somebody's hand.
+TEST_F(ForgetTest, WhatCannotBeReadAsALockIsNamedAndRemovedByName) {
+  for (const std::string id : {"0123456789abcdef0123456789abcdef", "x", "notes/of mine"}) {
+    open([&](repository::Repository& repository) { repository.storage().put("locks/" + id, base::ByteView{}); });
+    EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::corrupt);
+    EXPECT_THAT(err_.str(), HasSubstr("icecore unlock "));
+    EXPECT_THAT(err_.str(), HasSubstr(id));
+    EXPECT_EQ(run({"unlock"}), ExitCode::ok);
+    EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::corrupt) << "only by name";
+    EXPECT_EQ(run({"unlock", id}), ExitCode::ok) << err_.str();
+    EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::ok) << err_.str();
+  }
 }
 
 TEST_F(ForgetTest, UnlockWithForceRemovesAllAndDamagedToo) {

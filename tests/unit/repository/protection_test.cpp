@@ -53,6 +53,18 @@ TEST_F(ProtectionTest, AProtectedPointIsNotRemoved) {
   EXPECT_TRUE(list_manifests(*repository_).empty());
 }
 
+TEST_F(ProtectionTest, TheLastOfADomainComesBackWhenTheOthersWentMeanwhile) {
+  Manifest other = point_;
+  other.id = base::random_id(16);
+  publish(*repository_, other);
+  EXPECT_TRUE(remove_point(*repository_, point_));
+  EXPECT_TRUE(leaves_one(*repository_, {&other}, point_));
+  EXPECT_FALSE(storage_.exists(manifest_object(point_)));
+  EXPECT_TRUE(remove_point(*repository_, other));
+  EXPECT_FALSE(leaves_one(*repository_, {&other}, point_));
+  EXPECT_TRUE(storage_.exists(manifest_object(point_)));
+}
+
 TEST_F(ProtectionTest, ADamagedProtectionProtects) {
   storage_.put(protection_object(point_.id), base::as_bytes("rubbish"));
   EXPECT_TRUE(is_protected(*repository_, point_.id));
