@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     icecore::cli::Console console = icecore::cli::process_console();
     const ExitCode code = icecore::cli::run_program(arguments, icecore::cli::all_commands(), console,
                                                     icecore::cli::process_environment());
-    return static_cast<int>(written_out() ? code : ExitCode::failure);
+    return static_cast<int>(code != ExitCode::ok || written_out() ? code : ExitCode::failure);
   } catch (...) {
     std::fputs("icecore: an unknown failure\n", stderr);
     return static_cast<int>(ExitCode::failure);

@@ -62,23 +62,41 @@ ExitCode run_add(Session& session, const KeyAddOptions& options) {
   return ExitCode::ok;
 }
 
+// The passphrase that opened the repository is the new one too: a change that was cut off after it was added, and is
+// done again with the new words, looks like this.
+[[noreturn]] void fail_same(const std::vector<repository::FoundSlot>& slots, const std::string& in_use) {
+  std::string older;
+  for (const repository::FoundSlot& found : slots) {
+    if (found.damage.empty() && found.slot.passphrase && found.slot.id != in_use && older.empty())
+      older = found.slot.id;
+  }
+  base::Error error(Fault::conflict, fmt::format("this passphrase opens key slot {} already", short_id(in_use)));
+  if (older.empty()) throw error.add_hint("icecore key list");
+  throw error.add_context(fmt::format("passphrase slot {} is there too", short_id(older)))
+      .add_hint(fmt::format("if that is the old one: icecore key remove {}", short_id(older)));
+}
+
 ExitCode run_change(Session& session, const KeyAddOptions& options) {
   const OpenKeys keys = open_keys(session, {});
   const std::string old = keys.slots->in_use();
-  if (!find_slot(repository::list_slots(*keys.storage), old).slot.passphrase) {
+  const std::vector<repository::FoundSlot> slots = repository::list_slots(*keys.storage);
+  if (!find_slot(slots, old).slot.passphrase) {
     throw base::Error(Fault::usage, "a key file was used to open the repository, and it has no passphrase to change")
         .add_hint("icecore key add --new-key-file FILE, then icecore key remove " + short_id(old));
   }
   const repository::Credential credential = find_new_credential(session, options.credential, {});
-  // The new one is durable and proved before the old one goes: interrupted in between, both open.
-  const repository::KeySlot slot = keys.slots->add(credential, label_of(options));
+  // The new one is durable and proved before the old one goes: interrupted in between, both open. Done again, the new
+  // one is there already.
+  std::optional<repository::KeySlot> slot = keys.slots->opened_by(credential);
+  if (slot && slot->id == old) fail_same(slots, old);
+  if (!slot) slot = keys.slots->add(credential, label_of(options));
   base::failpoint("key.before_old_goes");
   keys.slots->remove(old);
   if (session.options.json) {
-    session.console.print_json({{"id", slot.id}, {"label", slot.label}, {"removed", old}});
+    session.console.print_json({{"id", slot->id}, {"label", slot->label}, {"removed", old}});
   } else {
     session.console.print(
-        fmt::format("the passphrase is changed: slot {} opens now, {} is gone", short_id(slot.id), short_id(old)));
+        fmt::format("the passphrase is changed: slot {} opens now, {} is gone", short_id(slot->id), short_id(old)));
   }
   return ExitCode::ok;
 }
@@ -109,7 +127,8 @@ Command make_key_change_passphrase_command() {
        .summary = "Replace the passphrase that opens the repository now",
        .description =
            "Adds a slot for the new passphrase, proves that it opens, then removes the old slot. Interrupted in "
-           "between, both open. Somebody who knew the old passphrase and has read the repository's own key "
+           "between, both open, and the same again ends it. Somebody who knew the old passphrase and has read the "
+           "repository's own key "
            "with it still has that key: then copy the backups into a new repository.",
        .examples = {{"icecore key change-passphrase", "asks for the old one, and twice for the new one"}},
        .json = {{"id", "of the new slot"}, {"label", "as given"}, {"removed", "id of the old slot"}}},

@@ -33,6 +33,23 @@ void check_target(const Session& session, const KeyExportOptions& options) {
   }
 }
 
+void write_sheet(Session& session, const KeyExportOptions& options, const std::string& sheet) {
+  if (options.to.empty()) return session.console.print_surely(sheet);
+  base::write_durably(options.to, base::as_bytes(sheet), 0600);
+}
+
+// A key that is on no paper would count as one that opens the repository, and let the last real one be removed.
+void withdraw(repository::KeySlots& slots, const std::string& id, base::Error& why) {
+  try {
+    slots.remove(id);
+    why.add_context("there is no recovery sheet, and its key slot is removed again");
+  } catch (const base::Error& error) {
+    why.add_context(
+           fmt::format("there is no recovery sheet, but its key slot {} stays ({})", short_id(id), error.what()))
+        .add_hint("icecore key remove " + short_id(id));
+  }
+}
+
 ExitCode run(Session& session, const KeyExportOptions& options) {
   check_target(session, options);
   const OpenKeys keys = open_keys(session, {});
@@ -48,11 +65,17 @@ ExitCode run(Session& session, const KeyExportOptions& options) {
                                              .host = base::host_name()},
                                             key);
   const base::ScopeExit forget([&] { repository::wipe(std::as_writable_bytes(std::span(sheet))); });
+  try {
+    write_sheet(session, options, sheet);
+  } catch (base::Error& error) {
+    withdraw(*keys.slots, slot.id, error);
+    throw;
+  }
   if (options.to.empty()) {
-    session.console.out << sheet;
+    session.console.err << fmt::format("icecore: if this did not get on paper: icecore key remove {}\n",
+                                       short_id(slot.id));
     return ExitCode::ok;
   }
-  base::write_durably(options.to, base::as_bytes(sheet), 0600);
   if (session.options.json) {
     session.console.print_json({{"id", slot.id}, {"file", options.to.string()}});
   } else {
@@ -71,7 +94,8 @@ Command make_key_export_command() {
            "Makes a key slot with a new random key and prints a sheet for a safe: where the repository is, its "
            "id, the key in lines with checksums, and each step of a restore on a machine that has nothing else. "
            "--key-file reads the lines as typed in. No other key stands on it, and `icecore key remove` makes "
-           "the sheet worthless.",
+           "the sheet worthless. When the sheet cannot be written its slot is removed again; a printer that fails "
+           "later is not noticed.",
        .examples = {{"icecore key export", "to be read, or piped into a printer"},
                     {"icecore key export --to sheet.txt", "into a file, which --key-file can read"}},
        .json = {{"id", "of the new slot"}, {"file", "where the sheet is"}}},

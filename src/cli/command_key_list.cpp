@@ -89,8 +89,9 @@ ExitCode run_remove(Session& session, const KeyRemoveOptions& options) {
   const std::string id = find_slot(repository::list_slots(*keys.storage), options.id).slot.id;
   if (id == keys.slots->in_use() && !options.force) {
     throw base::Error(Fault::conflict,
-                      fmt::format("key slot {} is the one that opened the repository just now", short_id(id)))
-        .add_hint("open it with another key, or add --force");
+                      fmt::format("key slot {} opened the repository just now, and nothing has shown that another does",
+                                  short_id(id)))
+        .add_hint("open it with another key, as --key-file FILE, or add --force");
   }
   keys.slots->remove(id);
   if (session.options.json) {

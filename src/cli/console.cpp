@@ -4,7 +4,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <iostream>
+
+#include "base/error.hpp"
+#include "base/printable.hpp"
 
 namespace icecore::cli {
 
@@ -18,6 +22,19 @@ unsigned terminal_width() {
 }
 
 }  // namespace
+
+void Console::print_surely(std::string_view text) {
+  errno = 0;
+  out << text << std::flush;
+  if (out) return;
+  const int why = errno;
+  out.clear();
+  base::fail_errno(why != 0 ? why : EIO, "write to standard output");
+}
+
+void Console::draw_line(std::string_view text) {
+  (terminal != nullptr ? *terminal : err) << "\r\x1b[K" + base::printable(text) << std::flush;
+}
 
 Console process_console() { return {std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1, &terminal_width}; }
 

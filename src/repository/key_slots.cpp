@@ -71,7 +71,12 @@ KeySlots::KeySlots(storage::Storage& storage, const Credential& credential)
       opened_(open_master(storage, credential, config_object_)) {}
 
 KeySlot KeySlots::add(const Credential& credential, const std::string& label, const PassphraseCost& cost) {
-  refuse_known(credential);
+  if (const auto known = opened_by(credential)) {
+    throw base::Error(Fault::conflict,
+                      fmt::format("this {} opens key slot {} already", known->passphrase ? "passphrase" : "key file",
+                                  known->id.substr(0, 8)))
+        .add_hint("icecore key list");
+  }
   KeySlot slot = make_slot(opened_.master, credential, config_object_, cost);
   slot.label = label;
   storage_.put(key_slot_object(slot.id), encode_slot(slot));
@@ -101,13 +106,12 @@ void KeySlots::remove(const std::string& id) {
   fail_last();
 }
 
-void KeySlots::refuse_known(const Credential& credential) {
+std::optional<KeySlot> KeySlots::opened_by(const Credential& credential) {
   const Unlocker unlocker = make_unlocker(credential);
   for (const FoundSlot& found : list_slots(storage_)) {
-    if (!found.damage.empty() || !open_slot(found.slot, unlocker, config_object_)) continue;
-    base::fail(Fault::conflict, "this {} opens key slot {} already", unlocker.passphrase ? "passphrase" : "key file",
-               found.slot.id.substr(0, 8));
+    if (found.damage.empty() && open_slot(found.slot, unlocker, config_object_)) return found.slot;
   }
+  return std::nullopt;
 }
 
 void KeySlots::prove(const KeySlot& slot, const Credential& credential) {

@@ -3,6 +3,7 @@
 // goes beside any backup.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class KeySlots {
   // The slot the credential opened.
   const std::string& in_use() const noexcept { return opened_.slot; }
 
+  // The slot this credential opens, if any.
+  std::optional<KeySlot> opened_by(const Credential& credential);
+
   // A new slot, durable, read back and opened before this returns; on failure it is as if nothing had been done, or
   // one slot more. Fault::conflict: the credential opens a slot already.
   KeySlot add(const Credential& credential, const std::string& label, const PassphraseCost& cost = {});
@@ -43,7 +47,6 @@ class KeySlots {
   void remove(const std::string& id);
 
  private:
-  void refuse_known(const Credential& credential);
   void prove(const KeySlot& slot, const Credential& credential);
 
   storage::Storage& storage_;

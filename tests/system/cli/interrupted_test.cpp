@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 in the middle of what deletes: what is left is whole, and the next run ends where this one would have.
+#include "base/process.hpp"
 #include "system/cli/repository_case.hpp"
 
 namespace icecore::system_test {
@@ -32,6 +33,20 @@ TEST_F(Interrupted, ForgetLeavesEveryOtherPointWhole) {
   EXPECT_EQ(ids().size(), 2U) << "the dead runs' locks hold up nobody";
 }
 
+// Each counts on the point the other removes.
+TEST_F(Interrupted, AForgetBesideAnotherPutsTheLastPointBack) {
+  init();
+  const std::vector<std::string> points = publish_days(2);
+  rig::IcecoreRun first({"forget", points[0]}, with_key({{"ICECORE_FAILPOINTS", "repository.before_forget=pause"}}));
+  first.wait_failpoint();
+  must({"forget", points[1]}, with_key());
+  first.go_on();
+  const rig::IcecoreOutcome outcome = first.wait();
+  EXPECT_EQ(outcome.exit_code, 10) << outcome.output;
+  EXPECT_NE(outcome.error_output.find("somebody removed the others meanwhile"), std::string::npos);
+  EXPECT_EQ(ids(), std::vector{points[0]});
+}
+
 TEST_F(Interrupted, AChangeOfThePassphraseAlwaysLeavesOneThatOpens) {
   const std::string old = private_file("old", "sesame\n");
   const std::string fresh = private_file("fresh", "open up\n");
@@ -49,6 +64,51 @@ TEST_F(Interrupted, AChangeOfThePassphraseAlwaysLeavesOneThatOpens) {
   must({"key", "remove", stale}, with({{"ICECORE_PASSPHRASE_FILE", fresh}}));
   EXPECT_EQ(list_with(old), 7);
   EXPECT_EQ(list_with(fresh), 0);
+}
+
+TEST_F(Interrupted, AKeyAddedHalfWayIsThereOrNot) {
+  init();
+  const std::vector<std::string> add = {"key", "add", "--new-key-file", folder_ / "second"};
+  EXPECT_EQ(rig::icecore(add, with_key({{"ICECORE_FAILPOINTS", "key.added=kill"}})).exit_code, 137);
+  must({"list"}, with({{"ICECORE_KEY_FILE", folder_ / "second"}}));
+  const rig::IcecoreOutcome again = rig::icecore(add, with_key());
+  EXPECT_EQ(again.exit_code, 10);
+  EXPECT_NE(again.error_output.find("icecore key list"), std::string::npos) << again.error_output;
+}
+
+TEST_F(Interrupted, AKeyRemovedHalfWayIsGoneAndTheOtherOpens) {
+  init();
+  must({"key", "add", "--new-key-file", folder_ / "second"}, with_key());
+  const base::Json listed = must({"key", "list", "--json"}, with_key()).json();
+  const std::string other = listed["keys"][listed["keys"][0]["in_use"] == true ? 1 : 0]["id"];
+  EXPECT_EQ(rig::icecore({"key", "remove", other}, with_key({{"ICECORE_FAILPOINTS", "key.removed=kill"}})).exit_code,
+            137);
+  must({"list"}, with_key());
+  EXPECT_EQ(rig::icecore({"list"}, with({{"ICECORE_KEY_FILE", folder_ / "second"}})).exit_code, 7);
+  EXPECT_EQ(rig::icecore({"key", "remove", other}, with_key()).exit_code, 4);
+}
+
+// Killed before the sheet is on paper there is a slot nobody can open: the real key is still not removed lightly.
+TEST_F(Interrupted, AnExportHalfWayDoesNotLetTheOnlyKeyGo) {
+  init();
+  const std::string only = must({"key", "list", "--json"}, with_key()).json()["keys"][0]["id"];
+  EXPECT_EQ(rig::icecore({"key", "export"}, with_key({{"ICECORE_FAILPOINTS", "key.added=kill"}})).exit_code, 137);
+  EXPECT_EQ(must({"key", "list", "--json"}, with_key()).json()["keys"].size(), 2U);
+  const rig::IcecoreOutcome refused = rig::icecore({"key", "remove", only}, with_key());
+  EXPECT_EQ(refused.exit_code, 10);
+  EXPECT_NE(refused.error_output.find("nothing has shown that another does"), std::string::npos);
+}
+
+TEST_F(Interrupted, AnExportToAFullFileSystemLeavesNoSlot) {
+  init();
+  std::vector<std::string> line = {"env"};
+  for (const auto& [name, value] : with_key()) line.push_back(name + "=" + value);
+  for (const char* word : {"sh", "-c", "exec \"$0\" key export >/dev/full"}) line.emplace_back(word);
+  line.push_back(rig::icecore_path());
+  const base::Outcome outcome = base::run({.arguments = line}, std::chrono::seconds(60));
+  EXPECT_EQ(outcome.exit_code, 9) << outcome.error_output;
+  EXPECT_NE(outcome.error_output.find("its key slot is removed again"), std::string::npos) << outcome.error_output;
+  EXPECT_EQ(must({"key", "list", "--json"}, with_key()).json()["keys"].size(), 1U);
 }
 
 }  // namespace

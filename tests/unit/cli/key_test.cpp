@@ -83,6 +83,28 @@ TEST_F(KeyTest, AChangedPassphraseIsTheOnlyOne) {
   EXPECT_EQ(keys().size(), 1U);
 }
 
+// What a change leaves that died before the old passphrase went.
+TEST_F(KeyTest, AChangeOfThePassphraseThatWasCutOffIsEndedByTheSameWords) {
+  const std::string old = passphrase_file("old", "sesame");
+  const std::string fresh = passphrase_file("fresh", "open up");
+  variables_["ICECORE_PASSPHRASE_FILE"] = old;
+  ASSERT_EQ(run({"init"}), ExitCode::ok) << err_.str();
+  const std::string old_slot = keys()[0]["id"];
+  ASSERT_EQ(run({"key", "add", "--new-passphrase-file", fresh}), ExitCode::ok) << err_.str();
+  const std::vector<std::string> change = {"key", "change-passphrase", "--new-passphrase-file", fresh};
+  variables_["ICECORE_PASSPHRASE_FILE"] = fresh;
+  EXPECT_EQ(run(change), ExitCode::conflict) << "opened with the new one";
+  EXPECT_THAT(err_.str(), HasSubstr("icecore key remove " + old_slot.substr(0, 8)));
+  variables_["ICECORE_PASSPHRASE_FILE"] = old;
+  EXPECT_EQ(run(change), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"list"}), ExitCode::denied);
+  variables_["ICECORE_PASSPHRASE_FILE"] = fresh;
+  EXPECT_EQ(run({"list"}), ExitCode::ok);
+  EXPECT_EQ(keys().size(), 1U);
+  EXPECT_EQ(run(change), ExitCode::conflict);
+  EXPECT_THAT(err_.str(), HasSubstr("icecore key list"));
+}
+
 TEST_F(KeyTest, AKeyFileHasNoPassphraseToChange) {
   init_with_key();
   EXPECT_EQ(run({"key", "change-passphrase", "--new-passphrase-file", passphrase_file("p", "x")}), ExitCode::usage);
@@ -116,6 +138,22 @@ TEST_F(KeyTest, ASheetRestoresFromNothingElse) {
   variables_["ICECORE_KEY_FILE"] = key();
   EXPECT_EQ(run({"key", "remove", slot}), ExitCode::ok) << err_.str();
   EXPECT_EQ(list_with(typed), ExitCode::denied);
+}
+
+// Its slot would be one that nobody can open.
+TEST_F(KeyTest, ASheetThatCannotBeWrittenLeavesNoSlot) {
+  init_with_key();
+  EXPECT_EQ(run({"key", "export", "--to", folder_ / "missing" / "sheet"}), ExitCode::not_found);
+  EXPECT_THAT(err_.str(), HasSubstr("its key slot is removed again"));
+  EXPECT_EQ(keys().size(), 1U);
+  class Full : public std::streambuf {
+    int overflow(int) override { return traits_type::eof(); }
+  } full;
+  std::streambuf* const buffer = out_.std::ostream::rdbuf(&full);
+  EXPECT_NE(run({"key", "export"}), ExitCode::ok);
+  out_.std::ostream::rdbuf(buffer);
+  EXPECT_THAT(err_.str(), HasSubstr("its key slot is removed again"));
+  EXPECT_EQ(keys().size(), 1U);
 }
 
 TEST_F(KeyTest, ASheetInAFileIsPrivateAndAKeyFile) {
