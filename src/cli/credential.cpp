@@ -5,8 +5,8 @@
 
 #include <string_view>
 
-#include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/private_file.hpp"
 #include "base/process.hpp"
 
 namespace icecore::cli {
@@ -28,8 +28,7 @@ repository::Secret first_line(base::ByteView bytes, const std::string& origin) {
 }
 
 repository::Passphrase passphrase_from_file(const std::filesystem::path& path) {
-  base::Bytes bytes =
-      base::with_context([&] { return base::read_file(path, k_passphrase_bytes_max); }, "the passphrase file");
+  base::Bytes bytes = base::read_private_file(path, k_passphrase_bytes_max, "passphrase file");
   const base::ScopeExit forget([&] { repository::wipe(bytes); });
   return {first_line(bytes, fmt::format("'{}'", path.string()))};
 }

@@ -2,7 +2,6 @@
 #include "repository/key_file.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/private_file.hpp"
 #include "repository/key_lines.hpp"
 #include "repository/key_ring.hpp"
 
@@ -22,17 +22,6 @@ namespace {
 
 constexpr std::string_view k_prefix = "icecore-key-v1 ";
 constexpr std::size_t k_file_bytes_max = 64 * base::k_kib;  // a whole recovery sheet
-
-// Of the very file that is read: the name may mean another one a moment later.
-void check_private(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) base::fail_errno(errno, "key file '" + path.string() + "'");
-  if ((info.st_mode & 077) != 0) {
-    throw base::Error(Fault::denied, fmt::format("key file '{}' is open to other users (mode {:04o})", path.string(),
-                                                 static_cast<unsigned>(info.st_mode & 07777)))
-        .add_hint(fmt::format("chmod 600 '{}'", path.string()));
-  }
-}
 
 // All of it, or as much as shows that it is too long.
 Secret read_all(int fd, const std::filesystem::path& path) {
@@ -81,7 +70,7 @@ void create_key_file(const std::filesystem::path& path) {
 
 Secret read_key_file(const std::filesystem::path& path) {
   const base::Fd fd = base::with_context([&] { return base::open_file(path, O_RDONLY); }, "key file");
-  check_private(fd.get(), path);
+  base::refuse_open_to_others(fd.get(), path, "key file");
   const Secret content = read_all(fd.get(), path);
   return base::with_context([&] { return parse_key(content.view()); }, "key file '{}'", path.string());
 }

@@ -11,6 +11,8 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/private_file.hpp"
+#include "base/shell_word.hpp"
 #include "storage/known_hosts.hpp"
 
 namespace icecore::storage {
@@ -44,7 +46,7 @@ SecretText secret_from_file(const char* name) {
   constexpr std::uint64_t k_bytes_max = 4096;
   const char* file = variable(name);
   if (file == nullptr) return {};
-  base::Bytes bytes = base::with_context([&] { return base::read_file(file, k_bytes_max); }, "{}", name);
+  base::Bytes bytes = base::read_private_file(file, k_bytes_max, name);
   const base::ScopeExit forget([&] { ::explicit_bzero(bytes.data(), bytes.size()); });
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return SecretText(std::string(text.substr(0, text.find_first_of("\r\n"))));
@@ -167,8 +169,8 @@ class Login {
     base::Error error(Fault::denied, fmt::format("'{}' lets '{}' in by {}, and refuses us: {}", target_.host.host_name,
                                                  user_, offered, tried));
     if (needs_passphrase_) error.add_hint("ICECORE_SSH_KEY_PASSPHRASE_FILE=FILE names a file with the passphrase");
-    throw error.add_hint(fmt::format("ssh-copy-id -p {} {}@{} (an Ed25519 or ECDSA key; RSA keys are not supported)",
-                                     *target_.host.port, user_, target_.host.host_name));
+    throw error.add_hint(fmt::format("ssh-copy-id -p {} {} (an Ed25519 or ECDSA key; RSA keys are not supported)",
+                                     *target_.host.port, base::shell_word(user_ + "@" + target_.host.host_name)));
   }
 
   template <typename Step>

@@ -193,6 +193,9 @@ TEST_F(SftpLoginTest, APasswordFromAFile) {
   fs::remove(ssh_ / "id_ed25519");
   environment_["ICECORE_SSH_PASSWORD_FILE"] = server_->home() / "password";
   write(server_->home() / "password", "wrong2\n");
+  fs::permissions(server_->home() / "password", fs::perms::others_read, fs::perm_options::add);
+  expect_refusal(icecore_at({"init"}), k_denied, "is open to other users", "chmod 600");
+  write(server_->home() / "password", "wrong2\n");
   const IcecoreOutcome wrong = icecore_at({"init"});
   expect_refusal(wrong, k_denied, "tried the password", "");
   EXPECT_THAT(wrong.error_output, Not(HasSubstr("wrong2")));

@@ -32,6 +32,7 @@ class CredentialTest : public testing::Test {
   std::filesystem::path file(const std::string& content) {
     const std::filesystem::path path = folder_ / base::random_id(4);
     std::ofstream(path) << content;
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     return path;
   }
   std::string passphrase() {
@@ -65,6 +66,17 @@ TEST_F(CredentialTest, PassphraseFileIsItsFirstLine) {
   EXPECT_EQ(passphrase(), "open sesame ");
   sources_.passphrase_file = file("of the policy");
   EXPECT_EQ(passphrase(), "of the policy");
+}
+
+TEST_F(CredentialTest, APassphraseFileOfEverybodyIsRefusedLikeAKeyFile) {
+  const std::filesystem::path path = file("open sesame");
+  variables_["ICECORE_PASSPHRASE_FILE"] = path;
+  for (const auto reader : {std::filesystem::perms::group_read, std::filesystem::perms::others_read}) {
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | reader);
+    EXPECT_EQ(fault(), Fault::denied);
+  }
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+  EXPECT_EQ(passphrase(), "open sesame");
 }
 
 TEST_F(CredentialTest, PassphraseCommandIsWhatItPrints) {
