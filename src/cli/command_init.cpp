@@ -5,9 +5,11 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal_prompt.hpp"
 #include "repository/key_slots.hpp"
+#include "storage/canonical_url.hpp"
 
 namespace icecore::cli {
 
@@ -35,15 +37,13 @@ void declare(WordList& words, InitOptions& options) {
 void refuse_second(storage::Storage& storage) {
   if (!storage.exists(std::string(repository::k_config_name))) return;
   throw base::Error(Fault::conflict, fmt::format("'{}' holds a repository already", storage.url()))
-      .add_hint(fmt::format("icecore list -r {}", storage.url()));
+      .add_hint(fmt::format("icecore list -r {}", base::shell_word(storage.url())));
 }
 
 // A wrong path must not fill somebody's folder with ours. Keys and half-written files are what an interrupted `init`
 // leaves; a fresh file system brings lost+found.
-void refuse_foreign_folder(const storage::Storage& storage) {
-  std::error_code no_folder;
-  for (const auto& entry : std::filesystem::directory_iterator(storage.url(), no_folder)) {
-    const std::string name = entry.path().filename();
+void refuse_foreign_folder(storage::Storage& storage) {
+  for (const std::string& name : storage.entries()) {
     if (name == "keys" || name == "lost+found" || name.find(".tmp-") != std::string::npos) continue;
     throw base::Error(Fault::conflict,
                       fmt::format("'{}' is not empty ('{}' is in it) and holds no repository", storage.url(), name))
@@ -86,7 +86,7 @@ ExitCode accept(Session& session, const std::string& id) {
     base::fail(Fault::conflict, "'{}' holds repository {}, not '{}' (8 digits or more)", storage->url(),
                config.repository_id, id);
   }
-  known_repositories(session).accept(plain_url(storage->url()), config);
+  known_repositories(session).accept(storage::canonical_url(storage->url()), config);
   if (session.options.json) {
     print_result(session, config, storage->url(), false);
   } else {
@@ -115,7 +115,7 @@ ExitCode run(Session& session, const InitOptions& options) {
   repository::InitOptions init;
   init.encrypt = options.encrypt;
   const repository::Config config = repository::Repository::create(*storage, init, credential);
-  known_repositories(session).replace(plain_url(storage->url()), config);
+  known_repositories(session).replace(storage::canonical_url(storage->url()), config);
   print_result(session, config, storage->url(), key_is_new);
   return ExitCode::ok;
 }

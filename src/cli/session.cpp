@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "cli/terminal_prompt.hpp"
 #include "repository/key_slots.hpp"
+#include "storage/canonical_url.hpp"
 
 namespace icecore::cli {
 
@@ -21,13 +22,6 @@ bool is_local(const std::string& url) { return url.starts_with("file://") || url
 
 }  // namespace
 
-std::string plain_url(const std::string& url) {
-  constexpr std::string_view k_file_scheme = "file://";
-  if (!is_local(url)) return url;
-  return std::filesystem::absolute(url.starts_with(k_file_scheme) ? url.substr(k_file_scheme.size()) : url)
-      .lexically_normal();
-}
-
 std::filesystem::path staging_dir(const Session& session) {
   const SessionOptions& options = session.options;
   return options.staging_dir.empty() ? options.state_dir / "staging" : std::filesystem::absolute(options.staging_dir);
@@ -36,7 +30,7 @@ std::filesystem::path staging_dir(const Session& session) {
 std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url) {
   if (is_local(url) && session.options.staging_dir.empty()) return storage::open_storage(url);
   return std::make_unique<staging::SpooledStorage>(
-      plain_url(url), [url] { return storage::open_storage(url); }, staging_dir(session),
+      storage::canonical_url(url), [url] { return storage::open_storage(url); }, staging_dir(session),
       session.options.staging_bytes_max);
 }
 
@@ -58,7 +52,7 @@ repository::KnownRepositories known_repositories(const Session& session) {
 }
 
 void check_known_repository(const Session& session, storage::Storage& storage) {
-  known_repositories(session).check(plain_url(storage.url()), read_config(storage));
+  known_repositories(session).check(storage::canonical_url(storage.url()), read_config(storage));
 }
 
 namespace {
@@ -69,7 +63,7 @@ OpenRepository open_on(std::unique_ptr<storage::Storage> storage, const Session&
   OpenRepository open;
   open.storage = std::move(storage);
   const auto check = [&](const repository::Config& config) {
-    known_repositories(session).check(plain_url(open.storage->url()), config, remember);
+    known_repositories(session).check(storage::canonical_url(open.storage->url()), config, remember);
   };
   // Nobody is asked for a passphrase before it is known that something needs one, and that it is not exchanged.
   const auto needs_credential = [&] {

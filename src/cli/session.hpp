@@ -43,9 +43,6 @@ std::unique_ptr<storage::Storage> open_storage(const Session& session, const std
 // Where the credential of this session's repository is looked for.
 CredentialSources credential_sources(const Session& session, std::stop_token stop);
 
-// One name for one place, however it was typed.
-std::string plain_url(const std::string& url);
-
 // The repositories this host has met. Below the state folder.
 repository::KnownRepositories known_repositories(const Session& session);
 // Throws Fault::conflict when the storage holds another repository than the one known there.

@@ -81,6 +81,16 @@ std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
   return objects;
 }
 
+std::vector<std::string> LocalFolder::entries() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(root_, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename());
+  }
+  if (error) base::fail_errno(error.value(), "list '" + root_.string() + "'");
+  return names;
+}
+
 void LocalFolder::remove(const std::string& name) {
   std::error_code error;
   std::filesystem::remove(path_of(name), error);

@@ -22,6 +22,7 @@ class LocalFolder final : public Storage {
   bool exists(const std::string& name) override;
   std::optional<std::uint64_t> size_of(const std::string& name) override;
   std::vector<ObjectInfo> list(const std::string& folder) override;
+  std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
 
  private:

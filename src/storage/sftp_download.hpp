@@ -20,5 +20,7 @@ std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& p
 
 // All files below `folder`, which is named relative to `root`, as are the results. Missing is empty.
 std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder);
+// All names in one folder, of whatever kind.
+std::vector<std::string> names_in(SftpChannel& channel, const std::string& folder);
 
 }  // namespace icecore::storage

@@ -38,6 +38,15 @@ class Listing {
     return std::move(found_);
   }
 
+  // Of the root alone.
+  std::vector<std::string> names() {
+    static const std::vector<std::string> k_root{"."};
+    std::vector<std::string> below;
+    read_folders(k_root, below);
+    if (refusal_) fail_status(*refusal_, "cannot list '" + root_ + "'");
+    return std::move(names_);
+  }
+
  private:
   struct Open {
     std::string name;
@@ -98,6 +107,7 @@ class Listing {
       const std::string shown = reader.text();  // as `ls -l`
       const SftpAttributes seen = reader.attributes();
       if (name == "." || name == ".." || name.find('/') != std::string::npos) continue;
+      if (folder == ".") names_.push_back(name);
       if (seen.is_folder() || (!seen.mode && shown.starts_with('d'))) {
         below.push_back(folder + "/" + name);
       } else if (seen.is_file() && name.find(k_temp_mark) == std::string::npos) {
@@ -109,6 +119,7 @@ class Listing {
   SftpChannel& channel_;
   const std::string& root_;
   std::vector<ObjectInfo> found_;
+  std::vector<std::string> names_;  // in the root itself
   std::optional<SftpReply> refusal_;
 };
 
@@ -116,6 +127,10 @@ class Listing {
 
 std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder) {
   return Listing(channel, root).run(folder);
+}
+
+std::vector<std::string> names_in(SftpChannel& channel, const std::string& folder) {
+  return Listing(channel, folder).names();
 }
 
 }  // namespace icecore::storage

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
+#include "base/shell_word.hpp"
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
 #include "storage/sftp_upload.hpp"
@@ -53,7 +54,7 @@ void SftpStorage::open_root(bool create) {
   if (!root && create) root = make_root(*channel);
   if (!root) {
     throw base::Error(Fault::not_found, fmt::format("there is no folder '{}' on the server", root_))
-        .add_hint(fmt::format("icecore init -r {}", url_));
+        .add_hint(fmt::format("icecore init -r {}", base::shell_word(url_)));
   }
   expect_folder(root_, *root);
 }
@@ -147,6 +148,10 @@ std::optional<std::uint64_t> SftpStorage::size_of(const std::string& name) {
 
 std::vector<ObjectInfo> SftpStorage::list(const std::string& folder) {
   return perform([&](SftpChannel& channel) { return list_below(channel, root_, folder); });
+}
+
+std::vector<std::string> SftpStorage::entries() {
+  return perform([&](SftpChannel& channel) { return names_in(channel, root_); });
 }
 
 void SftpStorage::remove(const std::string& name) {

@@ -35,6 +35,7 @@ class SftpStorage final : public Storage {
   bool exists(const std::string& name) override;
   std::optional<std::uint64_t> size_of(const std::string& name) override;
   std::vector<ObjectInfo> list(const std::string& folder) override;
+  std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
   bool durable_puts() const override { return pool_.has_sync(); }
   std::uint64_t generation() const override { return pool_.losses(); }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "storage/known_hosts.hpp"
 #include "storage/ssh_login.hpp"
 
@@ -102,14 +103,17 @@ void check_host_key(LIBSSH2_SESSION* session, const SshTarget& target) {
       throw base::Error(
           Fault::conflict,
           fmt::format("THE HOST KEY OF '{}' HAS CHANGED to {} {}: somebody may be in between", name, key.type, print))
-          .add_hint(fmt::format("only when the server's administrator confirms that fingerprint: ssh-keygen -R '{}' -f "
-                                "'{}', then icecore init --accept-new-host-key -r {}",
-                                name, target.host.known_hosts_files.front().string(), target.url));
+          .add_hint(fmt::format("only when the server's administrator confirms that fingerprint: ssh-keygen -R {} -f "
+                                "{}, then icecore init --accept-new-host-key -r {}",
+                                base::shell_word(name),
+                                base::shell_word(target.host.known_hosts_files.front().string()),
+                                base::shell_word(target.url)));
     case HostKeyVerdict::unknown: break;
   }
   if (!target.accept_new_host_key) {
     throw base::Error(Fault::denied, fmt::format("the host key of '{}' is not known: {} {}", name, key.type, print))
-        .add_hint(fmt::format("compare that fingerprint, then: icecore init --accept-new-host-key -r {}", target.url));
+        .add_hint(fmt::format("compare that fingerprint, then: icecore init --accept-new-host-key -r {}",
+                              base::shell_word(target.url)));
   }
   learn_host_key(target.host.known_hosts_files.front(), target.host.host_name, *target.host.port, key);
 }

@@ -36,7 +36,9 @@ class Storage {
   virtual void put(const std::string& name, std::span<const base::ByteView> parts) = 0;
   void put(const std::string& name, base::ByteView bytes) { put(name, std::span(&bytes, 1)); }
 
-  // Replaces or creates `name` atomically. Only for locks, whose heartbeat changes.
+  // Replaces or creates `name`, durably. Atomically where the place can do that; with an SFTP server that cannot, there
+  // is no object for a moment, or until the next time when one dies in between. Only for what may be missed: heartbeats
+  // and damage marks.
   virtual void replace(const std::string& name, base::ByteView bytes) = 0;
 
   // The whole object, at most `size_max` bytes (more is Fault::corrupt). Missing is Fault::not_found.
@@ -53,6 +55,10 @@ class Storage {
   // All objects whose name starts with `folder` + "/", in no particular order. A missing folder is empty.
   // Half-written temporary objects are never listed.
   virtual std::vector<ObjectInfo> list(const std::string& folder) = 0;
+
+  // What lies at the top of the place, files and folders, whoever made them; for `init`, which must not fill somebody's
+  // folder. Nothing where only objects can be.
+  virtual std::vector<std::string> entries() { return {}; }
 
   // Removing what is not there is no error: deletion is re-entered after a crash.
   virtual void remove(const std::string& name) = 0;
