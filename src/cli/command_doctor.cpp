@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "cli/commands.hpp"
 #include "cli/job_session.hpp"
 #include "job/doctor.hpp"
+#include "job/staging_check.hpp"
 
 namespace icecore::cli {
 
@@ -39,6 +41,13 @@ std::vector<job::Finding> diagnose(JobSession& jobs) {
   std::vector<job::Finding> failures;
   const OpenRepository open = try_open(jobs, failures);
   std::vector<job::Finding> findings = job::diagnose(jobs.context(), open.repository.get());
+  const SessionOptions& options = jobs.session().options;
+  const std::string upload = options.staging_dir.empty()
+                                 ? "icecore upload"
+                                 : "icecore upload --staging-dir " + base::shell_word(options.staging_dir.string());
+  for (job::Finding& finding : job::diagnose_staging(staging_dir(jobs.session()), upload, base::now())) {
+    findings.push_back(std::move(finding));
+  }
   findings.insert(findings.end(), failures.begin(), failures.end());
   return findings;
 }
@@ -82,8 +91,9 @@ Command make_doctor_command() {
   return make_command<DoctorOptions>(
       {.name = "doctor",
        .summary = "Look for what is wrong on this host",
-       .description = "Looks at the programs icecore needs, libvirt, the journal, domains left on overlays and, when "
-                      "one is named, the repository. Changes nothing. Exit code 1 when there is a problem.",
+       .description = "Looks at the programs icecore needs, libvirt, the journal, domains left on overlays, restore "
+                      "points that wait in staging and, when one is named, the repository. Changes nothing. Exit code "
+                      "1 when there is a problem.",
        .examples = {{"sudo icecore doctor", "this host"},
                     {"sudo icecore doctor -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "and a repository"}},

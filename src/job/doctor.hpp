@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read-only diagnosis of this host: programs, libvirt, journal, overlays, guests, repository.
+// Read-only diagnosis of this host: programs, libvirt, journal, overlays, guests, repository; staging_check.hpp:
+// staging.
 #pragma once
 
 #include <string>

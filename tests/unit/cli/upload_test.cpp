@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/upload_session.hpp"
+#include "job/staging_check.hpp"
 #include "unit/cli/program_case.hpp"
 
 namespace icecore::cli {
@@ -66,6 +67,35 @@ TEST_F(UploadTest, OtherRepositoryBelowTheUrlIsAConflict) {
   variables_["ICECORE_STAGING_DIR"] = folder_ / "staging";
   EXPECT_EQ(run({"upload"}), ExitCode::conflict);
   EXPECT_EQ(run({"list"}), ExitCode::conflict);
+}
+
+TEST_F(UploadTest, DoctorNamesWhatWaitsInStaging) {
+  const auto findings = [&](base::Timestamp now) {
+    return job::diagnose_staging(folder_ / "staging", "icecore upload", now);
+  };
+  EXPECT_EQ(findings(base::now()).at(0).severity, job::Severity::good);
+  const std::string id = stage_point();
+  const job::Finding waits = findings(base::now()).at(0);
+  EXPECT_EQ(waits.severity, job::Severity::advice);
+  for (const std::string& word :
+       {remote(), base::format_time(base::now()).substr(0, 10), std::string("1 restore point")}) {
+    EXPECT_NE(waits.text.find(word), std::string::npos) << waits.text;
+  }
+  EXPECT_EQ(waits.hint, "icecore upload");
+  EXPECT_EQ(findings(base::now() + std::chrono::hours(25)).at(0).severity, job::Severity::problem);
+
+  staging::Spool spool(staging::find_spools(folder_ / "staging").at(0), 1);
+  const auto manifest = spool.queue().in_state(staging::ObjectState::queued).at(0);
+  spool.queue().set_state(manifest.number, staging::ObjectState::refused, "", "blocks are missing");
+  const job::Finding refused = findings(base::now()).at(0);
+  EXPECT_EQ(refused.severity, job::Severity::problem);
+  EXPECT_NE(refused.text.find(id.substr(0, 8)), std::string::npos) << refused.text;
+  EXPECT_NE(refused.text.find("blocks are missing"), std::string::npos) << refused.text;
+  EXPECT_NE(refused.hint.find("icecore backup "), std::string::npos) << refused.hint;
+  const std::string later = "manifests/" + manifest.name.substr(10, 36) + "/20991121T093000123Z-0123456789abcdef";
+  spool.queue().add(later, 1, "writer");
+  spool.queue().set_state(spool.queue().find(later)->number, staging::ObjectState::published);
+  EXPECT_EQ(findings(base::now()).at(0).severity, job::Severity::good) << "a later point made up for it";
 }
 
 TEST_F(UploadTest, LimitsThatAreNoneAreUsage) {
