@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "cli/help.hpp"
 #include "cli/manual_page.hpp"
+#include "cli/printable_stream.hpp"
 
 namespace icecore::cli {
 
@@ -124,7 +125,11 @@ std::vector<JsonField> failure_fields() {
 
 ExitCode run_program(const std::vector<std::string>& arguments, std::vector<Command> commands, Console& console,
                      const Environment& environment) {
-  Session session{{}, console, environment};
+  // Whatever a domain, a server or a repository calls itself, no terminal obeys it.
+  PrintableStream out(console.out);
+  PrintableStream err(console.err);
+  Console safe{out, err, console.err_is_terminal, console.width, &console.err};
+  Session session{{}, safe, environment};
   WordList common;
   declare_session_options(common, session.options);
   const bool json = asks_for(arguments, {"--json"});

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/progress_display.hpp"
 
-#include <fmt/core.h>
-
 #include <string>
 
 #include "base/guarded.hpp"
@@ -14,7 +12,6 @@ namespace {
 
 constexpr base::Milliseconds k_redraw_interval{100};
 constexpr base::Milliseconds k_line_interval{10'000};
-constexpr std::string_view k_erase_line = "\r\x1b[K";
 
 // What both displays keep; one lock around all of it.
 struct Shown {
@@ -91,15 +88,14 @@ class BarDisplay final : public ProgressDisplay {
   }
 
  private:
-  // One write a frame, so that nothing flickers; a column stays free, so that no terminal wraps.
+  // A column stays free, so that no terminal wraps.
   void draw(Shown& shown) {
     const unsigned width = console_.width();
-    console_.err << fmt::format("{}{}", k_erase_line, format_progress_bar(shown.state, width > 1 ? width - 1 : 1))
-                 << std::flush;
+    console_.draw_line(format_progress_bar(shown.state, width > 1 ? width - 1 : 1));
     shown.line_is_drawn = true;
   }
   void erase(Shown& shown) {
-    if (shown.line_is_drawn) console_.err << k_erase_line << std::flush;
+    if (shown.line_is_drawn) console_.draw_line("");
     shown.line_is_drawn = false;
   }
 

@@ -235,5 +235,25 @@ TEST_F(ProgramTest, HelpAnywhereOnTheLine) {
   EXPECT_EQ(out_.str(), "");
 }
 
+// Whoever names a domain, writes to the repository or runs the server chooses these.
+TEST_F(ProgramTest, NoTextOfOthersReachesTheTerminalAsACommand) {
+  ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok) << err_.str();
+  const std::string name = "web\x1b]0;owned\x07\u009b2J";
+  publish_point(name);
+  const auto is_clean = [&] {
+    return (out_.str() + err_.str()).find_first_of("\x1b\x07") == std::string::npos &&
+           (out_.str() + err_.str()).find("\u009b") == std::string::npos;
+  };
+  EXPECT_EQ(run({"list"}), ExitCode::ok);
+  EXPECT_TRUE(is_clean()) << out_.str();
+  EXPECT_EQ(run({"show", "latest"}), ExitCode::ok) << err_.str();
+  EXPECT_TRUE(is_clean()) << out_.str();
+  EXPECT_EQ(run({"show", "\x1b[2J"}), ExitCode::not_found);
+  EXPECT_TRUE(is_clean()) << err_.str();
+  EXPECT_EQ(run({"list", "--json"}), ExitCode::ok);
+  EXPECT_TRUE(is_clean()) << out_.str();
+  EXPECT_EQ(record()["points"][0]["domain"], name);
+}
+
 }  // namespace
 }  // namespace icecore::cli
