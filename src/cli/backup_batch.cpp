@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/bytes.hpp"
+#include "base/shell_word.hpp"
 #include "cli/point_output.hpp"
 #include "cli/program.hpp"
 
@@ -28,7 +29,7 @@ DomainOutcome back_up(JobSession& jobs, repository::Repository& repository, cons
 
 DomainOutcome not_begun(const std::string& domain) {
   base::Error error(base::Fault::cancelled, fmt::format("the backup of '{}' was not begun: interrupted", domain));
-  return {domain, {}, error.add_hint("icecore backup " + domain)};
+  return {domain, {}, error.add_hint("icecore backup " + base::shell_word(domain))};
 }
 
 void tell(JobSession& jobs, const DomainOutcome& outcome) {

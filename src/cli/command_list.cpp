@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/nearest_name.hpp"
+#include "base/shell_word.hpp"
 #include "cli/commands.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
@@ -30,7 +31,7 @@ void declare(WordList& words, ListOptions& options) {
   for (const repository::Manifest& point : points) names.push_back(point.domain_name);
   base::Error error(base::Fault::not_found, fmt::format("there is no restore point of '{}'", domain));
   const std::string near = base::nearest_name(domain, names);
-  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + near);
+  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + base::shell_word(near));
 }
 
 void keep_domain(std::vector<repository::Manifest>& points, const std::string& domain) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
 #include "cli/policy_repository.hpp"
@@ -40,7 +41,7 @@ policy::Match match_domains(Session& session, const policy::Policy& policy) {
   }
   if (match.domains.empty()) {
     throw base::Error(base::Fault::not_found, fmt::format("policy '{}' matches no domain", policy.name))
-        .add_hint(fmt::format("virsh -c {} list --all", session.options.connect_uri));
+        .add_hint(fmt::format("virsh -c {} list --all", base::shell_word(session.options.connect_uri)));
   }
   return match;
 }

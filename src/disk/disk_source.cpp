@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "disk/direct_source.hpp"
 #include "disk/image.hpp"
 #include "disk/image_map.hpp"
@@ -30,7 +31,8 @@ void expect_readable(const ImageInfo& layer) {
   if (layer.encrypted) base::fail(Fault::usage, "image '{}' is encrypted and cannot be read", layer.path.string());
   if (layer.corrupt) {
     base::Error error(Fault::corrupt, fmt::format("image '{}' is marked corrupt by QEMU", layer.path.string()));
-    throw error.add_hint(fmt::format("qemu-img check -r all '{}' (with the domain shut off)", layer.path.string()));
+    throw error.add_hint(
+        fmt::format("qemu-img check -r all {} (with the domain shut off)", base::shell_word(layer.path.string())));
   }
 }
 

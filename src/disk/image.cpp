@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/process.hpp"
+#include "base/shell_word.hpp"
 #include "disk/qemu_img.hpp"
 
 namespace icecore::disk {
@@ -65,8 +66,8 @@ std::vector<ImageInfo> inspect_chain(const std::filesystem::path& path, const st
     if (top.backing_format.empty()) {
       base::Error error(Fault::conflict, fmt::format("image '{}' names its backing file '{}' without a format",
                                                      top.path.string(), top.backing->string()));
-      throw error.add_hint(fmt::format("qemu-img rebase -u -F FORMAT -b '{}' '{}' (with the domain shut off)",
-                                       top.backing->string(), top.path.string()));
+      throw error.add_hint(fmt::format("qemu-img rebase -u -F FORMAT -b {} {} (with the domain shut off)",
+                                       base::shell_word(top.backing->string()), base::shell_word(top.path.string())));
     }
     if (chain.size() == k_depth_max) {
       base::fail(Fault::conflict, "image '{}' has more than {} layers", path.string(), k_depth_max);

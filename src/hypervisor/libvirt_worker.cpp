@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "base/shell_word.hpp"
 #include "hypervisor/libvirt_error.hpp"
 
 namespace icecore::hypervisor {
@@ -127,8 +128,8 @@ CallResult LibvirtWorker::give_up(const std::string& name, base::Milliseconds de
   if (ended) return {.code = VIR_ERR_RPC, .message = "the helper process died: " + said.substr(0, said.find('\n'))};
   base::Error error(Fault::busy, fmt::format("libvirt did not finish its '{}' call on domain '{}' within {} s", name,
                                              domain_name_, deadline.count() / 1000));
-  error.add_hint(fmt::format("libvirt may still finish it: run 'icecore recover' once 'virsh domjobinfo {}' answers",
-                             domain_name_));
+  error.add_hint(fmt::format("libvirt may still finish it: run `icecore recover` once `virsh domjobinfo {}` answers",
+                             base::shell_word(domain_name_)));
   throw error;
 }
 

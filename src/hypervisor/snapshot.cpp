@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/xml_document.hpp"
 
 namespace icecore::hypervisor {
@@ -23,8 +24,8 @@ void refuse_managed_save(Domain& domain) {
                     fmt::format("domain '{}' has a saved memory image (managed save), to which its disks "
                                 "belong",
                                 domain.name()));
-  error.add_hint(fmt::format("start it with 'virsh start {0}', or drop the image with 'virsh managedsave-remove {0}'",
-                             domain.name()));
+  error.add_hint(fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`",
+                             base::shell_word(domain.name())));
   throw error;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/process.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/domain.hpp"
 #include "job/backup_plan.hpp"
 #include "job/domain_lock.hpp"
@@ -88,7 +89,7 @@ void examine_domain(Findings& findings, const hypervisor::DomainModel& model, co
     findings.push_back({Severity::problem, "domain '" + model.name + "'",
                         fmt::format("disk '{}' is on our overlay '{}'{}", disk.target, disk.source.path,
                                     journalled ? "" : ", which this journal does not know"),
-                        "icecore recover " + model.name});
+                        "icecore recover " + base::shell_word(model.name)});
   }
 }
 

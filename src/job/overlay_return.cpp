@@ -7,6 +7,7 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
 #include "hypervisor/block_commit.hpp"
@@ -127,7 +128,7 @@ class Return {
                       fmt::format("disk '{}' is on '{}', neither on its base '{}' nor on our overlay", disk.target,
                                   now == nullptr ? "no such disk" : now->source.path, disk.base_path.string()));
     throw error.add_hint(fmt::format("somebody changed the chain; `virsh dumpxml {}` shows it, our overlay is '{}'",
-                                     model.name, disk.overlay_path.string()));
+                                     base::shell_word(model.name), disk.overlay_path.string()));
   }
 
   // Only reached when live and persistent XML show the bases.

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/classify.hpp"
 
 namespace icecore::job {
@@ -23,7 +24,7 @@ void require_known_targets(const hypervisor::DomainModel& model, const std::vect
   for (const std::string& target : targets) {
     if (model.find_disk(target) != nullptr) continue;
     base::Error error(Fault::usage, fmt::format("domain '{}' has no disk '{}'", model.name, target));
-    throw error.add_hint(fmt::format("`virsh domblklist {}` shows its disks", model.name));
+    throw error.add_hint(fmt::format("`virsh domblklist {}` shows its disks", base::shell_word(model.name)));
   }
 }
 
@@ -46,7 +47,7 @@ bool wants(const DiskModel& disk, bool running, const BackupOptions& options, st
     case Verdict::refuse: break;
   }
   base::Error error(Fault::conflict, fmt::format("disk '{}' cannot be backed up: {}", disk.target, reason));
-  throw error.add_hint("leave it out with --exclude-disk " + disk.target);
+  throw error.add_hint("leave it out with --exclude-disk " + base::shell_word(disk.target));
 }
 
 // The next start must use the image in use now, else a crash in the window would lose what the guest wrote.
@@ -56,7 +57,8 @@ void require_same_next_start(const DiskModel& now, const hypervisor::DomainModel
   base::Error error(Fault::conflict,
                     fmt::format("disk '{}' runs on '{}' but the domain's next start would use '{}'", now.target,
                                 now.source.path, later == nullptr ? "no such disk" : later->source.path));
-  throw error.add_hint(fmt::format("bring both together with `virsh edit {}`, or exclude the disk", next.name));
+  throw error.add_hint(
+      fmt::format("bring both together with `virsh edit {}`, or exclude the disk", base::shell_word(next.name)));
 }
 
 void require_no_overlay_of_ours(const DiskModel& disk, const std::string& domain_uuid) {

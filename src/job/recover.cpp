@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
+#include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/freeze.hpp"
 #include "job/domain_lock.hpp"
@@ -143,7 +144,7 @@ class Recovery {
       const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url, plan.staging);
       if (!repository || !is_repository_of(plan, *repository)) {
         result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
-                                     record.id.substr(0, 8), plan.repository_url);
+                                     record.id.substr(0, 8), base::shell_word(plan.repository_url));
         return;
       }
       const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");

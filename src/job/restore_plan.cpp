@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/file_use.hpp"
@@ -90,7 +91,8 @@ void require_unused(hypervisor::Connection& connection, const PlannedFile& file,
     if (use.uuid == domain_uuid && !use.running) continue;
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));
-    throw error.add_hint(use.running ? "virsh shutdown " + use.domain : "restore elsewhere with --to DIR");
+    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_word(use.domain)
+                                     : "restore elsewhere with --to DIR");
   }
 }
 
@@ -128,13 +130,13 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
     hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
     if (domain.active()) {
       base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
-      throw error.add_hint("virsh shutdown " + domain.name());
+      throw error.add_hint("virsh shutdown " + base::shell_word(domain.name()));
     }
     if (domain.has_managed_save()) {
       base::Error error(
           Fault::conflict,
           fmt::format("domain '{}' has a saved memory image that fits only its present disks", domain.name()));
-      throw error.add_hint("virsh managedsave-remove " + domain.name());
+      throw error.add_hint("virsh managedsave-remove " + base::shell_word(domain.name()));
     }
     return;
   }

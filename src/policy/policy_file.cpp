@@ -8,6 +8,7 @@
 #include "base/bytes.hpp"
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "policy/element_reader.hpp"
 
 namespace icecore::policy {
@@ -243,7 +244,7 @@ Policy load_policy(const std::filesystem::path& path) {
   const std::string more =
       checked.problems.size() > 1 ? fmt::format(" (and {} more)", checked.problems.size() - 1) : "";
   throw base::Error(base::Fault::usage, fmt::format("{}:{}: {}{}", path.string(), first.line, first.text, more))
-      .add_hint("icecore policy check " + path.string());
+      .add_hint("icecore policy check " + base::shell_word(path.string()));
 }
 
 }  // namespace icecore::policy

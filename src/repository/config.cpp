@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/shell_word.hpp"
 #include "repository/envelope.hpp"
 
 namespace icecore::repository {
@@ -86,7 +87,7 @@ base::Bytes read_config_object(storage::Storage& storage) {
   } catch (const base::Error& error) {
     if (error.fault() != Fault::not_found) throw;
     throw base::Error(Fault::not_found, fmt::format("'{}' is no icecore repository", storage.url()))
-        .add_hint(fmt::format("icecore init -r {}", storage.url()));
+        .add_hint(fmt::format("icecore init -r {}", base::shell_word(storage.url())));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/shell_word.hpp"
 #include "repository/key_ring.hpp"
 
 namespace icecore::repository {
@@ -56,7 +57,7 @@ bool same(const Known& known, const Config& config) {
           : fmt::format("'{}' holds repository {}, but {} was there before: somebody has exchanged it", url,
                         config.repository_id.substr(0, k_short_digits), known.id.substr(0, k_short_digits));
   throw base::Error(Fault::conflict, message)
-      .add_hint(fmt::format("only if that was you: icecore init -r {} --accept-repository {}", url,
+      .add_hint(fmt::format("only if that was you: icecore init -r {} --accept-repository {}", base::shell_word(url),
                             config.repository_id.substr(0, k_short_digits)));
 }
 
