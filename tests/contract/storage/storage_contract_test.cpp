@@ -199,6 +199,18 @@ TEST_P(StorageContract, RemovedIsGone) {
   EXPECT_EQ(base::to_string(storage().get("a/b", 100)), "other");
 }
 
+// What `init` looks at before it fills a folder.
+TEST_P(StorageContract, EntriesAreWhatLiesAtTheTop) {
+  EXPECT_TRUE(storage().entries().empty());
+  storage().put("a/b", base::as_bytes("1"));
+  storage().put("a/c/d", base::as_bytes("1"));
+  storage().put("e", base::as_bytes("1"));
+  std::vector<std::string> entries = storage().entries();
+  std::sort(entries.begin(), entries.end());
+  const std::vector<std::string> all = {"a", "e"};
+  EXPECT_EQ(entries, std::string_view(GetParam().name) == "Memory" ? std::vector<std::string>() : all);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StorageContract,
                          testing::Values(Kind{"Local", &make_local}, Kind{"Memory", &make_memory},
                                          Kind{"SftpInternal", &make_sftp<rig::SftpService::internal>, true},

@@ -74,6 +74,27 @@ TEST_F(SftpLoginTest, ARepositoryIsMadeAndUsed) {
   expect_refusal(icecore_at({"init"}), k_conflict, "holds a repository already", "icecore list -r sftp://");
 }
 
+TEST_F(SftpLoginTest, SomebodysFolderIsNotFilled) {
+  start();
+  fs::create_directories(server_->files() / "repository/letters");
+  expect_refusal(icecore_at({"init"}), k_conflict, "is not empty ('letters' is in it)", "an empty folder");
+  EXPECT_FALSE(fs::exists(server_->files() / "repository/config"));
+  EXPECT_FALSE(fs::exists(server_->home() / "key")) << "nor a key file left";
+  fs::remove(server_->files() / "repository/letters");
+  fs::create_directories(server_->files() / "repository/lost+found");
+  expect_let_in();
+}
+
+TEST_F(SftpLoginTest, OneRepositoryIsKnownByAllItsUrls) {
+  start();
+  expect_let_in();
+  const std::string url = server_->url("repository");
+  const std::size_t path = url.rfind("/repository");
+  EXPECT_EQ(icecore_at({"list"}, url.substr(0, path) + "/.//repository/").exit_code, 0);
+  const fs::path known = server_->home() / "state/repositories";
+  EXPECT_EQ(std::distance(fs::directory_iterator(known), fs::directory_iterator()), 1);
+}
+
 TEST_F(SftpLoginTest, AnUnknownHostKeyIsLearnedByInitAlone) {
   start();
   fs::remove(ssh_ / "known_hosts");

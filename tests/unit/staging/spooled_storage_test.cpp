@@ -127,7 +127,8 @@ TEST_F(SpooledStorageTest, LockIsTakenOnTheRemoteAndDoneWithoutWhenThereIsNone) 
   EXPECT_TRUE(names_of("locks").empty());
   remote_.fail_all(Fault::unavailable);
   repository::RepositoryLock lock(*process.repository, repository::LockMode::shared, "backup");
-  lock.refresh();
+  lock.check();
+  lock.beat();
 }
 
 TEST_F(SpooledStorageTest, ObjectThatWasNotQueuedIsNotSeen) {
