@@ -235,6 +235,17 @@ TEST_F(ProgramTest, HelpAnywhereOnTheLine) {
   EXPECT_EQ(out_.str(), "");
 }
 
+TEST_F(ProgramTest, AHintCanBeTypedAsItIs) {
+  variables_["ICECORE_REPOSITORY"] = folder_ / "it's here";
+  ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"init", "--encryption", "none"}), ExitCode::conflict);
+  EXPECT_NE(err_.str().find("icecore list -r '" + (folder_ / "it'\\''s here'").string()), std::string::npos)
+      << err_.str();
+  publish_point("my server");
+  EXPECT_EQ(run({"list", "my servr"}), ExitCode::not_found);
+  EXPECT_NE(err_.str().find("icecore list 'my server'"), std::string::npos) << err_.str();
+}
+
 // Whoever names a domain, writes to the repository or runs the server chooses these.
 TEST_F(ProgramTest, NoTextOfOthersReachesTheTerminalAsACommand) {
   ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok) << err_.str();

@@ -38,7 +38,7 @@ TEST_F(KeyFileTest, OpenToOthersIsDenied) {
     FAIL();
   } catch (const base::Error& error) {
     EXPECT_EQ(error.fault(), Fault::denied);
-    EXPECT_EQ(error.hint(), "chmod 600 '" + key_path().string() + "'");
+    EXPECT_EQ(error.hint(), "chmod 600 " + key_path().string());
   }
 }
 
