@@ -69,15 +69,16 @@ std::optional<std::uint64_t> LocalFolder::size_of(const std::string& name) {
 std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
   std::vector<ObjectInfo> objects;
   std::error_code error;
-  for (std::filesystem::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end;
-       at.increment(error)) {
+  std::filesystem::recursive_directory_iterator at(root_ / folder, error);
+  if (error == std::errc::no_such_file_or_directory) return objects;
+  for (const std::filesystem::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
     const bool temporary = at->path().filename().string().find(k_temp_mark) != std::string::npos;
-    if (temporary || !at->is_regular_file()) continue;
-    objects.push_back({at->path().lexically_relative(root_).string(), at->file_size()});
+    std::error_code vanished;  // removed since its name was read: as if listed a moment later
+    if (temporary || !at->is_regular_file(vanished)) continue;
+    const std::uintmax_t size = at->file_size(vanished);
+    if (!vanished) objects.push_back({at->path().lexically_relative(root_).string(), size});
   }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    base::fail_errno(error.value(), "list '" + (root_ / folder).string() + "'");
-  }
+  if (error) base::fail_errno(error.value(), "list '" + (root_ / folder).string() + "'");
   return objects;
 }
 

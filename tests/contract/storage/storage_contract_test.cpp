@@ -191,6 +191,22 @@ TEST_P(StorageContract, ListsMoreThanOneAnswerHolds) {
   EXPECT_EQ(storage().list("manifests").size(), 300U);
 }
 
+// What goes while it is being listed is in the list or not, and no failure.
+TEST_P(StorageContract, ListsBesideRemovals) {
+  constexpr int k_rounds = 200;
+  storage().put("locks/stays", base::as_bytes("1"));
+  std::jthread other([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      for (const char* name : {"locks/a", "locks/b", "locks/c", "locks/d"}) storage().put(name, base::as_bytes("1"));
+      for (const char* name : {"locks/a", "locks/b", "locks/c", "locks/d"}) storage().remove(name);
+    }
+  });
+  for (int round = 0; round < k_rounds; ++round) {
+    const std::vector<ObjectInfo> objects = storage().list("locks");
+    EXPECT_TRUE(std::any_of(objects.begin(), objects.end(), [](const auto& o) { return o.name == "locks/stays"; }));
+  }
+}
+
 TEST_P(StorageContract, RemovedIsGone) {
   storage().put("a/b", base::as_bytes("1"));
   storage().remove("a/b");
