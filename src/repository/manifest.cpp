@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/log.hpp"
 #include "repository/envelope.hpp"
 #include "repository/publish_check.hpp"
 
@@ -32,6 +33,15 @@ std::string compact_time(base::Timestamp time) {
   return text;
 }
 
+// A point that turned out incomplete, which nobody was told of yet.
+void take_back(Repository& repository, const std::string& object) noexcept {
+  try {
+    repository.storage().remove(object);
+  } catch (const std::exception& error) {
+    base::log_warning("'{}' lacks blocks and could not be removed again: {}", object, error.what());
+  }
+}
+
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
 
 }  // namespace
@@ -46,10 +56,16 @@ std::string publish(Repository& repository, const Manifest& manifest) {
   const base::Bytes bytes = seal(repository.keys(), ObjectKind::manifest, object, encode_manifest(manifest));
   prove_blocks_are_indexed(repository, manifest);
   base::failpoint("repository.before_manifest");
+  const bool was_there = repository.storage().size_of(object).has_value();
   repository.storage().put(object, bytes);
   // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What
   // it marked cannot be deleted while our lock is held.
-  prove_blocks_are_indexed(repository, manifest);
+  try {
+    prove_blocks_are_indexed(repository, manifest);
+  } catch (const base::Error& error) {
+    if (error.fault() == Fault::conflict && !was_there) take_back(repository, object);
+    throw;
+  }
   return object;
 }
 
@@ -82,6 +98,7 @@ std::vector<Manifest> list_manifests(Repository& repository, const std::optional
     try {
       manifests.push_back(load_manifest(repository, object));
     } catch (const base::Error& error) {
+      if (error.fault() == Fault::not_found) continue;  // forgotten meanwhile
       if (damaged == nullptr || (error.fault() != Fault::corrupt && error.fault() != Fault::usage)) throw;
       damaged->push_back({object, error.what()});
     }

@@ -84,7 +84,7 @@ Manifest decode_manifest(base::ByteView payload, std::string_view what);
 
 // Stores it durably; from then on the restore point exists. Only after BlockWriter::finish(), and with a shared
 // repository lock held. Returns the object's name. Fault::usage when id or domain uuid are malformed;
-// Fault::conflict when a prune took away what it needs (publish_check.hpp).
+// Fault::conflict when a prune took away what it needs (publish_check.hpp): it is there then only if it was before.
 std::string publish(Repository& repository, const Manifest& manifest);
 
 // Fault::not_found, Fault::corrupt, Fault::usage (newer), naming the object.
@@ -100,8 +100,8 @@ struct DamagedManifest {
 std::vector<std::string> list_manifest_objects(Repository& repository,
                                                const std::optional<std::string>& domain_uuid = {});
 
-// All restore points, or one domain's, oldest first. What cannot be read goes to `damaged`, or is thrown
-// when that is null.
+// All restore points, or one domain's, oldest first, without those forgotten meanwhile. What cannot be read goes to
+// `damaged`, or is thrown when that is null.
 std::vector<Manifest> list_manifests(Repository& repository, const std::optional<std::string>& domain_uuid = {},
                                      std::vector<DamagedManifest>* damaged = nullptr);
 

@@ -2,6 +2,7 @@
 #include "repository/prune_mark.hpp"
 
 #include <map>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/id.hpp"
@@ -9,6 +10,7 @@
 #include "base/log.hpp"
 #include "repository/envelope.hpp"
 #include "repository/index_object.hpp"
+#include "storage/get_if_there.hpp"
 
 namespace icecore::repository {
 
@@ -52,6 +54,15 @@ std::map<PackId, std::uint64_t> pack_sizes(storage::Storage& storage) {
   return sizes;
 }
 
+[[noreturn]] void fail_damaged(const DamagedPruneMark& mark) {
+  throw base::Error(Fault::corrupt, mark.reason).add_hint("icecore repair");
+}
+
+void write_index(Repository& repository, const std::vector<PackEntry>& packs) {
+  const std::string id = base::random_id(16);
+  repository.storage().put(index_object(id), encode_index(repository.keys(), id, packs));
+}
+
 }  // namespace
 
 std::string prune_mark_object(const std::string& id) { return "prunes/" + id; }
@@ -60,21 +71,30 @@ void store_prune_mark(Repository& repository, const PruneMark& mark) {
   repository.storage().put(prune_mark_object(mark.id), encode(repository.keys(), mark));
 }
 
-std::vector<PruneMark> load_prune_marks(Repository& repository) {
+std::vector<PruneMark> load_prune_marks(Repository& repository, std::vector<DamagedPruneMark>* damaged) {
   std::vector<PruneMark> marks;
+  std::vector<DamagedPruneMark> found_damaged;
   for (const storage::ObjectInfo& object : repository.storage().list("prunes")) {
-    const std::string id = object.name.substr(object.name.rfind('/') + 1);
-    marks.push_back(
-        decode(repository.keys(), id, repository.storage().get(object.name, size_max(ObjectKind::prune_mark))));
+    try {
+      const auto bytes = storage::get_if_there(repository.storage(), object.name, size_max(ObjectKind::prune_mark));
+      if (!bytes) continue;  // a prune beside us replaced it
+      marks.push_back(decode(repository.keys(), object.name.substr(object.name.rfind('/') + 1), *bytes));
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      found_damaged.push_back({object.name, error.what()});
+    }
   }
+  if (damaged == nullptr && !found_damaged.empty()) fail_damaged(found_damaged.front());
+  if (damaged != nullptr) *damaged = std::move(found_damaged);
   return marks;
 }
 
-std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted) {
-  std::vector<PackEntry> rescued;
-  const std::vector<PruneMark> marks = load_prune_marks(repository);
-  if (marks.empty() || wanted.empty()) return 0;
-  const std::map<PackId, std::uint64_t> sizes = pack_sizes(repository.storage());
+std::vector<PackEntry> find_in_marked_packs(Repository& repository, std::set<BlockName>& wanted) {
+  std::vector<PackEntry> found;
+  std::vector<DamagedPruneMark> damaged;
+  const std::vector<PruneMark> marks = load_prune_marks(repository, &damaged);
+  std::map<PackId, std::uint64_t> sizes;
+  if (!marks.empty()) sizes = pack_sizes(repository.storage());
   for (const PruneMark& mark : marks) {
     for (const PackId& id : mark.packs) {
       const auto size = sizes.find(id);
@@ -82,18 +102,33 @@ std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wan
       try {
         PackEntry pack =
             read_pack_footer(repository.storage(), repository.keys(), repository.config(), id, size->second);
-        if (take_wanted(pack, wanted) > 0) rescued.push_back(std::move(pack));
+        if (take_wanted(pack, wanted) > 0) found.push_back(std::move(pack));
       } catch (const base::Error& error) {
         if (error.fault() != Fault::corrupt) throw;
         base::log_warning("{}", error.what());
       }
     }
   }
-  if (rescued.empty()) return 0;
-  const std::string id = base::random_id(16);
-  repository.storage().put(index_object(id), encode_index(repository.keys(), id, rescued));
-  base::log_info("{} packs marked for deletion are needed after all", rescued.size());
-  return rescued.size();
+  // It might have named what is still wanted.
+  if (!wanted.empty() && !damaged.empty()) fail_damaged(damaged.front());
+  return found;
+}
+
+std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted) {
+  std::vector<PackEntry> rescued = find_in_marked_packs(repository, wanted);
+  const std::size_t count = rescued.size();
+  if (count > 0) base::log_info("{} packs marked for deletion are needed after all", count);
+  std::vector<PackEntry> part;
+  std::size_t blocks = 0;
+  for (PackEntry& pack : rescued) {
+    blocks += pack.block_count();
+    part.push_back(std::move(pack));
+    if (blocks < k_blocks_per_index) continue;
+    write_index(repository, std::exchange(part, {}));
+    blocks = 0;
+  }
+  if (!part.empty()) write_index(repository, part);
+  return count;
 }
 
 }  // namespace icecore::repository

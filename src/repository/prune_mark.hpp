@@ -24,11 +24,20 @@ std::string prune_mark_object(const std::string& id);
 // Stores it durably. Fault::internal when it exists.
 void store_prune_mark(Repository& repository, const PruneMark& mark);
 
-// All of them. Fault::corrupt names a damaged one.
-std::vector<PruneMark> load_prune_marks(Repository& repository);
+// A mark that cannot be read.
+struct DamagedPruneMark {
+  std::string object;
+  std::string reason;
+};
 
-// Takes marked packs that hold one of the wanted blocks into a new index object, and returns how many; wanted
-// loses the blocks found. Packs that are gone or damaged are passed over. Call it with a repository lock held.
+// All of them. Damaged ones go to `damaged`, or are Fault::corrupt when that is null.
+std::vector<PruneMark> load_prune_marks(Repository& repository, std::vector<DamagedPruneMark>* damaged = nullptr);
+
+// The marked packs that hold one of the wanted blocks; wanted loses those found. Packs that are gone or damaged are
+// passed over. Call it with a repository lock held.
+std::vector<PackEntry> find_in_marked_packs(Repository& repository, std::set<BlockName>& wanted);
+
+// Takes what find_in_marked_packs() finds into new index objects, and returns how many packs that are.
 std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted);
 
 }  // namespace icecore::repository

@@ -8,6 +8,7 @@
 #include "repository/envelope.hpp"
 #include "repository/index_object.hpp"
 #include "repository/key_slots.hpp"
+#include "storage/get_if_there.hpp"
 
 namespace icecore::repository {
 
@@ -16,6 +17,8 @@ using base::Fault;
 namespace {
 
 bool is_none(const Credential& credential) { return std::holds_alternative<std::monostate>(credential); }
+
+constexpr int k_refreshes_max = 10;
 
 std::string last_part(const std::string& name) { return name.substr(name.rfind('/') + 1); }
 
@@ -30,6 +33,27 @@ Config new_config(const InitOptions& options) {
   config.fan_out = options.fan_out;
   check_sizes(config);
   return config;
+}
+
+// False: the list was old.
+bool load_listed(storage::Storage& storage, const KeyRing& keys, const Config& config, IndexCache& cache) {
+  const std::vector<storage::ObjectInfo> objects = storage.list("index");
+  std::set<std::string> gone = cache.loaded();
+  for (const storage::ObjectInfo& object : objects) gone.erase(last_part(object.name));
+  if (!gone.empty()) {
+    // Entries do not know which index object they came from, so nothing less than all can be forgotten.
+    base::log_info("index {} is gone from '{}'; the index cache starts anew", *gone.begin(), storage.url());
+    cache.clear();
+  }
+  const std::set<std::string> loaded = cache.loaded();
+  for (const storage::ObjectInfo& object : objects) {
+    const std::string id = last_part(object.name);
+    if (loaded.contains(id)) continue;
+    const std::optional<base::Bytes> bytes = storage::get_if_there(storage, object.name, size_max(ObjectKind::index));
+    if (!bytes) return false;
+    cache.add(id, decode_index(keys, config, id, *bytes));
+  }
+  return true;
 }
 
 }  // namespace
@@ -119,20 +143,12 @@ void Repository::rebuild_index_once() {
   });
 }
 
+// A prune replaces index objects while we read: what is gone by the time it is read is listed no longer, and what
+// replaces it was there before it went.
 void Repository::refresh_locked() {
-  const std::vector<storage::ObjectInfo> objects = storage_.list("index");
-  std::set<std::string> gone = index().loaded();
-  for (const storage::ObjectInfo& object : objects) gone.erase(last_part(object.name));
-  if (!gone.empty()) {
-    // Entries do not know which index object they came from, so nothing less than all can be forgotten.
-    base::log_info("index {} is gone from '{}'; the index cache starts anew", *gone.begin(), storage_.url());
-    index().clear();
-  }
-  const std::set<std::string> loaded = index().loaded();
-  for (const storage::ObjectInfo& object : objects) {
-    const std::string id = last_part(object.name);
-    if (loaded.contains(id)) continue;
-    index().add(id, decode_index(keys_, config_, id, storage_.get(object.name, size_max(ObjectKind::index))));
+  for (int tries = 1; !load_listed(storage_, keys_, config_, index()); ++tries) {
+    if (tries == k_refreshes_max)
+      base::fail(Fault::unavailable, "the index of '{}' lists objects that are not there", storage_.url());
   }
 }
 
