@@ -56,8 +56,11 @@ OpenRepository open_source(const Session& session, const CopyCommandOptions& opt
   return base::with_context([&] { return open_directly(session, url, sources, stop); }, "--from");
 }
 
-std::vector<Manifest> choose_points(repository::Repository& source, const CopyCommandOptions& options) {
-  std::vector<Manifest> points = repository::list_manifests(source);
+using Unreadable = std::vector<repository::DamagedManifest>;
+
+std::vector<Manifest> choose_points(repository::Repository& source, const CopyCommandOptions& options,
+                                    Unreadable& unreadable) {
+  std::vector<Manifest> points = repository::list_manifests(source, {}, &unreadable);
   if (options.domain) {
     std::erase_if(points, [&](const Manifest& point) {
       return point.domain_name != *options.domain && point.domain_uuid != *options.domain;
@@ -70,7 +73,7 @@ std::vector<Manifest> choose_points(repository::Repository& source, const CopyCo
   return chosen;
 }
 
-base::Json record_of(const CopyReport& report) {
+base::Json record_of(const CopyReport& report, const Unreadable& unreadable) {
   base::Json points = base::Json::array();
   for (const maintenance::CopiedPoint& point : report.points) {
     points.push_back({{"id", point.id},
@@ -79,7 +82,10 @@ base::Json record_of(const CopyReport& report) {
                       {"present", point.present},
                       {"problem", point.problem}});
   }
+  base::Json bad = base::Json::array();
+  for (const auto& each : unreadable) bad.push_back({{"object", each.object}, {"reason", each.reason}});
   return {{"points", points},
+          {"unreadable", bad},
           {"bytes_read", report.bytes_read},
           {"bytes_new", report.bytes_new},
           {"bytes_stored", report.bytes_stored}};
@@ -103,18 +109,23 @@ ExitCode run(Session& session, const CopyCommandOptions& options) {
   JobSession jobs(session);
   const OpenRepository target = open_directly(session, jobs.stop());
   const OpenRepository source = open_source(session, options, jobs.stop());
-  const std::vector<Manifest> points = choose_points(*source.repository, options);
+  Unreadable unreadable;
+  const std::vector<Manifest> points = choose_points(*source.repository, options, unreadable);
+  for (const auto& bad : unreadable) {
+    session.console.err << fmt::format("icecore: '{}' cannot be read and is not copied: {}\n", bad.object, bad.reason);
+  }
   const CopyReport report = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
     return maintenance::copy_points(*source.repository, *target.repository, points, make_watch(jobs));
   }();
   if (session.options.json) {
-    session.console.print_json(record_of(report));
+    session.console.print_json(record_of(report, unreadable));
   } else {
     print_report(session.console, report);
   }
-  const bool all = std::all_of(report.points.begin(), report.points.end(),
-                               [](const maintenance::CopiedPoint& point) { return point.problem.empty(); });
+  const bool all =
+      unreadable.empty() && std::all_of(report.points.begin(), report.points.end(),
+                                        [](const maintenance::CopiedPoint& point) { return point.problem.empty(); });
   return all ? ExitCode::ok : ExitCode::partial;
 }
 
@@ -136,6 +147,7 @@ Command make_copy_command() {
                     {"icecore copy --from /srv/old web1@2026-11-21 db", "these two"},
                     {"icecore copy --from /srv/old --domain web1", "one domain's"}},
        .json = {{"points[]", "id, domain, time, present (was here already), problem (empty: none)"},
+                {"unreadable[]", "points there that cannot be read at all: object, reason"},
                 {"bytes_read, bytes_new, bytes_stored", "read there, of these new here, and what those take"}}},
       declare, run);
 }

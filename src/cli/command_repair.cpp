@@ -29,12 +29,16 @@ base::Json record_of(const RepairReport& report, std::uint32_t block_bytes) {
           {"packs_indexed", report.packs_indexed},
           {"packs_salvaged", report.packs_salvaged},
           {"packs_missing", report.packs_missing},
+          {"removed", bad_object_records(report.removed)},
           {"left", bad_object_records(report.left)},
           {"losses", loss_records(report.losses, block_bytes)},
           {"healed", report.healed}};
 }
 
 void print_report(Console& console, const RepairReport& report, std::uint32_t block_bytes) {
+  for (const auto& mark : report.removed) {
+    console.print(fmt::format("'{}' is removed, which loses nothing: {}", mark.object, mark.reason));
+  }
   for (const auto& bad : report.left) console.err << fmt::format("icecore: '{}': {}\n", bad.object, bad.reason);
   console.print(fmt::format("{} packs taken into the index, {} damaged ones salvaged, {} missing", report.packs_indexed,
                             report.packs_salvaged, report.packs_missing));
@@ -84,6 +88,7 @@ Command make_repair_command() {
                 {"packs_indexed", "that no index named"},
                 {"packs_salvaged", "damaged ones whose good blocks were moved"},
                 {"packs_missing", "that an index named and are gone"},
+                {"removed[]", "damaged prune marks, removed without loss: object, reason"},
                 {"left[]", "what cannot be put right: object, reason"},
                 {"losses[]", "noted at their points: point, domain, time, disk, ranges[] (offset, length; bytes)"},
                 {"healed[]", "ids of points that had lost blocks and are whole again"}}},

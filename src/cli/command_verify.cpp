@@ -97,7 +97,9 @@ Command make_verify_command() {
            "--read-data every pack is read and every block compared with its name; --read-percent reads a share, "
            "beginning with what this host has not read for longest, so that 10 every night reads all in ten nights. "
            "Interrupted, it goes on where it was. Damage is named with the restore points and disks that suffer, and "
-           "the exit code is 8. Nothing is changed.",
+           "the exit code is 8. Packs found damaged before are read again each time. No pack and no restore point is "
+           "changed: what a point lacks is noted at it, so that `icecore forget` does not take it for whole, and the "
+           "note is removed when the point is whole again.",
        .examples = {{"icecore verify", "the structure, quickly"},
                     {"icecore verify --read-data", "every byte"},
                     {"icecore verify --read-percent 10", "a tenth of the bytes, those longest unread"}},

@@ -8,6 +8,7 @@
 #include "maintenance/index_rewrite.hpp"
 #include "maintenance/prune_plan.hpp"
 #include "maintenance/repack.hpp"
+#include "repository/damage_mark.hpp"
 #include "repository/index_object.hpp"
 #include "repository/prune_mark.hpp"
 #include "repository/repository_lock.hpp"
@@ -60,15 +61,17 @@ class Prune {
       refuse_unreadable();
       if (survey_.losses.empty()) return;
       // Marked by an earlier prune, and needed since: a backup that had left out these blocks was published.
-      std::set<repository::BlockName> missing = survey_.walk->missing();
-      if (options_.dry_run && !marks_.empty()) {
-        return note(
-            "blocks of newer restore points lie in no pack of the index; a prune looks for them in marked ones");
-      }
-      const std::size_t rescued = repository::rescue_marked_packs(repository_, missing);
+      const std::size_t rescued = take_back_marked();
       if (rescued == 0) return refuse_losses();
       note(fmt::format("{} packs marked for deletion are needed by newer restore points; they stay", rescued));
     }
+  }
+
+  // How many packs; a dry run only sees them as taken back.
+  std::size_t take_back_marked() {
+    std::set<repository::BlockName> missing = survey_.walk->missing();
+    if (!options_.dry_run) return repository::rescue_marked_packs(repository_, missing);
+    return survey_.take_back(repository::find_in_marked_packs(repository_, missing));
   }
 
   void refuse_unreadable() const {
@@ -79,17 +82,24 @@ class Prune {
     }
   }
 
+  // A point may have lost what a repair has noted, and nothing else.
   void refuse_losses() const {
-    std::set<std::string> known;  // points whose losses a repair has noted
-    for (const storage::ObjectInfo& object : storage_.list("damage")) {
-      known.insert(object.name.substr(object.name.rfind('/') + 1));
-    }
     for (const DiskLoss& loss : survey_.losses) {
-      if (known.contains(loss.point_id)) continue;
+      if (is_noted(loss)) continue;
       throw base::Error(Fault::corrupt,
                         fmt::format("nothing is pruned: blocks of disk '{}' of restore point {} ('{}') are missing",
                                     loss.disk, loss.point_id.substr(0, 8), loss.domain_name))
           .add_hint("icecore repair");
+    }
+  }
+
+  bool is_noted(const DiskLoss& loss) const {
+    try {
+      const auto mark = repository::load_damage(repository_, loss.point_id);
+      return mark && mark->repaired && repository::covers(*mark, loss.disk, loss.ranges);
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      return false;
     }
   }
 
@@ -156,6 +166,21 @@ class Prune {
       index_changes_ = rewrite.changes();
     }
     marks_.push_back(std::move(mark));
+    // A point that came after the look and was proved against the old index may need what left it; one that comes from
+    // here on is proved against the new one (publish_check.hpp).
+    if (a_point_came()) look_again();
+  }
+
+  bool a_point_came() const {
+    const std::set<std::string> known(survey_.manifests.begin(), survey_.manifests.end());
+    const std::vector<std::string> now = repository::list_manifest_objects(repository_);
+    return std::any_of(now.begin(), now.end(), [&](const std::string& object) { return !known.contains(object); });
+  }
+
+  void look_again() {
+    look();
+    tidy_marks();
+    index_changes_ = {};
   }
 
   // ---- sweep
@@ -173,11 +198,7 @@ class Prune {
     }
     watch_.on_phase("delete packs");
     base::failpoint("prune.sweeping");
-    if (something_came()) {
-      look();
-      tidy_marks();
-      index_changes_ = {};
-    }
+    if (something_came()) look_again();
     for (const PruneMark& mark : marks_) {
       if (is_due(mark)) sweep(mark);
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "maintenance/repack.hpp"
+#include "repository/pack_format.hpp"
 #include "repository/pack_reader.hpp"
 
 namespace icecore::maintenance {
@@ -21,6 +22,8 @@ class PackProof {
   bool prove(const PackId& id, std::uint64_t size) {
     std::string reason;
     try {
+      if (size > repository::pack_size_max(repository_.config()))
+        base::fail(Fault::corrupt, "it is larger than any pack: {} bytes", size);
       const base::Bytes bytes = repository_.storage().get(repository::pack_object(id), size);
       if (repository::PackId{repository::piecewise_digest_of(bytes)} == id) {
         prove_frames(id, bytes, reason);  // a pack may have been written wrong
@@ -69,13 +72,19 @@ class PackProof {
   repository::Decompressor decompressor_;
 };
 
-std::vector<std::pair<base::Timestamp, PackId>> longest_unread_first(const PackSizes& packs,
-                                                                     const ReadHistory& history) {
-  std::vector<std::pair<base::Timestamp, PackId>> order;
+struct Turn {
+  bool known_good;  // or never read
+  base::Timestamp read;
+  PackId id;
+  auto operator<=>(const Turn&) const = default;
+};
+
+// Before all others those that were damaged: they may have been put right.
+std::vector<Turn> longest_unread_first(const PackSizes& packs, const ReadHistory& history) {
+  std::vector<Turn> order;
   for (const auto& [id, size] : packs) {
     const auto read = history.find(id);
-    // One that was damaged comes first: it may have been put right.
-    order.emplace_back(read && read->good ? read->time : base::Timestamp{}, id);
+    order.push_back({!read || read->good, read ? read->time : base::Timestamp{}, id});
   }
   std::sort(order.begin(), order.end());
   return order;
@@ -86,18 +95,21 @@ std::vector<std::pair<base::Timestamp, PackId>> longest_unread_first(const PackS
 ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, unsigned percent,
                       ReadHistory& history, const Watch& watch) {
   watch.on_phase("read packs");
+  // A size is the storage's word.
+  const std::uint64_t size_max = repository::pack_size_max(repository.config());
   std::uint64_t all = 0;
-  for (const auto& [id, size] : packs) all += size;
-  const std::uint64_t wanted = percent == 100 ? all : all / 100 * percent + 1;
+  for (const auto& [id, size] : packs) all += std::min(size, size_max);
+  const std::uint64_t wanted = percent == 0 ? 0 : percent == 100 ? all : all / 100 * percent + 1;
   ReadResult result;
   PackProof proof(repository, result);
-  for (const auto& [time, id] : longest_unread_first(packs, history)) {
-    if (result.bytes >= wanted) break;
+  for (const Turn& turn : longest_unread_first(packs, history)) {
+    if (turn.known_good && result.bytes >= wanted) break;
     watch.tick();
-    const std::uint64_t size = packs.at(id);
-    history.add(id, proof.prove(id, size));
+    const std::uint64_t size = packs.at(turn.id);
+    history.add(turn.id, proof.prove(turn.id, size));
     ++result.packs;
-    watch.on_bytes(result.bytes += size, wanted);
+    result.bytes += std::min(size, size_max);
+    watch.on_bytes(result.bytes, std::max(wanted, result.bytes));
   }
   return result;
 }

@@ -22,8 +22,8 @@ struct ReadResult {
   std::set<repository::PackId> bad_footers;  // packs whose footer cannot
 };
 
-// Reads the packs given, those not read for longest first, until `percent` of their bytes have been read. What was read
-// is in `history` at once.
+// Reads those of the packs given that were damaged when last read, then the others, those not read for longest first,
+// until `percent` of all bytes have been read. What was read is in `history` at once.
 ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, unsigned percent,
                       ReadHistory& history, const Watch& watch);
 

@@ -2,9 +2,9 @@
 #include "maintenance/repair.hpp"
 
 #include "base/failpoint.hpp"
+#include "maintenance/damage_notes.hpp"
 #include "maintenance/index_rewrite.hpp"
 #include "maintenance/read_packs.hpp"
-#include "repository/damage_mark.hpp"
 #include "repository/index_object.hpp"
 #include "repository/prune_mark.hpp"
 #include "repository/repository_lock.hpp"
@@ -23,6 +23,7 @@ class Repair {
         options_(options),
         watch_(watch),
         lock_(repository, repository::LockMode::maintenance, "repair"),
+        notes_(repository),
         survey_(repository, watch_) {
     watch_.on_tick = [this, outer = watch.on_tick] {
       lock_.refresh();
@@ -34,6 +35,7 @@ class Repair {
   RepairReport run() {
     find_bad_packs();
     survey_.read();
+    refuse_newer();
     index_unindexed();
     replace_indexes();
     survey_.bad_blocks.clear();
@@ -58,6 +60,13 @@ class Repair {
     for (const BadPack& bad : result.bad) bad_.insert(bad.id);
     survey_.bad_packs = std::move(result.bad_footers);
     survey_.bad_blocks = std::move(result.bad_blocks);
+  }
+
+  // An index object of a later version says what it says; it is not ours to replace.
+  void refuse_newer() const {
+    for (const BadObject& bad : survey_.bad_indexes) {
+      if (bad.newer) throw base::Error(Fault::usage, bad.reason);
+    }
   }
 
   // Packs whose index is lost. Garbage gets into the index too; a prune takes it out again.
@@ -95,14 +104,15 @@ class Repair {
     }
   }
 
+  // Damaged ones are removed: packs of no index are taken into it again, and the next prune marks what is needless.
   std::vector<repository::PruneMark> load_marks() {
-    try {
-      return repository::load_prune_marks(repository_);
-    } catch (const base::Error& error) {
-      if (error.fault() != Fault::corrupt) throw;
-      report_.left.push_back({"prunes", error.what()});
-      return {};
+    std::vector<repository::DamagedPruneMark> damaged;
+    std::vector<repository::PruneMark> marks = repository::load_prune_marks(repository_, &damaged);
+    for (const repository::DamagedPruneMark& mark : damaged) {
+      repository_.storage().remove(mark.object);
+      report_.removed.push_back({mark.object, mark.reason});
     }
+    return marks;
   }
 
   // Salvages damaged packs, drops missing ones.
@@ -134,20 +144,8 @@ class Repair {
   }
 
   void note_losses() {
-    std::map<std::string, repository::DamageMark> marks;
-    for (const DiskLoss& loss : survey_.losses) {
-      repository::DamageMark& mark = marks[loss.point_id];
-      mark.point_id = loss.point_id;
-      mark.noted = base::now();
-      mark.disks.push_back({loss.disk, loss.ranges});
-    }
-    for (const auto& [id, mark] : marks) repository::store_damage(repository_, mark);
+    report_.healed = notes_.settle_repaired(survey_);
     base::failpoint("repair.damage_noted");
-    for (const std::string& id : repository::list_damaged_points(repository_)) {
-      if (marks.contains(id)) continue;
-      repository_.storage().remove(repository::damage_object(id));
-      report_.healed.push_back(id);
-    }
     report_.losses = survey_.losses;
   }
 
@@ -155,6 +153,7 @@ class Repair {
   const RepairOptions& options_;
   Watch watch_;
   repository::RepositoryLock lock_;
+  DamageNotes notes_;
   Survey survey_;
   std::set<PackId> bad_;  // read, and not what they should be
   RepairReport report_;

@@ -3,7 +3,8 @@
 // index, what can be read of damaged packs moves to new ones, and restore points that still lack blocks get a mark that
 // says which. A lost block is in no index afterwards, so a backup that meets it stores it again.
 //
-// Nothing is deleted but index objects that new ones replace: damaged packs and points stay.
+// Nothing is deleted but index objects that new ones replace, and prune marks that cannot be read: damaged packs and
+// points stay.
 #pragma once
 
 #include <filesystem>
@@ -24,12 +25,14 @@ struct RepairReport {
   std::size_t packs_indexed = 0;   // that no index named
   std::size_t packs_salvaged = 0;  // damaged ones, whose good blocks moved
   std::size_t packs_missing = 0;
+  std::vector<BadObject> removed;   // damaged prune marks: nothing is lost by that
   std::vector<BadObject> left;      // what cannot be put right
   std::vector<DiskLoss> losses;     // noted at their points
   std::vector<std::string> healed;  // points that are whole again
 };
 
-// Takes the maintenance lock. Each step can be killed and begun again. Faults: busy, cancelled, those of the storage.
+// Takes the maintenance lock. Each step can be killed and begun again. Faults: busy, cancelled, usage
+// (there is something of a newer version), those of the storage.
 RepairReport repair(repository::Repository& repository, const RepairOptions& options, const Watch& watch);
 
 }  // namespace icecore::maintenance

@@ -19,6 +19,8 @@ struct BlockCost {
   std::uint32_t stored = 0;  // its share of its frame
 };
 
+constexpr int k_turns_max = 10;
+
 // Who needs a block: nobody, the domain of that number, or several.
 constexpr std::uint16_t k_nobody = 0;
 constexpr std::uint16_t k_several = std::numeric_limits<std::uint16_t>::max();
@@ -131,7 +133,14 @@ RepositoryStats collect_stats(repository::Repository& repository, const Watch& w
     lock.refresh();
     watch.on_tick();
   };
-  return StatsCollector(repository, own).collect();
+  for (int turn = 1;; ++turn) {
+    try {
+      return StatsCollector(repository, own).collect();
+    } catch (const base::Error& error) {
+      // A prune replaced index objects between the two readings of them.
+      if (error.fault() != base::Fault::not_found || turn == k_turns_max) throw;
+    }
+  }
 }
 
 }  // namespace icecore::maintenance

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "maintenance/survey.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <optional>
+
 #include "repository/index_object.hpp"
 #include "repository/pack_format.hpp"
 
@@ -13,6 +17,20 @@ namespace {
 
 // A block takes at least that much of an index object: names do not compress.
 constexpr std::uint64_t k_index_bytes_per_block = 33;
+// Each prune or repair beside us can replace the index once or twice.
+constexpr int k_turns_max = 10;
+constexpr std::uint32_t k_no_object = std::numeric_limits<std::uint32_t>::max();
+
+// What is not found is looked for again: a point passed over by mistake would lose its blocks to a prune.
+std::optional<repository::Manifest> load_unless_forgotten(repository::Repository& repository,
+                                                          const std::string& object) {
+  try {
+    return repository::load_manifest(repository, object);
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::not_found || repository.storage().exists(object)) throw;
+    return std::nullopt;
+  }
+}
 
 bool is_damage(const base::Error& error) { return error.fault() == Fault::corrupt || error.fault() == Fault::usage; }
 
@@ -24,6 +42,16 @@ PackSizes list_packs(storage::Storage& storage) {
     if (const auto id = repository::parse_pack_object(object.name)) sizes[*id] = object.size;
   }
   return sizes;
+}
+
+std::size_t Survey::take_back(std::vector<PackEntry> found) {
+  const std::size_t before = taken_back.size();
+  for (PackEntry& pack : found) {
+    const bool known =
+        std::any_of(taken_back.begin(), taken_back.end(), [&](const PackEntry& other) { return other.id == pack.id; });
+    if (!known) taken_back.push_back(std::move(pack));
+  }
+  return taken_back.size() - before;
 }
 
 void Survey::clear() {
@@ -39,8 +67,23 @@ void Survey::clear() {
 }
 
 void Survey::read() {
-  clear();
   watch_.on_phase("read the index");
+  for (int turn = 1;; ++turn) {
+    clear();
+    list();
+    if (read_index()) break;
+    if (turn == k_turns_max)
+      base::fail(Fault::unavailable, "index objects that were listed are not there; the index changes again and again");
+  }
+  watch_.on_phase("read the restore points");
+  walk = std::make_unique<repository::LiveWalk>(repository_, table);
+  for (const std::string& object : manifests) {
+    watch_.tick();
+    read_point(object);
+  }
+}
+
+void Survey::list() {
   manifests = repository::list_manifest_objects(repository_);
   packs_before = list_packs(repository_.storage());
   std::uint64_t index_bytes = 0;
@@ -50,23 +93,25 @@ void Survey::read() {
   }
   packs = list_packs(repository_.storage());
   table.reserve(index_bytes / k_index_bytes_per_block);
-  read_index();
-  watch_.on_phase("read the restore points");
-  walk = std::make_unique<repository::LiveWalk>(repository_, table);
-  read_points();
 }
 
-void Survey::read_index() {
+// False: an object was replaced since it was listed, by one that is not in the list.
+bool Survey::read_index() {
   for (std::uint32_t i = 0; i < indexes.size(); ++i) {
     watch_.tick();
     try {
       read_index_object(i);
     } catch (const base::Error& error) {
+      if (error.fault() == Fault::not_found) return false;
       if (!is_damage(error)) throw;
-      bad_indexes.push_back({repository::index_object(indexes[i].id), error.what()});
+      bad_indexes.push_back({repository::index_object(indexes[i].id), error.what(), error.fault() == Fault::usage});
     }
   }
+  for (const PackEntry& pack : taken_back) {
+    if (!table.has(pack.id) && what_is_wrong(pack).empty()) table.add(pack, k_no_object, bad_blocks);
+  }
   table.seal();
+  return true;
 }
 
 void Survey::read_index_object(std::uint32_t number) {
@@ -104,19 +149,17 @@ std::string Survey::what_is_wrong(const PackEntry& pack) const {
   return {};
 }
 
-void Survey::read_points() {
-  for (const std::string& object : manifests) {
-    watch_.tick();
-    try {
-      repository::Manifest point = repository::load_manifest(repository_, object);
-      walk_point(object, point);
-      point.live_xml.clear();
-      point.inactive_xml.clear();
-      points.push_back(std::move(point));
-    } catch (const base::Error& error) {
-      if (!is_damage(error)) throw;
-      bad_manifests.push_back({object, error.what()});
-    }
+void Survey::read_point(const std::string& object) {
+  try {
+    std::optional<repository::Manifest> point = load_unless_forgotten(repository_, object);
+    if (!point) return;
+    walk_point(object, *point);
+    point->live_xml.clear();
+    point->inactive_xml.clear();
+    points.push_back(std::move(*point));
+  } catch (const base::Error& error) {
+    if (!is_damage(error)) throw;
+    bad_manifests.push_back({object, error.what(), error.fault() == Fault::usage});
   }
 }
 

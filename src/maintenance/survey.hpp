@@ -20,6 +20,7 @@ using PackSizes = std::map<repository::PackId, std::uint64_t>;
 struct BadObject {
   std::string object;
   std::string reason;
+  bool newer = false;  // not damaged, but of a version we do not know
 };
 
 struct IndexFacts {
@@ -50,14 +51,19 @@ class Survey {
   repository::BadBlocks bad_blocks;
   // Packs that are as good as missing.
   std::set<repository::PackId> bad_packs;
+  // Packs no index names, taken for indexed by the next read(): tells what would be whole if they were taken back.
+  std::vector<repository::PackEntry> taken_back;
+  // Adds to them, and returns how many are new.
+  std::size_t take_back(std::vector<repository::PackEntry> packs);
   // Read the last bytes of each pack, too: finds those that are cut off or exchanged, for a small read each.
   bool check_ends = false;
 
-  // Lists and reads everything. May be called again: it starts anew.
+  // Lists and reads everything. May be called again: it starts anew, as it does by itself when index objects are
+  // replaced meanwhile. Points forgotten meanwhile are left out.
   void read();
 
   // In this order, which makes what is needed always a part of what is there: each was durable before the next.
-  std::vector<std::string> manifests;  // objects
+  std::vector<std::string> manifests;  // objects, as listed
   std::vector<IndexFacts> indexes;
   PackSizes packs;               // in the storage
   PackSizes packs_before;        // those that were there before the index was listed
@@ -72,11 +78,12 @@ class Survey {
 
  private:
   void clear();
-  void read_index();
+  void list();
+  bool read_index();
   void read_index_object(std::uint32_t number);
+  void read_point(const std::string& object);
   std::string what_is_wrong(const repository::PackEntry& pack) const;
   void add_pack(const repository::PackEntry& pack, std::uint32_t number);
-  void read_points();
   void walk_point(const std::string& object, const repository::Manifest& point);
 
   repository::Repository& repository_;

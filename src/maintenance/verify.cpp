@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "maintenance/verify.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
+#include "maintenance/damage_notes.hpp"
 #include "maintenance/read_packs.hpp"
-#include "repository/damage_mark.hpp"
 #include "repository/envelope.hpp"
 #include "repository/prune_mark.hpp"
 #include "repository/repository_lock.hpp"
+#include "storage/get_if_there.hpp"
 
 namespace icecore::maintenance {
 
@@ -30,12 +33,11 @@ class Verify {
 
   VerifyReport run() {
     check_keys();
-    if (options_.read_percent) read_packs();
-    survey_.check_ends = true;
-    survey_.read();
+    const ReadResult read = read_packs();
     check_marks();
+    check_structure();
+    take_bad_packs(read);
     take_findings();
-    if (report_.losses.empty() && report_.damage.empty()) remove_healed_marks();
     return std::move(report_);
   }
 
@@ -54,33 +56,80 @@ class Verify {
   void check_keys() {
     for (const storage::ObjectInfo& object : repository_.storage().list("keys")) {
       check(object.name, [&] {
-        const base::Bytes bytes =
-            repository_.storage().get(object.name, repository::size_max(repository::ObjectKind::key_slot));
-        repository::decode_slot(object.name.substr(object.name.rfind('/') + 1), bytes);
+        const auto bytes = storage::get_if_there(repository_.storage(), object.name,
+                                                 repository::size_max(repository::ObjectKind::key_slot));
+        if (bytes) repository::decode_slot(object.name.substr(object.name.rfind('/') + 1), *bytes);
       });
     }
   }
 
-  void read_packs() {
+  // Those that were damaged when they were last read always: nobody has put them right by not reading them.
+  ReadResult read_packs() {
     ReadHistory history(options_.history);
-    ReadResult result = maintenance::read_packs(repository_, list_packs(repository_.storage()), *options_.read_percent,
-                                                history, watch_);
+    ReadResult result = maintenance::read_packs(repository_, list_packs(repository_.storage()),
+                                                options_.read_percent.value_or(0), history, watch_);
     report_.packs_read = result.packs;
     report_.bytes_read = result.bytes;
-    for (const BadPack& bad : result.bad) report_.damage.push_back({repository::pack_object(bad.id), bad.reason});
-    survey_.bad_blocks = std::move(result.bad_blocks);
-    survey_.bad_packs = std::move(result.bad_footers);
+    return result;
   }
 
   void check_marks() {
-    check("prunes", [&] { repository::load_prune_marks(repository_); });
+    std::vector<repository::DamagedPruneMark> damaged;
+    check("prunes", [&] { repository::load_prune_marks(repository_, &damaged); });
+    for (const auto& mark : damaged) report_.damage.push_back({mark.object, mark.reason});
     for (const std::string& point : repository::list_damaged_points(repository_)) {
       check(repository::damage_object(point), [&] { repository::load_damage(repository_, point); });
     }
   }
 
+  // What any host sees without reading packs is noted at the points.
+  void check_structure() {
+    DamageNotes notes(repository_);
+    survey_.check_ends = true;
+    survey_.read();
+    look_in_marked_packs();
+    // What an index object of a later version names is not lost.
+    const bool all_known = std::none_of(survey_.bad_indexes.begin(), survey_.bad_indexes.end(),
+                                        [](const BadObject& bad) { return bad.newer; });
+    if (all_known) report_.healed = notes.settle_found(survey_);
+  }
+
+  // What lies in packs marked for deletion is no loss: a prune at work beside us may be about to take it back. What is
+  // lost is looked for twice, because a list of objects that change is of no one moment.
+  void look_in_marked_packs() {
+    for (bool sure = false; !survey_.losses.empty() && !sure;) {
+      sure = survey_.take_back(find_missing()) == 0;
+      survey_.read();
+    }
+    for (const repository::PackEntry& pack : survey_.taken_back) {
+      report_.damage.push_back({repository::pack_object(pack.id), "restore points need it, and no index names it"});
+    }
+  }
+
+  std::vector<repository::PackEntry> find_missing() {
+    std::set<repository::BlockName> missing = survey_.walk->missing();
+    try {
+      return repository::find_in_marked_packs(repository_, missing);
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      return {};  // a damaged mark, which is reported
+    }
+  }
+
+  // A damaged pack that no index names is of no consequence: what was lost with it is missing in the index.
+  void take_bad_packs(const ReadResult& read) {
+    for (const BadPack& bad : read.bad) {
+      if (!survey_.table.has(bad.id) && !survey_.missing_packs.contains(bad.id)) continue;
+      report_.damage.push_back({repository::pack_object(bad.id), bad.reason});
+    }
+    if (read.bad.empty()) return;
+    survey_.bad_blocks = read.bad_blocks;
+    survey_.bad_packs = read.bad_footers;
+    survey_.read();
+  }
+
   void take_findings() {
-    report_.points = survey_.manifests.size();
+    report_.points = survey_.points.size() + survey_.bad_manifests.size();
     report_.live_blocks = survey_.walk->live_blocks();
     report_.packs = survey_.packs.size();
     for (const auto& [id, size] : survey_.packs) report_.bytes += size;
@@ -95,13 +144,6 @@ class Verify {
     }
     for (const std::string& problem : survey_.walk->problems()) report_.damage.push_back({"image tree", problem});
     report_.losses = survey_.losses;
-  }
-
-  void remove_healed_marks() {
-    for (const std::string& point : repository::list_damaged_points(repository_)) {
-      repository_.storage().remove(repository::damage_object(point));
-      report_.healed.push_back(point);
-    }
   }
 
   repository::Repository& repository_;

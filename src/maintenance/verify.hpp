@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is everything there that restore points need, and is it what it should be? The structure is looked at always: keys,
-// index, packs' sizes and ends, manifests, every image tree. Packs' content is read when asked for.
+// index, packs' sizes and ends, manifests, every image tree. Packs' content is read when asked for, and of packs that
+// were damaged when this host last read them.
 #pragma once
 
 #include <filesystem>
@@ -31,8 +32,9 @@ struct VerifyReport {
   bool good() const noexcept { return damage.empty() && losses.empty(); }
 };
 
-// Takes a shared lock. Changes nothing in the repository but damage marks of points that are whole again, and adds to
-// the history. Faults: busy, cancelled, those of the storage; damage is no fault but a part of the report.
+// Takes a shared lock. Changes nothing in the repository but damage marks: notes what points lack whatever packs hold,
+// removes the notes of those that are whole again. Adds to the history. Faults: busy, cancelled, those of the storage;
+// damage is no fault but a part of the report.
 VerifyReport verify(repository::Repository& repository, const VerifyOptions& options, const Watch& watch);
 
 }  // namespace icecore::maintenance

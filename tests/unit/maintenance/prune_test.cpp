@@ -3,15 +3,11 @@
 
 #include <random>
 
-#include "repository/envelope.hpp"
-#include "repository/prune_mark.hpp"
+#include "maintenance/repair.hpp"
 #include "unit/maintenance/fixture.hpp"
 
 namespace icecore::maintenance {
 namespace {
-
-using repository::LockMode;
-using repository::RepositoryLock;
 
 constexpr std::chrono::hours k_day{24};
 
@@ -135,6 +131,34 @@ TEST_F(PruneTest, RefusesWhenBlocksAreMissing) {
   EXPECT_EQ(count("prunes"), 0U);
 }
 
+// What a repair noted of a point is no leave to lose more of it.
+TEST_F(PruneTest, RefusesWhenADamagedPointLosesMore) {
+  backup("a", range(1, 80));
+  const auto lose_largest = [&] {
+    storage::ObjectInfo largest;
+    for (const auto& object : storage_.list("packs")) largest = object.size > largest.size ? object : largest;
+    storage_.remove(largest.name);
+  };
+  lose_largest();
+  repair(*repository_, {.history = folder_ / "history"}, {});
+  prune(k_day);
+  lose_largest();
+  expect_fault(Fault::corrupt, "missing", [&] { prune(k_day); });
+  repair(*repository_, {.history = folder_ / "history"}, {});
+  prune(k_day);
+}
+
+TEST_F(PruneTest, ADryRunRefusesWhatThePruneRefuses) {
+  backup("a", range(1, 40));
+  backup("b", range(100, 140));
+  forget(0);
+  prune(k_day);
+  ASSERT_EQ(count("prunes"), 1U);
+  for (const auto& object : storage_.list("packs")) storage_.remove(object.name);
+  expect_fault(Fault::corrupt, "missing", [&] { prune(k_day, true); });
+  expect_fault(Fault::corrupt, "missing", [&] { prune(k_day); });
+}
+
 TEST_F(PruneTest, ADamagedSparsePackStays) {
   backup("a", range(1, 60));
   backup("b", {3});
@@ -153,109 +177,6 @@ TEST_F(PruneTest, ADamagedSparsePackStays) {
   std::size_t left = 0;
   for (const auto& object : storage_.list("packs")) left += object.size > 10 * k_block ? 1U : 0U;
   EXPECT_GT(left, 0U);
-}
-
-// ---- beside backups on other hosts
-
-class PruneBesideTest : public MaintenanceFixture {
- protected:
-  void SetUp() override {
-    MaintenanceFixture::SetUp();
-    other_ = std::make_unique<Repository>(storage_, key(), folder_ / "other-cache");
-  }
-  void TearDown() override {
-    other_.reset();
-    MaintenanceFixture::TearDown();
-  }
-  // A backup on the other host that leaves out the blocks of a point which is forgotten meanwhile.
-  Manifest backup_that_relies_on_a_forgotten_point() {
-    backup("a", range(1, 60));
-    const Manifest begun = store(*other_, "b", range(1, 60));
-    EXPECT_EQ(stats_.new_blocks, 0U);
-    forget(0);
-    return begun;
-  }
-  std::unique_ptr<Repository> other_;
-};
-
-TEST_F(PruneBesideTest, ABackupTakesMarkedPacksBack) {
-  const RepositoryLock lock(*other_, LockMode::shared, "backup of 'b'");
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  EXPECT_GT(prune(k_day).waiting.packs, 0U);
-  repository::publish(*other_, begun);
-  points_.push_back({begun, range(1, 60)});
-  expect_all_readable();
-}
-
-TEST_F(PruneBesideTest, NothingIsDeletedWhileABackupRuns) {
-  Manifest begun;
-  {
-    const RepositoryLock lock(*other_, LockMode::shared, "backup of 'b'");
-    begun = backup_that_relies_on_a_forgotten_point();
-    const PruneReport report = prune();
-    EXPECT_EQ(report.deleted.packs, 0U);
-    ASSERT_FALSE(report.notes.empty());
-    EXPECT_NE(report.notes.at(0).find("backup of 'b'"), std::string::npos);
-    repository::publish(*other_, begun);
-  }
-  points_.push_back({begun, range(1, 60)});
-  EXPECT_EQ(prune().deleted.packs, 0U);
-  EXPECT_EQ(count("prunes"), 0U);
-  expect_all_readable();
-}
-
-// Without its lock, removed by a person: still no restore point without its blocks.
-TEST_F(PruneBesideTest, ABackupWhoseBlocksAreGoneIsNotPublished) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  EXPECT_GT(prune().deleted.packs, 0U);
-  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(*other_, begun); });
-  EXPECT_EQ(count("manifests"), 0U);
-  // The next one stores them again.
-  const Manifest again = store(*other_, "b", range(1, 60));
-  repository::publish(*other_, again);
-  points_.push_back({again, range(1, 60)});
-  expect_all_readable();
-}
-
-// The process that sealed the backup is gone; recovery publishes, and has no memory of what it relied on.
-TEST_F(PruneBesideTest, APublishingByRecoveryIsProvedToo) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  prune();
-  Repository recovering(storage_, key(), folder_ / "third-cache");
-  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(recovering, begun); });
-}
-
-// Two processes of one host share the cache: one has brought it up to date under the other's feet.
-TEST_F(PruneBesideTest, ACacheRefreshedByAnotherProcessHidesNothing) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  prune();
-  other_->refresh_index();
-  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(*other_, begun); });
-}
-
-// A manifest that came after the mark was written, unchecked: the sweep looks again.
-TEST_F(PruneBesideTest, TheSweepTakesBackWhatANewPointNeeds) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  EXPECT_GT(prune(k_day).waiting.packs, 0U);
-  const std::string object = repository::manifest_object(begun);
-  storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
-  points_.push_back({begun, range(1, 60)});
-  const PruneReport report = prune();
-  EXPECT_EQ(report.deleted.packs, 0U);
-  EXPECT_NE(report.notes.at(0).find("needed by newer"), std::string::npos);
-  expect_all_readable();
-}
-
-TEST_F(PruneBesideTest, TheGraceOfAMarkFromTheFutureBeginsNow) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  prune(k_day);
-  repository::PruneMark mark = repository::load_prune_marks(*repository_).at(0);
-  storage_.remove(repository::prune_mark_object(mark.id));
-  mark.created += 1000 * k_day;
-  store_prune_mark(*repository_, mark);
-  EXPECT_NE(prune(k_day).notes.at(0).find("in the future"), std::string::npos);
-  EXPECT_LE(repository::load_prune_marks(*repository_).at(0).created, base::now());
-  EXPECT_GT(prune().deleted.packs, 0U);
 }
 
 // ---- killed

@@ -170,6 +170,20 @@ TEST_F(VerifyRepairTest, ADamagedIndexIsReplaced) {
   expect_all_readable();
 }
 
+// What a newer icecore wrote is not damaged.
+TEST_F(VerifyRepairTest, ANewerIndexIsLeftAlone) {
+  const std::string index = storage_.list("index").at(0).name;
+  base::Bytes bytes = storage_.get(index, base::k_mib);
+  constexpr std::size_t k_version_at = 9;
+  bytes.at(k_version_at) = std::byte{2};
+  storage_.replace(index, bytes);
+  EXPECT_TRUE(names(verify(), index));
+  EXPECT_EQ(count("damage"), 0U) << "what it names is not lost";
+  const auto before = snapshot();
+  expect_fault(Fault::usage, index, [&] { repair(); });
+  EXPECT_EQ(snapshot(), before);
+}
+
 // A prune after a repair goes on, beside the damaged point.
 TEST_F(VerifyRepairTest, APruneAcceptsWhatARepairNoted) {
   storage_.remove(large_pack());

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// A prune beside backups on other hosts: whatever they do meanwhile, no point lacks a block.
+#include "maintenance/prune.hpp"
+#include "maintenance/repair.hpp"
+#include "repository/envelope.hpp"
+#include "repository/prune_mark.hpp"
+#include "unit/maintenance/fixture.hpp"
+#include "unit/maintenance/hooked_storage.hpp"
+
+namespace icecore::maintenance {
+namespace {
+
+using repository::LockMode;
+using repository::RepositoryLock;
+
+constexpr std::chrono::hours k_day{24};
+
+class PruneBesideTest : public MaintenanceFixture {
+ protected:
+  void SetUp() override {
+    MaintenanceFixture::SetUp();
+    other_ = std::make_unique<Repository>(storage_, key(), folder_ / "other-cache");
+  }
+  void TearDown() override {
+    other_.reset();
+    MaintenanceFixture::TearDown();
+  }
+  // A backup on the other host that leaves out the blocks of a point which is forgotten meanwhile.
+  Manifest backup_that_relies_on_a_forgotten_point() {
+    backup("a", range(1, 60));
+    const Manifest begun = store(*other_, "b", range(1, 60));
+    EXPECT_EQ(stats_.new_blocks, 0U);
+    forget(0);
+    return begun;
+  }
+  std::unique_ptr<Repository> other_;
+};
+
+TEST_F(PruneBesideTest, ABackupTakesMarkedPacksBack) {
+  const RepositoryLock lock(*other_, LockMode::shared, "backup of 'b'");
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  EXPECT_GT(prune(k_day).waiting.packs, 0U);
+  repository::publish(*other_, begun);
+  points_.push_back({begun, range(1, 60)});
+  expect_all_readable();
+}
+
+TEST_F(PruneBesideTest, NothingIsDeletedWhileABackupRuns) {
+  Manifest begun;
+  {
+    const RepositoryLock lock(*other_, LockMode::shared, "backup of 'b'");
+    begun = backup_that_relies_on_a_forgotten_point();
+    const PruneReport report = prune();
+    EXPECT_EQ(report.deleted.packs, 0U);
+    ASSERT_FALSE(report.notes.empty());
+    EXPECT_NE(report.notes.at(0).find("backup of 'b'"), std::string::npos);
+    repository::publish(*other_, begun);
+  }
+  points_.push_back({begun, range(1, 60)});
+  EXPECT_EQ(prune().deleted.packs, 0U);
+  EXPECT_EQ(count("prunes"), 0U);
+  expect_all_readable();
+}
+
+// Without its lock, removed by a person: still no restore point without its blocks.
+TEST_F(PruneBesideTest, ABackupWhoseBlocksAreGoneIsNotPublished) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  EXPECT_GT(prune().deleted.packs, 0U);
+  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(*other_, begun); });
+  EXPECT_EQ(count("manifests"), 0U);
+  // The next one stores them again.
+  const Manifest again = store(*other_, "b", range(1, 60));
+  repository::publish(*other_, again);
+  points_.push_back({again, range(1, 60)});
+  expect_all_readable();
+}
+
+// The process that sealed the backup is gone; recovery publishes, and has no memory of what it relied on.
+TEST_F(PruneBesideTest, APublishingByRecoveryIsProvedToo) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  prune();
+  Repository recovering(storage_, key(), folder_ / "third-cache");
+  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(recovering, begun); });
+}
+
+// Two processes of one host share the cache: one has brought it up to date under the other's feet.
+TEST_F(PruneBesideTest, ACacheRefreshedByAnotherProcessHidesNothing) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  prune();
+  other_->refresh_index();
+  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(*other_, begun); });
+}
+
+// A manifest that came after the mark was written, unchecked: the sweep looks again.
+TEST_F(PruneBesideTest, TheSweepTakesBackWhatANewPointNeeds) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  EXPECT_GT(prune(k_day).waiting.packs, 0U);
+  const std::string object = repository::manifest_object(begun);
+  storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
+  points_.push_back({begun, range(1, 60)});
+  const PruneReport report = prune();
+  EXPECT_EQ(report.deleted.packs, 0U);
+  EXPECT_NE(report.notes.at(0).find("needed by newer"), std::string::npos);
+  expect_all_readable();
+}
+
+// Both of the backup's looks see the old index; the prune's look does not see the backup.
+TEST_F(PruneBesideTest, APointPublishedDuringAPruneKeepsItsBlocks) {
+  for (const char* moment : {"put index/", "remove index/"}) {
+    const Manifest begun = backup_that_relies_on_a_forgotten_point();
+    backup("c", range(100, 110));
+    bool published = false;
+    HookedStorage hooked(storage_, [&](const std::string& call) {
+      if (!call.starts_with(moment) || std::exchange(published, true)) return;
+      repository::publish(*other_, begun);
+    });
+    Repository pruning(hooked, key(), folder_ / "pruning-cache");
+    const PruneReport report = maintenance::prune(pruning, {.grace = k_day}, {});
+    ASSERT_TRUE(published);
+    EXPECT_EQ(report.waiting.packs, 0U);
+    points_.push_back({begun, range(1, 60)});
+    ASSERT_NO_FATAL_FAILURE(expect_all_readable()) << moment;
+    points_.clear();
+    storage_.clear();
+    create();
+    other_ = std::make_unique<Repository>(storage_, key(), folder_ / "other-cache");
+  }
+}
+
+TEST_F(PruneBesideTest, APointWhoseBlocksGoAsItAppearsIsTakenBack) {
+  bool pruned = false;
+  HookedStorage hooked(storage_, [&](const std::string& call) {
+    if (call.starts_with("put manifests/") && !std::exchange(pruned, true)) prune();
+  });
+  Repository slow(hooked, key(), folder_ / "slow-cache");
+  backup("a", range(1, 60));
+  const Manifest begun = store(slow, "b", range(1, 60));
+  forget(0);
+  expect_fault(Fault::conflict, "relied on", [&] { repository::publish(slow, begun); });
+  EXPECT_TRUE(pruned);
+  EXPECT_EQ(count("manifests"), 0U);
+}
+
+TEST_F(PruneBesideTest, ADryRunSeesWhatWouldBeTakenBack) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  prune(k_day);
+  const std::string object = repository::manifest_object(begun);
+  storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
+  const auto before = snapshot();
+  const PruneReport report = prune(std::chrono::seconds(0), true);
+  EXPECT_NE(report.notes.at(0).find("needed by newer"), std::string::npos);
+  EXPECT_EQ(report.deleted.packs, 0U);
+  EXPECT_GT(report.kept.packs, 0U);
+  EXPECT_EQ(snapshot(), before);
+}
+
+// A mark that cannot be read stops a prune and a publishing that might need it, until a repair has removed it.
+TEST_F(PruneBesideTest, ARepairRemovesADamagedMark) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  prune(k_day);
+  const std::string mark = storage_.list("prunes").at(0).name;
+  storage_.replace(mark, base::as_bytes("rubbish"));
+  expect_fault(Fault::corrupt, mark, [&] { prune(k_day); });
+  expect_fault(Fault::corrupt, mark, [&] { repository::publish(*other_, begun); });
+  const RepairReport repaired = repair(*repository_, {.history = folder_ / "history"}, {});
+  EXPECT_EQ(repaired.removed.at(0).object, mark);
+  EXPECT_TRUE(repaired.left.empty());
+  repository::publish(*other_, begun);
+  points_.push_back({begun, range(1, 60)});
+  EXPECT_EQ(prune().deleted.packs, 0U);
+  expect_all_readable();
+}
+
+TEST_F(PruneBesideTest, TheGraceOfAMarkFromTheFutureBeginsNow) {
+  const Manifest begun = backup_that_relies_on_a_forgotten_point();
+  prune(k_day);
+  repository::PruneMark mark = repository::load_prune_marks(*repository_).at(0);
+  storage_.remove(repository::prune_mark_object(mark.id));
+  mark.created += 1000 * k_day;
+  store_prune_mark(*repository_, mark);
+  EXPECT_NE(prune(k_day).notes.at(0).find("in the future"), std::string::npos);
+  EXPECT_LE(repository::load_prune_marks(*repository_).at(0).created, base::now());
+  EXPECT_GT(prune().deleted.packs, 0U);
+}
+
+}  // namespace
+}  // namespace icecore::maintenance
