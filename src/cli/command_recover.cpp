@@ -84,9 +84,9 @@ ExitCode run(Session& session, const RecoverCommandOptions& options) {
   } else {
     print_report(session.console, report, options.recover.dry_run);
   }
-  const bool all_finished =
-      std::all_of(report.jobs.begin(), report.jobs.end(), [](const job::RecoveredJob& job) { return job.finished; });
-  return all_finished || options.recover.dry_run ? ExitCode::ok : ExitCode::partial;
+  const bool all_well = std::all_of(report.jobs.begin(), report.jobs.end(),
+                                    [](const job::RecoveredJob& job) { return job.finished && job.problem.empty(); });
+  return all_well || options.recover.dry_run ? ExitCode::ok : ExitCode::partial;
 }
 
 }  // namespace
@@ -100,7 +100,8 @@ Command make_recover_command() {
            "off), removes half-made restores and publishes restore points that were complete but for that, uploading "
            "what waits in staging if the remote answers. It touches "
            "only what icecore's journal or overlay names own, and runs by itself before each backup of a domain. Exit "
-           "code 3 when something could not be finished.",
+           "code 3 when something could not be finished, or a restore point not be published because its blocks are "
+           "gone.",
        .examples = {{"sudo icecore recover --dry-run", "tells what would be done"},
                     {"sudo icecore recover", "does it, for all domains"},
                     {"sudo icecore recover web1", "for one"}},
@@ -108,7 +109,8 @@ Command make_recover_command() {
                 {"jobs[].domain", "its name"},
                 {"jobs[].actions[]", "what was done, or would be"},
                 {"jobs[].finished", "true when nothing of the job is left"},
-                {"jobs[].problem", "why it is not finished, and what to do"},
+                {"jobs[].problem",
+                 "why it is not finished, or that its restore point cannot be published; and what to do"},
                 {"dry_run", "true or false"}}},
       declare, run);
 }

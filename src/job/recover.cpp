@@ -140,28 +140,43 @@ class Recovery {
     }
     if (record.state == JobState::sealed || record.state == JobState::committing)
       advance(journal_, record, JobState::committed);
-    if (record.state != JobState::published) {
+    if (record.state != JobState::published && record.state != JobState::done) {
       const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url, plan.staging);
       if (!repository || !is_repository_of(plan, *repository)) {
         result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
                                      record.id.substr(0, 8), base::shell_word(plan.repository_url));
         return;
       }
-      const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
-      repository::publish(*repository, manifest);
-      base::failpoint("recover.published");
+      if (!publish(*repository, record, plan, result)) return;
       const bool staged = staging::spooled(repository->storage()) != nullptr;
       result.actions.push_back(staged ? point + " by its upload from staging" : point);
       // From here on it is the spool's queue that remembers it.
       if (staged && record.state == JobState::committed) journal_.reach(record, JobState::uploading);
       if (staged) journal_.reach(record, JobState::done);
     }
-    if (record.state == JobState::done) {
-      result.finished = true;
-      return;
-    }
     advance(journal_, record, JobState::done);
     result.finished = true;
+  }
+
+  // False: it never can be, its blocks are gone. That ends the job, which has nothing left to put back.
+  bool publish(repository::Repository& repository, JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
+    const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
+    std::optional<repository::RepositoryLock> lock;  // a staged one's upload takes its own
+    if (staging::spooled(repository.storage()) == nullptr)
+      lock.emplace(repository, repository::LockMode::shared, "recovery of '" + record.domain_name + "'");
+    try {
+      repository::publish(repository, manifest);
+      base::failpoint("recover.published");
+      return true;
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::conflict) throw;
+      result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
+                                   record.id.substr(0, 8), error.what());
+    }
+    journal_.set_error(record, result.problem);
+    advance(journal_, record, JobState::done);
+    result.finished = true;
+    return false;
   }
 
   void restore(JobRecord& record, RecoveredJob& result) {
@@ -262,8 +277,8 @@ void recover_before_backup(const JobContext& context, hypervisor::Connection& co
   for (const JobRecord& record : journal.open_jobs(domain.uuid())) {
     const RecoveredJob result = recovery.job(record);
     for (const std::string& action : result.actions) context.progress.note(domain.name(), "recovered: " + action);
-    if (!result.problem.empty())
-      context.progress.note(domain.name(), "an earlier job is not finished: " + result.problem);
+    if (result.problem.empty()) continue;
+    context.progress.note(domain.name(), (result.finished ? "" : "an earlier job is not finished: ") + result.problem);
   }
 }
 

@@ -21,7 +21,7 @@ struct RecoveredJob {
   std::string domain_name;
   std::vector<std::string> actions;  // what was done, or with dry_run would be
   bool finished = false;             // nothing of the job is left
-  std::string problem;               // why not finished, and the next command
+  std::string problem;               // why not finished, or what is lost for good; and the next command
 };
 
 struct RecoverReport {

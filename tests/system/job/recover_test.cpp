@@ -2,6 +2,7 @@
 // What recover says before it does it.
 #include <gmock/gmock.h>
 
+#include "repository/repository_lock.hpp"
 #include "rig/requirements.hpp"
 #include "system/job/protected_domain.hpp"
 
@@ -9,6 +10,8 @@ namespace icecore::system_test {
 namespace {
 
 using testing::HasSubstr;
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
 
 class Recover : public testing::Test {
  protected:
@@ -35,6 +38,45 @@ TEST_F(Recover, ADryRunTellsAllAndChangesNothing) {
   EXPECT_EQ(done.at("jobs")[0].at("finished"), true);
   EXPECT_EQ(done.at("jobs")[0].at("problem"), "");
   EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+// Nobody deletes blocks between the last look at them and the manifest.
+TEST_F(Recover, APointIsPublishedUnderTheRepositorysLock) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.sealed=kill"}});
+  {
+    const auto storage = storage::open_storage(subject.repository());
+    repository::Repository repository(*storage, repository::KeyFile{subject.key_file()}, subject.state_dir() / "other");
+    const repository::RepositoryLock sweeping(repository, repository::LockMode::exclusive, "prune");
+    const auto refused = subject.run({"recover"});
+    EXPECT_EQ(refused.exit_code, 3);
+    EXPECT_THAT(refused.error_output, HasSubstr("in use"));
+    EXPECT_TRUE(subject.points().empty());
+  }
+  subject.must({"recover"});
+  EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+// It is told once, not for ever.
+TEST_F(Recover, APointWhoseBlocksAreGoneEndsItsJob) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", k_mib, k_mib, 0x11);
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.committed=kill"}});
+  std::filesystem::remove_all(subject.repository() / "index");
+  std::filesystem::remove_all(subject.repository() / "packs");
+  const auto told = subject.run({"recover"});
+  EXPECT_EQ(told.exit_code, 3);
+  EXPECT_THAT(told.error_output, HasSubstr("cannot be published"));
+  EXPECT_THAT(told.error_output, HasSubstr("run the backup again"));
+  EXPECT_TRUE(subject.points().empty());
+  EXPECT_THAT(subject.must({"recover"}).output, HasSubstr("nothing to recover"));
+  subject.must({"backup", subject.domain.name()});
   subject.expect_at_rest();
 }
 
