@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/known_hosts.hpp"
 
+#include <fcntl.h>
 #include <libssh2.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <sstream>
 
@@ -44,6 +47,16 @@ std::vector<std::string> split_at_commas(const std::string& text) {
   std::istringstream stream(text);
   for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
   return parts;
+}
+
+// A file, a link to one, or nothing yet: a device is no place for keys.
+void expect_regular(const std::filesystem::path& file, const std::string& name) {
+  std::error_code missing;
+  const std::filesystem::file_status found = std::filesystem::status(file, missing);
+  if (!std::filesystem::exists(found) || std::filesystem::is_regular_file(found)) return;
+  throw base::Error(base::Fault::usage,
+                    fmt::format("the host key of '{}' cannot be remembered: '{}' is no file", name, file.string()))
+      .add_hint("name a file for it in ~/.ssh/config: UserKnownHostsFile ~/.ssh/known_hosts");
 }
 
 }  // namespace
@@ -110,13 +123,23 @@ HostKeyVerdict KnownHosts::judge(const std::string& host, int port, const HostKe
 }
 
 void learn_host_key(const std::filesystem::path& file, const std::string& host, int port, const HostKey& key) {
+  expect_regular(file, name_of(host, port));
   base::create_folders(file.parent_path());
-  std::error_code missing;
-  std::string text;
-  if (std::filesystem::exists(file, missing)) text = base::to_string(base::read_file(file, k_file_bytes_max));
-  if (!text.empty() && text.back() != '\n') text += '\n';
-  text += fmt::format("{} {} {}\n", name_of(host, port), key.type, to_base64(key.blob));
-  base::write_durably(file, base::as_bytes(text));
+  // In place and not by a new file: what stands there may be a link to another, or somebody else's to read.
+  const base::Fd fd = base::open_file(file, O_RDWR | O_APPEND | O_CREAT);
+  const off_t end = ::lseek(fd.get(), 0, SEEK_END);
+  char last = '\n';
+  if (end > 0 && ::pread(fd.get(), &last, 1, end - 1) != 1) base::fail_errno(errno, "read '" + file.string() + "'");
+  const std::string line =
+      fmt::format("{}{} {} {}\n", last == '\n' ? "" : "\n", name_of(host, port), key.type, to_base64(key.blob));
+  errno = 0;
+  const ssize_t count = ::write(fd.get(), line.data(), line.size());
+  if (count != static_cast<ssize_t>(line.size()) || ::fsync(fd.get()) != 0) {
+    const int error = count >= 0 && errno == 0 ? ENOSPC : errno;
+    static_cast<void>(::ftruncate(fd.get(), end));  // half a key would be another key
+    base::fail_errno(error, "write '" + file.string() + "'");
+  }
+  base::sync_folder(file.parent_path());
 }
 
 std::string to_base64(base::ByteView bytes) {

@@ -46,7 +46,8 @@ class KnownHosts {
   std::vector<Line> lines_;
 };
 
-// Appends the key to the file, making it and its folder (modes 0600, 0700) where missing.
+// Appends the key to the file, making it and its folder (modes 0600, 0700) where missing. A link is followed; what is
+// there and no regular file (/dev/null) is Fault::usage and left alone.
 void learn_host_key(const std::filesystem::path& file, const std::string& host, int port, const HostKey& key);
 
 std::string to_base64(base::ByteView bytes);

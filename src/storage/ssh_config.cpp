@@ -100,7 +100,9 @@ class Reader {
     if (keyword == "port" && !config_.port) config_.port = port(value);
     if (keyword == "identityfile" && value != "none") config_.identity_files.push_back(expand(value, home_));
     if (keyword == "userknownhostsfile" && config_.known_hosts_files.empty()) {
-      for (const std::string& file : values) config_.known_hosts_files.push_back(expand(file, home_));
+      for (const std::string& file : values) {
+        config_.known_hosts_files.push_back(file == "none" ? "/dev/null" : expand(file, home_));
+      }
     }
     if (keyword == "identityagent" && !config_.identity_agent) config_.identity_agent = expand(value, home_);
     if (keyword == "identitiesonly" && !identities_only_seen_) {

@@ -16,8 +16,8 @@ struct SshHostConfig {
   std::string user;
   std::optional<int> port;
   std::vector<std::filesystem::path> identity_files;
-  std::vector<std::filesystem::path> known_hosts_files;
-  std::optional<std::string> identity_agent;  // a socket, "none", or "SSH_AUTH_SOCK"
+  std::vector<std::filesystem::path> known_hosts_files;  // "none" is /dev/null
+  std::optional<std::string> identity_agent;             // a socket, "none", or "SSH_AUTH_SOCK"
   bool identities_only = false;
   std::string ciphers;  // comma-separated
 };

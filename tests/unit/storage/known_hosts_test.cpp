@@ -3,14 +3,19 @@
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "base/durable_file.hpp"
+#include "base/error.hpp"
 #include "base/id.hpp"
 
 namespace icecore::storage {
 namespace {
 
+using testing::HasSubstr;
+using testing::ThrowsMessage;
 using testing::UnorderedElementsAre;
+namespace fs = std::filesystem;
 using enum HostKeyVerdict;
 
 // Made by ssh-keygen; and hashed by it under "[nas]:2222" and "plain".
@@ -96,16 +101,45 @@ TEST(KnownHosts, TypesOfAHost) {
   EXPECT_THAT(hosts.key_types("nas", 22), UnorderedElementsAre("ssh-ed25519", "ecdsa-sha2-nistp256"));
 }
 
-TEST(KnownHosts, ALearnedKeyIsKnown) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("icecore-test-" + base::random_id(6));
-  const base::ScopeExit gone([&] { std::filesystem::remove_all(folder); });
-  const std::filesystem::path file = folder / ".ssh" / "known_hosts";
-  learn_host_key(file, "nas", 22, k_other);
-  base::write_durably(file, base::as_bytes("web ssh-rsa AAAA"));  // no line end
-  learn_host_key(file, "nas", 2222, k_shown);
-  const KnownHosts hosts = KnownHosts::load({file, folder / "missing"});
+// With ~/.ssh of its own.
+class LearnedHostKey : public testing::Test {
+ protected:
+  ~LearnedHostKey() override { fs::remove_all(folder_); }
+  bool knows(const fs::path& file, int port) const {
+    return KnownHosts::load({file}).judge("nas", port, k_shown) == known;
+  }
+  const fs::path folder_ = fs::temp_directory_path() / ("icecore-test-" + base::random_id(6));
+  const fs::path file_ = folder_ / ".ssh" / "known_hosts";
+};
+
+TEST_F(LearnedHostKey, IsKnown) {
+  learn_host_key(file_, "nas", 22, k_other);
+  EXPECT_EQ(fs::status(file_).permissions(), fs::perms(0600));
+  base::write_durably(file_, base::as_bytes("web ssh-rsa AAAA"));  // no line end
+  learn_host_key(file_, "nas", 2222, k_shown);
+  const KnownHosts hosts = KnownHosts::load({file_, folder_ / "missing"});
   EXPECT_EQ(hosts.judge("nas", 2222, k_shown), known);
   EXPECT_EQ(hosts.key_types("web", 22).size(), 1U);
+}
+
+TEST_F(LearnedHostKey, StandsBehindALink) {
+  base::create_folders(folder_ / ".ssh");
+  fs::create_symlink(folder_ / "shared", file_);
+  learn_host_key(file_, "nas", 22, k_shown);  // which led nowhere
+  learn_host_key(file_, "nas", 2222, k_shown);
+  EXPECT_TRUE(fs::is_symlink(file_));
+  EXPECT_TRUE(knows(folder_ / "shared", 22));
+  EXPECT_TRUE(knows(folder_ / "shared", 2222));
+}
+
+// `UserKnownHostsFile /dev/null` in ~/.ssh/config; a pipe stands for the device.
+TEST_F(LearnedHostKey, NeverTakesThePlaceOfADevice) {
+  base::create_folders(folder_ / ".ssh");
+  ASSERT_EQ(::mkfifo(file_.c_str(), 0600), 0);
+  const auto learn = [&] { learn_host_key(file_, "nas", 22, k_shown); };
+  EXPECT_THAT(learn, ThrowsMessage<base::Error>(HasSubstr("cannot be remembered")));
+  EXPECT_EQ(fs::status(file_).type(), fs::file_type::fifo);
+  EXPECT_EQ(fs::directory_iterator(file_.parent_path())->path(), file_);
 }
 
 }  // namespace

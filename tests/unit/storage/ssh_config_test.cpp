@@ -67,6 +67,11 @@ TEST(SshConfig, MatchBlocksAreSkipped) {
   EXPECT_EQ(parse("Match all\n User x\n").user, "x");
 }
 
+// Nothing is known there, and nothing can be learned; a file named "none" is not meant.
+TEST(SshConfig, NoKnownHostsFile) {
+  EXPECT_EQ(parse("UserKnownHostsFile none\n").known_hosts_files.at(0), "/dev/null");
+}
+
 TEST(SshConfig, WhatWouldLeadElsewhereIsRefused) {
   for (const char* text : {"ProxyJump gate\n", "Host nas\nProxyCommand nc %h %p\n", "Port many\n", "\n\nUser\n"}) {
     try {
