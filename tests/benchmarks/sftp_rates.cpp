@@ -161,19 +161,32 @@ class Benchmark {
   }
 
   void print() {
+    fmt::print("\n");
     for (auto& [what, rates] : rates_) {
       fmt::print("{:10} icecore {:5.0f} MiB/s, sftp {:5.0f} MiB/s, median of ratios {:.2f}\n", what,
                  median(rates["icecore"]), median(rates["openssh"]), median_ratio(rates["icecore"], rates["openssh"]));
     }
-    for (const char* what : {"put", "get"}) {
-      for (const char* who : {"icecore", "openssh"}) {
-        fmt::print("{} {}: 50 ms at {:.2f} of the rate at 0 ms\n", who, what,
-                   median_ratio(rates_[fmt::format("50 ms {}", what)][who], rates_[fmt::format("0 ms {}", what)][who]));
-      }
-    }
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    fmt::print("peak resident {:.0f} MiB\n", static_cast<double>(usage.ru_maxrss) / 1024);
+    fmt::print("peak resident {:.0f} MiB\n\n", static_cast<double>(usage.ru_maxrss) / 1024);
+    for (const std::string what : {"put", "get"}) {
+      goal(fmt::format("{} over {} connections at the rate of one OpenSSH sftp or more, both direct", what,
+                       setting_.connections),
+           median_ratio(rates_["direct " + what]["icecore"], rates_["direct " + what]["openssh"]), 1);
+      goal(fmt::format("{} at 50 ms round trip at 0.8 x its own rate through the same proxy at 0 ms or more", what),
+           share("50 ms", "0 ms", what, "icecore"), 0.8);
+      fmt::print(
+          "  - the same of its direct rate {:.2f} x; the proxy alone leaves {:.2f} x; sftp's own at 50 ms {:.2f} x\n",
+          share("50 ms", "direct", what, "icecore"), share("0 ms", "direct", what, "icecore"),
+          share("50 ms", "0 ms", what, "openssh"));
+    }
+  }
+
+  double share(const std::string& place, const std::string& of, const std::string& what, const std::string& who) {
+    return median_ratio(rates_[place + " " + what][who], rates_[of + " " + what][who]);
+  }
+  static void goal(const std::string& text, double value, double wanted) {
+    fmt::print("- {}: {}: {:.2f} x\n", value >= wanted ? "reached" : "MISSED ", text, value);
   }
 
   const Setting setting_;
