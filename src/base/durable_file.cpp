@@ -68,6 +68,7 @@ void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesys
   while (done < out.size()) {
     const ssize_t count = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EIO) fail(Fault::corrupt, "the disk fails to read '{}'", path.string());
     if (count < 0) fail_errno(errno, "read '" + path.string() + "'");
     if (count == 0)
       fail(Fault::corrupt, "'{}' is shorter than the {} bytes expected", path.string(), offset + out.size());

@@ -24,7 +24,7 @@ void sync_folder(const std::filesystem::path& folder);
 // Creates the folder and its missing parents, each durably.
 void create_folders(const std::filesystem::path& folder, unsigned mode = 0700);
 
-// The whole file. Throws Fault::not_found, or Fault::corrupt when longer than `size_max`.
+// The whole file. Throws Fault::not_found, or Fault::corrupt when longer than `size_max` or its disk cannot read it.
 Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max = 256 * k_mib);
 // Of one that is open already; `path` is for messages.
 Bytes read_file(int fd, const std::filesystem::path& path, std::uint64_t size_max);

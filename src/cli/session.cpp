@@ -27,11 +27,12 @@ std::filesystem::path staging_dir(const Session& session) {
   return options.staging_dir.empty() ? options.state_dir / "staging" : std::filesystem::absolute(options.staging_dir);
 }
 
-std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url) {
+std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url,
+                                               const std::stop_token& stop) {
   if (is_local(url) && session.options.staging_dir.empty()) return storage::open_storage(url);
   return std::make_unique<staging::SpooledStorage>(
-      storage::canonical_url(url), [url] { return storage::open_storage(url); }, staging_dir(session),
-      session.options.staging_bytes_max);
+      storage::canonical_url(url), [url, stop] { return storage::open_storage(url, {.stop = stop}); },
+      staging_dir(session), session.options.staging_bytes_max);
 }
 
 const std::string& need_repository_url(const Session& session) {
@@ -82,12 +83,12 @@ OpenRepository open_on(std::unique_ptr<storage::Storage> storage, const Session&
 
 OpenRepository open_repository(const Session& session, const std::string& url, const CredentialSources& sources,
                                const std::stop_token& stop, repository::Remember remember) {
-  return open_on(open_storage(session, url), session, sources, stop, remember);
+  return open_on(open_storage(session, url, stop), session, sources, stop, remember);
 }
 
 OpenRepository open_directly(const Session& session, const std::string& url, const CredentialSources& sources,
                              const std::stop_token& stop) {
-  return open_on(storage::open_storage(url), session, sources, stop);
+  return open_on(storage::open_storage(url, {.stop = stop}), session, sources, stop);
 }
 
 OpenRepository open_directly(const Session& session, const std::stop_token& stop) {

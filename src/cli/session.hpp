@@ -37,8 +37,9 @@ const std::string& need_repository_url(const Session& session);
 std::filesystem::path staging_dir(const Session& session);
 
 // The storage a URL names, over its staging when it has one: a remote always, a local folder when a staging folder was
-// named.
-std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url);
+// named. After a stop a server that does not answer is not waited for.
+std::unique_ptr<storage::Storage> open_storage(const Session& session, const std::string& url,
+                                               const std::stop_token& stop);
 
 // Where the credential of this session's repository is looked for.
 CredentialSources credential_sources(const Session& session, std::stop_token stop);

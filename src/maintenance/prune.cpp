@@ -23,6 +23,7 @@ namespace {
 
 // Clocks of hosts differ a little; a mark further ahead than that is of no use as a time.
 constexpr std::chrono::minutes k_clock_skew_max{10};
+constexpr std::chrono::hours k_leftover_age{24};
 
 class Prune {
  public:
@@ -46,6 +47,7 @@ class Prune {
     if (!options_.dry_run) {
       tidy_marks();
       mark(plan);
+      remove_leftovers();
     }
     sweep();
     count_waiting(plan);
@@ -181,6 +183,15 @@ class Prune {
     look();
     tidy_marks();
     index_changes_ = {};
+  }
+
+  // Of uploads, and of anybody else who was killed while writing.
+  void remove_leftovers() {
+    std::size_t removed = 0;
+    for (const char* folder : {"packs", "index", "manifests", "prunes", "locks"}) {
+      removed += storage_.remove_leftovers(folder, k_leftover_age);
+    }
+    if (removed > 0) note(fmt::format("{} half-written files of interrupted runs were removed", removed));
   }
 
   // ---- sweep

@@ -70,14 +70,14 @@ base::Bytes read_known_config(Storage& storage) {
   }
 }
 
-// Runs action() and swallows that the remote does not answer; false then.
+// Runs action() and swallows that the remote does not answer, or is not waited for after a stop; false then.
 template <typename Action>
 bool when_reachable(Action&& action) {
   try {
     action();
     return true;
   } catch (const base::Error& error) {
-    if (error.fault() != Fault::unavailable) throw;
+    if (error.fault() != Fault::unavailable && error.fault() != Fault::cancelled) throw;
     return false;
   }
 }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/local_folder.hpp"
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
 
@@ -12,13 +17,21 @@ using base::Fault;
 
 namespace {
 
-constexpr std::string_view k_temp_mark = ".tmp-";
-
 std::uint64_t total_size(std::span<const base::ByteView> parts) {
   std::uint64_t size = 0;
   for (const base::ByteView part : parts) size += part.size();
   return size;
 }
+
+// The device a folder lies on; the '.' makes an automounter act. Nothing when there is no such folder.
+std::optional<dev_t> device_of(const std::filesystem::path& folder) {
+  struct stat info {};
+  if (::stat((folder / ".").c_str(), &info) == 0) return info.st_dev;
+  if (errno != ENOENT && errno != ENOTDIR) base::fail_errno(errno, "look at '" + folder.string() + "'");
+  return std::nullopt;
+}
+
+bool is_mount_point(const std::filesystem::path& folder) { return device_of(folder) != device_of(folder / ".."); }
 
 }  // namespace
 
@@ -28,11 +41,20 @@ LocalFolder::LocalFolder(std::filesystem::path root) : root_(std::move(root)) {
     base::fail(error && error != std::errc::no_such_file_or_directory ? Fault::denied : Fault::not_found,
                "there is no folder '{}'", root_.string());
   }
+  was_mounted_ = is_mount_point(root_);
+}
+
+// What is asked of a disk that is not mounted any more must neither be written below its mount point nor be missed.
+void LocalFolder::expect_root() const {
+  if (!device_of(root_)) base::fail(Fault::unavailable, "the folder '{}' is gone; is its disk mounted?", url());
+  if (was_mounted_ && !is_mount_point(root_))
+    base::fail(Fault::unavailable, "nothing is mounted at '{}' any more", url());
 }
 
 std::filesystem::path LocalFolder::path_of(const std::string& name) const { return root_ / name; }
 
 void LocalFolder::put(const std::string& name, std::span<const base::ByteView> parts) {
+  expect_root();
   const std::filesystem::path path = path_of(name);
   std::error_code missing;
   const std::uintmax_t size = std::filesystem::file_size(path, missing);
@@ -46,33 +68,41 @@ void LocalFolder::put(const std::string& name, std::span<const base::ByteView> p
 }
 
 void LocalFolder::replace(const std::string& name, base::ByteView bytes) {
+  expect_root();
   base::create_folders(path_of(name).parent_path());
   base::write_durably(path_of(name), bytes);
 }
 
 base::Bytes LocalFolder::get(const std::string& name, std::uint64_t size_max) {
+  expect_root();
   return base::read_file(path_of(name), size_max);
 }
 
 base::Bytes LocalFolder::get_range(const std::string& name, std::uint64_t offset, std::size_t length) {
+  expect_root();
   return base::read_file_range(path_of(name), offset, length);
 }
 
-bool LocalFolder::exists(const std::string& name) { return std::filesystem::exists(path_of(name)); }
+bool LocalFolder::exists(const std::string& name) {
+  expect_root();
+  return std::filesystem::exists(path_of(name));
+}
 
 std::optional<std::uint64_t> LocalFolder::size_of(const std::string& name) {
+  expect_root();
   std::error_code missing;
   const std::uintmax_t size = std::filesystem::file_size(path_of(name), missing);
   return missing ? std::nullopt : std::optional<std::uint64_t>(size);
 }
 
 std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
+  expect_root();
   std::vector<ObjectInfo> objects;
   std::error_code error;
   std::filesystem::recursive_directory_iterator at(root_ / folder, error);
   if (error == std::errc::no_such_file_or_directory) return objects;
   for (const std::filesystem::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
-    const bool temporary = at->path().filename().string().find(k_temp_mark) != std::string::npos;
+    const bool temporary = is_temporary(at->path().filename().string());
     std::error_code vanished;  // removed since its name was read: as if listed a moment later
     if (temporary || !at->is_regular_file(vanished)) continue;
     const std::uintmax_t size = at->file_size(vanished);
@@ -93,9 +123,30 @@ std::vector<std::string> LocalFolder::entries() {
 }
 
 void LocalFolder::remove(const std::string& name) {
+  expect_root();
   std::error_code error;
   std::filesystem::remove(path_of(name), error);
   if (error) base::fail_errno(error.value(), "remove '" + path_of(name).string() + "'");
+}
+
+std::size_t LocalFolder::remove_leftovers(const std::string& folder, std::chrono::seconds age) {
+  namespace fs = std::filesystem;
+  expect_root();
+  std::vector<std::pair<fs::path, fs::file_time_type>> temporaries;
+  fs::file_time_type newest = fs::file_time_type::min();
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;
+    const fs::file_time_type changed = at->last_write_time(gone);
+    if (gone || !at->is_regular_file(gone)) continue;
+    newest = std::max(newest, changed);
+    if (is_temporary(at->path().filename().string())) temporaries.emplace_back(at->path(), changed);
+  }
+  std::size_t removed = 0;
+  for (const auto& [path, changed] : temporaries) {
+    if (newest - changed >= age && fs::remove(path, error)) ++removed;
+  }
+  return removed;
 }
 
 }  // namespace icecore::storage

@@ -10,7 +10,8 @@ namespace icecore::storage {
 
 class LocalFolder final : public Storage {
  public:
-  // The folder must exist.
+  // The folder must exist, else Fault::not_found. It is never made here, and once it is gone, or the disk that was
+  // mounted there, everything is Fault::unavailable.
   explicit LocalFolder(std::filesystem::path root);
 
   std::string url() const override { return root_.string(); }
@@ -24,11 +25,14 @@ class LocalFolder final : public Storage {
   std::vector<ObjectInfo> list(const std::string& folder) override;
   std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
+  std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age) override;
 
  private:
   std::filesystem::path path_of(const std::string& name) const;
+  void expect_root() const;
 
   std::filesystem::path root_;
+  bool was_mounted_ = false;  // the root itself is where a disk was mounted
 };
 
 }  // namespace icecore::storage

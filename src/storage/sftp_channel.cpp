@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/handle.hpp"
 
 namespace icecore::storage {
 
@@ -13,7 +14,7 @@ using base::Fault;
 namespace {
 
 constexpr std::uint32_t k_version = 3;
-// What every server takes, and the most we make use of where a server takes more.
+// What every server must take, whatever it says, and the most we make use of where a server takes more.
 constexpr std::size_t k_transfer_bytes = 32 * base::k_kib;
 constexpr std::size_t k_transfer_bytes_max = 255 * base::k_kib;
 constexpr std::size_t k_packet_bytes_max = 512 * base::k_kib;
@@ -28,8 +29,8 @@ std::uint32_t length_at(base::ByteView bytes) { return SftpPacketReader(bytes).u
 
 }  // namespace
 
-SftpChannel::SftpChannel(const SshTarget& target, const SshDeadlines& deadlines)
-    : session_(target, deadlines), read_bytes_max_(k_transfer_bytes), write_bytes_max_(k_transfer_bytes) {
+SftpChannel::SftpChannel(std::unique_ptr<SftpStream> stream)
+    : stream_(std::move(stream)), read_bytes_max_(k_transfer_bytes), write_bytes_max_(k_transfer_bytes) {
   greet();
   if (extensions_.contains("limits@openssh.com")) ask_limits();
 }
@@ -50,7 +51,7 @@ void SftpChannel::take_limits(SftpType type, SftpPacketReader& reader) {
   limits_ = 0;
   if (type != SftpType::extended_reply) return;
   const auto usable = [](std::uint64_t limit) {
-    return limit == 0 ? k_transfer_bytes : std::min<std::uint64_t>(limit, k_transfer_bytes_max);
+    return std::clamp<std::uint64_t>(limit, k_transfer_bytes, k_transfer_bytes_max);
   };
   reader.u64();
   read_bytes_max_ = usable(reader.u64());
@@ -58,7 +59,7 @@ void SftpChannel::take_limits(SftpType type, SftpPacketReader& reader) {
 }
 
 SftpPacketWriter SftpChannel::begin(SftpType type, Id& id) {
-  if (unanswered_.empty()) session_.restart_clocks();
+  if (unanswered_.empty()) stream_->restart_clocks();
   if (sent_ == out_.size()) {
     out_.clear();
     sent_ = 0;
@@ -173,13 +174,13 @@ void SftpChannel::advance() {
   base::ScopeExit breaks([this] { broken_ = true; });
   const bool sent = send();
   const bool received = receive();
-  if (!sent && !received) session_.wait();
+  if (!sent && !received) stream_->wait();
   breaks.dismiss();
 }
 
 bool SftpChannel::send() {
   if (sent_ == out_.size()) return false;
-  const std::size_t count = session_.write_some(base::ByteView(out_).subspan(sent_));
+  const std::size_t count = stream_->write_some(base::ByteView(out_).subspan(sent_));
   sent_ += count;
   // Full of sent bytes and still growing: let them go.
   if (sent_ > k_unsent_bytes_max) {
@@ -191,7 +192,7 @@ bool SftpChannel::send() {
 
 bool SftpChannel::receive() {
   in_.resize(std::max(in_.size(), filled_ + k_receive_bytes));
-  const std::size_t count = session_.read_some(base::ByteSpan(in_).subspan(filled_, k_receive_bytes));
+  const std::size_t count = stream_->read_some(base::ByteSpan(in_).subspan(filled_, k_receive_bytes));
   filled_ += count;
   if (count > 0) take_packets();
   return count > 0;
@@ -218,6 +219,8 @@ void SftpChannel::take(base::ByteView packet) {
   SftpPacketReader reader(packet);
   SftpReply reply;
   reply.type = static_cast<SftpType>(reader.u8());
+  if ((reply.type == SftpType::version) == greeted_)
+    base::fail(Fault::unavailable, "the server greets at a wrong time");
   if (reply.type == SftpType::version) {
     reader.u32();
     while (!reader.at_end()) {

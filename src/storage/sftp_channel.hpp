@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SFTP requests and their answers over one SSH session. Any number of requests may be under way: send several, then
+// SFTP requests and their answers over one stream. Any number of requests may be under way: send several, then
 // await each, so that a group of them costs one round trip. The server works them off in the order they were sent.
 //
 // Threads: one at a time. An operation awaits all it has sent before it throws what the server answered; after any
@@ -7,10 +7,11 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 
 #include "storage/sftp_packet.hpp"
-#include "storage/ssh_session.hpp"
+#include "storage/sftp_stream.hpp"
 
 namespace icecore::storage {
 
@@ -28,7 +29,8 @@ class SftpChannel {
  public:
   using Id = std::uint32_t;
 
-  SftpChannel(const SshTarget& target, const SshDeadlines& deadlines);
+  // Greets the server.
+  explicit SftpChannel(std::unique_ptr<SftpStream> stream);
 
   // Requests. Paths are the server's.
   Id open(const std::string& path, std::uint32_t flags);
@@ -60,7 +62,7 @@ class SftpChannel {
   std::size_t write_bytes_max() const noexcept { return write_bytes_max_; }
 
   bool is_settled() const noexcept { return !broken_ && unanswered_.empty() && answers_.empty(); }
-  bool has_hung_up() const noexcept { return session_.has_hung_up(); }
+  bool has_hung_up() const noexcept { return stream_->has_hung_up(); }
 
  private:
   SftpPacketWriter begin(SftpType type, Id& id);
@@ -74,7 +76,7 @@ class SftpChannel {
   void take_packets();
   void take(base::ByteView packet);
 
-  SshSession session_;
+  std::unique_ptr<SftpStream> stream_;
   std::map<std::string, std::string> extensions_;
   std::size_t read_bytes_max_;
   std::size_t write_bytes_max_;

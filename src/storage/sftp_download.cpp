@@ -16,6 +16,8 @@ namespace {
 
 // Bytes asked for and not yet there; less than the window that SshSession gives the server.
 constexpr std::size_t k_asked_bytes_max = 6 * base::k_mib;
+// So much is taken on a server's word for a file's size; memory for more is had as the bytes come.
+constexpr std::size_t k_believed_bytes = 64 * base::k_mib;
 
 // Fills `into` with what stands at `offset`; false when the file ends before. The server may give less than asked for,
 // then the rest is asked for again.
@@ -34,7 +36,7 @@ class Reading {
     }
     while (!reads_.empty()) settle();
     if (!refusal_) return;
-    if (refusal_->status != SftpStatus::end) fail_status(*refusal_, what);
+    if (refusal_->status != SftpStatus::end) fail_read(*refusal_, what);
     base::fail(Fault::corrupt, "{}: it ends before byte {}", what, offset_ + into_.size());
   }
 
@@ -67,15 +69,27 @@ class Reading {
   std::optional<SftpReply> refusal_;
 };
 
-void read_and_close(SftpChannel& channel, const std::string& handle, std::uint64_t offset, base::ByteSpan into,
-                    const std::string& what) {
+template <typename Action>
+void then_close(SftpChannel& channel, const std::string& handle, Action&& read) {
   try {
-    Reading(channel, handle, offset, into).run(what);
+    read();
   } catch (const base::Error&) {
     if (channel.is_settled()) channel.close_later(handle);
     throw;
   }
   channel.close_later(handle);
+}
+
+base::Bytes read_all(SftpChannel& channel, const std::string& handle, std::uint64_t size, const std::string& what) {
+  base::Bytes bytes;
+  then_close(channel, handle, [&] {
+    while (bytes.size() < size) {
+      const std::size_t done = bytes.size();
+      bytes.resize(done + static_cast<std::size_t>(std::min<std::uint64_t>(size - done, k_believed_bytes)));
+      Reading(channel, handle, done, base::ByteSpan(bytes).subspan(done)).run(what);
+    }
+  });
+  return bytes;
 }
 
 std::string reading(const std::string& path) { return "cannot read '" + path + "'"; }
@@ -96,16 +110,15 @@ base::Bytes download(SftpChannel& channel, const std::string& path, std::uint64_
     if (!size) fail_status(seen, reading(path));
     base::fail(Fault::corrupt, "{}: it is larger than {} bytes", reading(path), size_max);
   }
-  base::Bytes bytes(*size);
-  read_and_close(channel, handle, 0, bytes, reading(path));
-  return bytes;
+  return read_all(channel, handle, *size, reading(path));
 }
 
 base::Bytes download_range(SftpChannel& channel, const std::string& path, std::uint64_t offset, std::size_t length) {
   const SftpReply opened = channel.await(channel.open(path, k_sftp_read));
   if (!opened.ok()) fail_status(opened, reading(path));
+  const std::string handle = SftpChannel::handle_of(opened);
   base::Bytes bytes(length);
-  read_and_close(channel, SftpChannel::handle_of(opened), offset, bytes, reading(path));
+  then_close(channel, handle, [&] { Reading(channel, handle, offset, bytes).run(reading(path)); });
   return bytes;
 }
 

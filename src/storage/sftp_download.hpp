@@ -18,8 +18,27 @@ base::Bytes download_range(SftpChannel& channel, const std::string& path, std::u
 // Nothing when there is no such file or folder.
 std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& path);
 
-// All files below `folder`, which is named relative to `root`, as are the results. Missing is empty.
-std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder);
+// What a server may tell us before we no longer believe it. Names are counted with what keeping one costs.
+struct ListingLimits {
+  std::uint64_t names_bytes = base::k_gib;
+  unsigned depth = 16;  // of folders
+};
+
+struct SftpTemporary {
+  std::string name;
+  std::uint32_t changed = 0;
+};
+
+struct SftpListing {
+  std::vector<ObjectInfo> objects;
+  std::vector<SftpTemporary> temporaries;  // half-written objects whose age is known
+  std::uint32_t newest = 0;                // when a file was last changed, by the server's clock
+};
+
+// All files below `folder`, which is named relative to `root`, as are the results. Missing is empty. Beyond the limits
+// it is Fault::corrupt.
+SftpListing list_below(SftpChannel& channel, const std::string& root, const std::string& folder,
+                       const ListingLimits& limits = {});
 // All names in one folder, of whatever kind.
 std::vector<std::string> names_in(SftpChannel& channel, const std::string& folder);
 

@@ -47,11 +47,16 @@ void fail_status(const SftpReply& reply, const std::string& what) {
     case SftpStatus::no_space: base::fail(Fault::no_space, "{}: its file system is full", what);
     case SftpStatus::quota: base::fail(Fault::no_space, "{}: the quota is used up", what);
     case SftpStatus::unsupported: base::fail(Fault::internal, "{}: the server cannot do that", what);
+    case SftpStatus::failure: base::fail(Fault::denied, "{}: the server fails at it{}", what, said);
     case SftpStatus::ok:
-    case SftpStatus::end:
-    case SftpStatus::failure: break;
+    case SftpStatus::end: break;
   }
-  base::fail(Fault::unavailable, "{}: the server failed{}", what, said);
+  base::fail(Fault::unavailable, "{}: the server answered something else{}", what, said);
+}
+
+void fail_read(const SftpReply& reply, const std::string& what) {
+  if (reply.status != SftpStatus::failure) fail_status(reply, what);
+  base::fail(Fault::corrupt, "{}: the server cannot read what it holds; is its disk damaged?", what);
 }
 
 void fail_write(SftpChannel& channel, const SftpReply& reply, const std::string& folder, const std::string& what) {

@@ -7,8 +7,12 @@
 
 namespace icecore::storage {
 
-// Fault::not_found, denied, no_space, or unavailable for a failure that says no more.
+// Fault::not_found, denied, no_space. A failure that says no more is denied, and never unavailable: the server was
+// reached and nothing changes by asking again. Unavailable is an answer that makes no sense.
 [[noreturn]] void fail_status(const SftpReply& reply, const std::string& what);
+
+// The same for bytes of an open file: a failure that says no more is Fault::corrupt.
+[[noreturn]] void fail_read(const SftpReply& reply, const std::string& what);
 
 // The same after something that writes. `folder`: on the file system that was written to.
 [[noreturn]] void fail_write(SftpChannel& channel, const SftpReply& reply, const std::string& folder,

@@ -2,13 +2,16 @@
 // Listing, declared in storage/sftp_download.hpp. Folders are read level by level and many at once, so that the 256
 // folders of the packs cost a few round trips and not some hundred.
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
+#include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
 
+using base::Fault;
 using Id = SftpChannel::Id;
 
 namespace {
@@ -17,16 +20,22 @@ namespace {
 constexpr std::size_t k_folders_open_max = 32;
 // READDIRs sent at once to a folder; OpenSSH answers each with up to 100 names.
 constexpr std::size_t k_reads_ahead = 2;
+// What keeping a name costs beside its bytes.
+constexpr std::uint64_t k_name_bytes = sizeof(ObjectInfo);
 
 std::string join(const std::string& above, const std::string& name) { return above == "." ? name : above + "/" + name; }
 
 class Listing {
  public:
-  Listing(SftpChannel& channel, const std::string& root) : channel_(channel), root_(root) {}
+  Listing(SftpChannel& channel, const std::string& root, const ListingLimits& limits)
+      : channel_(channel), root_(root), limits_(limits) {}
 
-  std::vector<ObjectInfo> run(const std::string& folder) {
+  SftpListing run(const std::string& folder) {
     std::vector<std::string> level{folder};
-    while (!level.empty()) {
+    for (unsigned depth = 0; !level.empty(); ++depth) {
+      if (depth > limits_.depth) {
+        base::fail(Fault::corrupt, "'{}' has folders in folders, {} deep", join(root_, folder), depth);
+      }
       std::vector<std::string> next;
       for (std::size_t at = 0; at < level.size(); at += k_folders_open_max) {
         const std::size_t count = std::min(k_folders_open_max, level.size() - at);
@@ -89,48 +98,69 @@ class Listing {
     bool more = true;
     for (const Id id : std::exchange(folder.reads, {})) {
       const SftpReply reply = channel_.await(id);
-      if (reply.type == SftpType::name) {
-        parse_names(reply, folder.name, below);
-      } else {
+      if (reply.type != SftpType::name) {
         if (reply.status != SftpStatus::end) refusal_ = reply;
+        more = false;
+      } else if (!parse_names(reply, folder.name, below)) {
         more = false;
       }
     }
     return more;
   }
 
-  void parse_names(const SftpReply& reply, const std::string& folder, std::vector<std::string>& below) {
-    constexpr std::string_view k_temp_mark = ".tmp-";
+  // False when there is none in it: some servers end a folder so.
+  bool parse_names(const SftpReply& reply, const std::string& folder, std::vector<std::string>& below) {
     SftpPacketReader reader(reply.body);
-    for (std::uint32_t left = reader.u32(); left > 0; --left) {
+    const std::uint32_t count = reader.u32();
+    for (std::uint32_t left = count; left > 0; --left) {
       const std::string name = reader.text();
+      note_cost(folder.size() + name.size() + k_name_bytes);
       const std::string shown = reader.text();  // as `ls -l`
       const SftpAttributes seen = reader.attributes();
       if (name == "." || name == ".." || name.find('/') != std::string::npos) continue;
       if (folder == ".") names_.push_back(name);
       if (seen.is_folder() || (!seen.mode && shown.starts_with('d'))) {
         below.push_back(folder + "/" + name);
-      } else if (seen.is_file() && name.find(k_temp_mark) == std::string::npos) {
-        found_.push_back({folder + "/" + name, seen.size.value_or(0)});
+      } else if (seen.is_file()) {
+        add_file(folder + "/" + name, seen);
       }
     }
+    return count > 0;
+  }
+
+  void add_file(std::string name, const SftpAttributes& seen) {
+    found_.newest = std::max(found_.newest, seen.changed.value_or(0));
+    if (!is_temporary(name)) {
+      found_.objects.push_back({std::move(name), seen.size.value_or(0)});
+    } else if (seen.changed) {
+      found_.temporaries.push_back({std::move(name), *seen.changed});
+    }
+  }
+
+  void note_cost(std::uint64_t bytes) {
+    names_bytes_ += bytes;
+    if (names_bytes_ <= limits_.names_bytes) return;
+    base::fail(Fault::corrupt, "the folders below '{}' hold more names than any repository", root_);
   }
 
   SftpChannel& channel_;
   const std::string& root_;
-  std::vector<ObjectInfo> found_;
+  const ListingLimits& limits_;
+  std::uint64_t names_bytes_ = 0;
+  SftpListing found_;
   std::vector<std::string> names_;  // in the root itself
   std::optional<SftpReply> refusal_;
 };
 
 }  // namespace
 
-std::vector<ObjectInfo> list_below(SftpChannel& channel, const std::string& root, const std::string& folder) {
-  return Listing(channel, root).run(folder);
+SftpListing list_below(SftpChannel& channel, const std::string& root, const std::string& folder,
+                       const ListingLimits& limits) {
+  return Listing(channel, root, limits).run(folder);
 }
 
 std::vector<std::string> names_in(SftpChannel& channel, const std::string& folder) {
-  return Listing(channel, folder).names();
+  return Listing(channel, folder, {}).names();
 }
 
 }  // namespace icecore::storage

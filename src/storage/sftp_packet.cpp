@@ -72,7 +72,10 @@ SftpAttributes SftpPacketReader::attributes() {
   if ((has & k_has_size) != 0) found.size = u64();
   if ((has & k_has_owner) != 0) u64();
   if ((has & k_has_mode) != 0) found.mode = u32();
-  if ((has & k_has_times) != 0) u64();
+  if ((has & k_has_times) != 0) {
+    u32();  // last read
+    found.changed = u32();
+  }
   if ((has & k_has_more) == 0) return found;
   for (std::uint32_t left = u32(); left > 0; --left) {
     text();

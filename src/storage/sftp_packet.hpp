@@ -57,6 +57,7 @@ constexpr std::uint32_t k_sftp_exclusive = 0x20;
 struct SftpAttributes {
   std::optional<std::uint64_t> size;
   std::optional<std::uint32_t> mode;
+  std::optional<std::uint32_t> changed;  // seconds since 1970, by the server's clock
   bool is_folder() const noexcept { return mode && (*mode & 0170000) == 0040000; }
   bool is_file() const noexcept { return !mode || (*mode & 0170000) == 0100000; }
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/sftp_pool.hpp"
 
+#include <utility>
+
 #include "base/handle.hpp"
 
 namespace icecore::storage {
@@ -23,7 +25,7 @@ SftpPool::Lease SftpPool::take() {
   losses_ += dead.size();
   lock.unlock();
   base::ScopeExit not_lent([&] { give_back(nullptr); });
-  if (!channel) channel = std::make_unique<SftpChannel>(target_, deadlines_);
+  if (!channel) channel = std::make_unique<SftpChannel>(std::make_unique<SshSession>(target_, deadlines_));
   has_sync_ = channel->has_sync();
   not_lent.dismiss();
   return Lease(*this, std::move(channel));
@@ -32,9 +34,11 @@ SftpPool::Lease SftpPool::take() {
 void SftpPool::give_back(std::unique_ptr<SftpChannel> channel) noexcept {
   const bool lost = channel && !channel->is_settled();
   if (lost) ++losses_;
+  std::vector<std::unique_ptr<SftpChannel>> doubtful;  // ended outside the lock
   {
     const std::lock_guard lock(mutex_);
     --lent_;
+    if (lost) doubtful = std::exchange(idle_, {});
     if (channel && !lost) idle_.push_back(std::move(channel));
   }
   returned_.notify_one();

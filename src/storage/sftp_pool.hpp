@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections to one server: made when they are needed, lent to one caller at a time, thrown away when they break.
+// The connections to one server: made when they are needed, lent to one caller at a time, thrown away when they break,
+// and with one that breaks all that wait for their next use: what took the one has most likely taken them too.
 #pragma once
 
 #include <atomic>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "storage/sftp_channel.hpp"
+#include "storage/ssh_session.hpp"
 
 namespace icecore::storage {
 

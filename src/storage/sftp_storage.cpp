@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/sftp_storage.hpp"
 
-#include <thread>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/id.hpp"
@@ -10,6 +12,7 @@
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
 #include "storage/sftp_upload.hpp"
+#include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
 
@@ -34,29 +37,81 @@ void expect_folder(const std::string& path, const SftpAttributes& found) {
       .add_hint("name a folder in the URL");
 }
 
+// False when a stop was asked for before the time was over.
+bool pause_for(base::Milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any never;
+  never.wait_for(lock, stop, time, [] { return false; });
+  return !stop.stop_requested();
+}
+
 std::string new_temporary(const std::string& path) {
-  return fmt::format("{}.tmp-{}", path, base::random_id(k_temp_random_bytes));
+  return fmt::format("{}{}{}", path, k_temporary_mark, base::random_id(k_temp_random_bytes));
 }
 
 }  // namespace
+
+// Does it over one connection. `answered`: a failure is what the server says, and not that it is away.
+template <typename Operation>
+auto SftpStorage::attempt(Operation&& operation, bool& answered) {
+  answered = false;
+  try {
+    if (given_up_) base::fail(Fault::cancelled, "the server did not answer when we were asked to stop");
+    const SftpPool::Lease channel = pool_.take();
+    const base::ScopeExit note([&] { answered = channel->is_settled(); });
+    return operation(*channel);
+  } catch (base::Error& error) {
+    error.add_context(url_);
+    if (error.fault() != Fault::unavailable || answered || !stop_.stop_requested()) throw;
+    given_up_ = true;
+    throw base::Error(Fault::cancelled, error.what());
+  }
+}
+
+// When a connection breaks, over the next, with pauses between.
+template <typename Operation>
+auto SftpStorage::perform(Operation&& operation) {
+  Backoff backoff(backoff_);
+  std::optional<base::Stopwatch> failing;
+  for (bool answered = false;;) {
+    try {
+      return attempt(operation, answered);
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::unavailable || answered) throw;
+      if (!failing) failing.emplace();
+      const auto pause = backoff.next(failing->elapsed());
+      if (!pause) throw;
+      base::log_info("{}; again in {} ms", error.what(), pause->count());
+      if (!pause_for(*pause, stop_)) throw base::Error(Fault::cancelled, error.what());
+    }
+  }
+}
 
 SftpStorage::SftpStorage(const SftpUrl& url, const SftpSettings& settings)
     : url_(url.text),
       root_(url.path),
       backoff_(settings.backoff),
+      stop_(settings.deadlines.stop),
       pool_(resolve_ssh_target(url, settings.accept_new_host_key), settings.deadlines, settings.connections) {
-  base::with_context([&] { open_root(settings.create); }, "{}", url_);
+  bool answered = false;
+  attempt([&](SftpChannel& channel) { open_root(channel, settings.create); }, answered);
 }
 
-void SftpStorage::open_root(bool create) {
-  const SftpPool::Lease channel = pool_.take();
-  std::optional<SftpAttributes> root = look_at(*channel, root_);
-  if (!root && create) root = make_root(*channel);
+void SftpStorage::open_root(SftpChannel& channel, bool create) {
+  std::optional<SftpAttributes> root = look_at(channel, root_);
+  if (!root && create) root = make_root(channel);
   if (!root) {
     throw base::Error(Fault::not_found, fmt::format("there is no folder '{}' on the server", root_))
         .add_hint(fmt::format("icecore init -r {}", base::shell_word(url_)));
   }
   expect_folder(root_, *root);
+}
+
+// Else what is asked of a disk that is not mounted there would be missing.
+void SftpStorage::expect_root(SftpChannel& channel) const {
+  if (look_at(channel, root_)) return;
+  base::fail(Fault::unavailable, "the folder '{}' on the server is gone; is its disk mounted?", root_);
 }
 
 SftpAttributes SftpStorage::make_root(SftpChannel& channel) {
@@ -71,29 +126,6 @@ SftpAttributes SftpStorage::make_root(SftpChannel& channel) {
     if (const auto seen = look_at(channel, folder)) expect_folder(folder, *seen);
   }
   fail_write(channel, made, ".", "cannot make the folder '" + root_ + "'");
-}
-
-// Does it over one connection; when that breaks, over the next, with pauses between.
-template <typename Operation>
-auto SftpStorage::perform(Operation&& operation) {
-  Backoff backoff(backoff_);
-  std::optional<base::Stopwatch> failing;
-  for (;;) {
-    bool answered = false;
-    try {
-      const SftpPool::Lease channel = pool_.take();
-      const base::ScopeExit note([&] { answered = channel->is_settled(); });
-      return operation(*channel);
-    } catch (base::Error& error) {
-      error.add_context(url_);
-      if (error.fault() != Fault::unavailable || answered) throw;
-      if (!failing) failing.emplace();
-      const auto pause = backoff.next(failing->elapsed());
-      if (!pause) throw;
-      base::log_info("{}; again in {} ms", error.what(), pause->count());
-      std::this_thread::sleep_for(*pause);
-    }
-  }
 }
 
 void SftpStorage::put(const std::string& name, std::span<const base::ByteView> parts) { store(name, parts, false); }
@@ -119,7 +151,9 @@ void SftpStorage::store(const std::string& name, std::span<const base::ByteView>
     try {
       upload(channel, object);
     } catch (const base::Error& error) {
-      if (error.fault() != Fault::not_found || object.folders.size() == folders.size()) throw;
+      if (error.fault() != Fault::not_found) throw;
+      expect_root(channel);
+      if (object.folders.size() == folders.size()) throw;
       object.folders = missing_folders(/*all=*/true);
       upload(channel, object);
     }
@@ -147,7 +181,11 @@ std::optional<std::uint64_t> SftpStorage::size_of(const std::string& name) {
 }
 
 std::vector<ObjectInfo> SftpStorage::list(const std::string& folder) {
-  return perform([&](SftpChannel& channel) { return list_below(channel, root_, folder); });
+  return perform([&](SftpChannel& channel) {
+    std::vector<ObjectInfo> objects = list_below(channel, root_, folder).objects;
+    if (objects.empty()) expect_root(channel);
+    return objects;
+  });
 }
 
 std::vector<std::string> SftpStorage::entries() {
@@ -161,6 +199,17 @@ void SftpStorage::remove(const std::string& name) {
     if (!reply.ok() && reply.status != SftpStatus::no_such_file)
       fail_write(channel, reply, root_, "cannot remove '" + path + "'");
   });
+}
+
+std::size_t SftpStorage::remove_leftovers(const std::string& folder, std::chrono::seconds age) {
+  const SftpListing found = perform([&](SftpChannel& channel) { return list_below(channel, root_, folder); });
+  std::size_t removed = 0;
+  for (const SftpTemporary& temporary : found.temporaries) {
+    if (std::chrono::seconds(found.newest - temporary.changed) < age) continue;
+    remove(temporary.name);
+    ++removed;
+  }
+  return removed;
 }
 
 }  // namespace icecore::storage

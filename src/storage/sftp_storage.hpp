@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects as files below one folder of an SSH server, through SFTP alone: no shell and no program of ours is needed
 // there. A broken connection is made anew and the operation begun again, for a while; what then still fails is
-// Fault::unavailable.
+// Fault::unavailable, or cancelled after a stop.
 #pragma once
 
+#include <atomic>
 #include <set>
 
+#include "base/error.hpp"
 #include "base/guarded.hpp"
 #include "storage/backoff.hpp"
 #include "storage/sftp_pool.hpp"
@@ -23,7 +25,8 @@ struct SftpSettings {
 
 class SftpStorage final : public Storage {
  public:
-  // Connects, once. The folder must exist unless `create`. Fault::not_found, denied, conflict, unavailable, usage.
+  // Connects, once. The folder must exist unless `create`. Fault::not_found, denied, conflict, unavailable, cancelled,
+  // usage.
   SftpStorage(const SftpUrl& url, const SftpSettings& settings);
 
   std::string url() const override { return url_; }
@@ -37,13 +40,17 @@ class SftpStorage final : public Storage {
   std::vector<ObjectInfo> list(const std::string& folder) override;
   std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
+  std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age) override;
   bool durable_puts() const override { return pool_.has_sync(); }
   std::uint64_t generation() const override { return pool_.losses(); }
 
  private:
   template <typename Operation>
   auto perform(Operation&& operation);
-  void open_root(bool create);
+  template <typename Operation>
+  auto attempt(Operation&& operation, bool& answered);
+  void expect_root(SftpChannel& channel) const;
+  void open_root(SftpChannel& channel, bool create);
   SftpAttributes make_root(SftpChannel& channel);
   void store(const std::string& name, std::span<const base::ByteView> parts, bool replace);
   std::string path_of(const std::string& name) const { return root_ == "." ? name : root_ + "/" + name; }
@@ -51,6 +58,8 @@ class SftpStorage final : public Storage {
   const std::string url_;
   const std::string root_;
   const BackoffSettings backoff_;
+  const std::stop_token stop_;
+  std::atomic<bool> given_up_ = false;  // the server did not answer after a stop
   SftpPool pool_;
   base::Guarded<std::set<std::string>> folders_;  // below the root, known to exist
 };

@@ -6,7 +6,7 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <optional>
 #include <span>
 
 #include "base/durable_file.hpp"
@@ -14,6 +14,7 @@
 #include "base/private_file.hpp"
 #include "base/shell_word.hpp"
 #include "storage/known_hosts.hpp"
+#include "storage/ssh_agent.hpp"
 
 namespace icecore::storage {
 
@@ -60,8 +61,8 @@ SecretText password() {
 
 class Login {
  public:
-  Login(LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait)
-      : session_(session), target_(target), user_(target.host.user), wait_(wait) {}
+  Login(LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait, const std::stop_token& stop)
+      : session_(session), target_(target), user_(target.host.user), wait_(wait), stop_(stop) {}
 
   void run() {
     const std::string offered = offered_methods();
@@ -85,28 +86,67 @@ class Login {
 
   bool with_agent() {
     if (target_.agent.empty()) return false;
-    const Agent agent(libssh2_agent_init(session_));
-    if (!agent) throw std::bad_alloc();
-    libssh2_agent_set_identity_path(agent.get(), target_.agent.c_str());
-    if (libssh2_agent_connect(agent.get()) != 0 || libssh2_agent_list_identities(agent.get()) != 0) {
-      tried_ += fmt::format(", ssh-agent (does not answer at '{}')", target_.agent);
-      return false;
-    }
+    Signing signing;
     int count = 0;
-    libssh2_agent_publickey* key = nullptr;
-    while (libssh2_agent_get_identity(agent.get(), &key, key) == 0) {
-      if (!may_offer(*key)) continue;
-      ++count;
-      if (accepted(step([&] { return libssh2_agent_userauth(agent.get(), user_.c_str(), key); }))) return true;
+    if (open_agent(signing)) {
+      for (const base::Bytes& key : signing.agent->keys()) {
+        if (!may_offer(key)) continue;
+        ++count;
+        if (offer(key, signing)) return true;
+      }
     }
-    tried_ += fmt::format(", ssh-agent ({} keys)", count);
+    const std::string text = signing.trouble ? signing.trouble->what() : fmt::format("{} keys", count);
+    tried_ += fmt::format(", ssh-agent ({})", text);
     return false;
   }
 
+  struct Signing {
+    std::optional<SshAgent> agent;
+    base::ByteView key;
+    std::optional<base::Error> trouble;  // why the agent does no more
+  };
+
+  bool open_agent(Signing& signing) const {
+    try {
+      signing.agent.emplace(target_.agent, SshAgentDeadlines{}, stop_);
+      return true;
+    } catch (const base::Error& error) {
+      signing.trouble = error;
+      return false;
+    }
+  }
+
+  bool offer(base::ByteView key, Signing& signing) {
+    signing.key = key;
+    void* abstract = &signing;
+    return accepted(step([&] {
+      return libssh2_userauth_publickey(session_, user_.c_str(), reinterpret_cast<const unsigned char*>(key.data()),
+                                        key.size(), &sign, &abstract);
+    }));
+  }
+
+  // libssh2's callback; it frees what it gets.
+  static int sign(LIBSSH2_SESSION*, unsigned char** signature, std::size_t* size, const unsigned char* data,
+                  std::size_t count, void** abstract) {
+    Signing& signing = *static_cast<Signing*>(*abstract);
+    if (signing.trouble) return -1;
+    try {
+      const base::Bytes made = signing.agent->sign(signing.key, std::as_bytes(std::span(data, count)));
+      *signature = static_cast<unsigned char*>(std::malloc(made.size()));
+      if (*signature == nullptr) return -1;
+      std::memcpy(*signature, made.data(), made.size());
+      *size = made.size();
+      return 0;
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::denied) signing.trouble = error;
+      return -1;
+    }
+  }
+
   // With IdentitiesOnly an agent's key counts only when it is one of the key files, by its public half.
-  bool may_offer(const libssh2_agent_publickey& key) const {
+  bool may_offer(base::ByteView key) const {
     if (!target_.host.identities_only) return true;
-    const std::string blob = to_base64(std::as_bytes(std::span(key.blob, key.blob_len)));
+    const std::string blob = to_base64(key);
     for (std::filesystem::path file : target_.host.identity_files) {
       file += ".pub";
       std::error_code missing;
@@ -169,8 +209,10 @@ class Login {
     base::Error error(Fault::denied, fmt::format("'{}' lets '{}' in by {}, and refuses us: {}", target_.host.host_name,
                                                  user_, offered, tried));
     if (needs_passphrase_) error.add_hint("ICECORE_SSH_KEY_PASSPHRASE_FILE=FILE names a file with the passphrase");
-    throw error.add_hint(fmt::format("ssh-copy-id -p {} {} (an Ed25519 or ECDSA key; RSA keys are not supported)",
-                                     *target_.host.port, base::shell_word(user_ + "@" + target_.host.host_name)));
+    throw error.add_hint(
+        fmt::format("ssh-copy-id -p {} {} (an Ed25519 or ECDSA key: ssh-keygen -t ed25519; RSA keys work with old "
+                    "servers alone)",
+                    *target_.host.port, base::shell_word(user_ + "@" + target_.host.host_name)));
   }
 
   template <typename Step>
@@ -192,19 +234,19 @@ class Login {
                ssh_message(session_), result);
   }
 
-  using Agent = std::unique_ptr<LIBSSH2_AGENT, base::FreeWith<&libssh2_agent_free>>;
   LIBSSH2_SESSION* session_;
   const SshTarget& target_;
   const std::string& user_;
   const SshWait& wait_;
+  const std::stop_token& stop_;
   std::string tried_;
   bool needs_passphrase_ = false;
 };
 
 }  // namespace
 
-void authenticate(LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait) {
-  Login(session, target, wait).run();
+void authenticate(LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait, const std::stop_token& stop) {
+  Login(session, target, wait, stop).run();
 }
 
 }  // namespace icecore::storage

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 
 #include "storage/ssh_target.hpp"
 
@@ -20,9 +21,10 @@ void ssh_handshake(_LIBSSH2_SESSION* session, int socket, const SshTarget& targe
 // unknown key is learned when the target says so.
 void check_host_key(_LIBSSH2_SESSION* session, const SshTarget& target);
 
-// Tries ssh-agent, key files, then the password from ICECORE_SSH_PASSWORD_FILE or ICECORE_SSH_PASSWORD. A key file's
-// passphrase comes from ICECORE_SSH_KEY_PASSPHRASE_FILE. Fault::denied naming what was tried.
-void authenticate(_LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait);
+// Tries ssh-agent, unless a stop is asked for, key files, then the password from ICECORE_SSH_PASSWORD_FILE or
+// ICECORE_SSH_PASSWORD. A key file's passphrase comes from ICECORE_SSH_KEY_PASSPHRASE_FILE. Fault::denied naming what
+// was tried.
+void authenticate(_LIBSSH2_SESSION* session, const SshTarget& target, const SshWait& wait, const std::stop_token& stop);
 
 // libssh2's own words on what went wrong last.
 std::string ssh_message(_LIBSSH2_SESSION* session);

@@ -17,7 +17,7 @@ using base::Fault;
 
 namespace {
 
-constexpr base::Milliseconds k_look{1'000};
+constexpr base::Milliseconds k_look{1'000};           // at the traffic: longer than a trickle takes to show
 constexpr unsigned k_window_bytes = 8 * 1024 * 1024;  // the server may send so much unasked for
 constexpr std::uint64_t k_keepalive_bytes_max = 256;  // of one, as it is sent
 constexpr int k_free_attempts_max = 100;
@@ -32,9 +32,9 @@ bool may_send(int socket) noexcept {
   return ::poll(&writable, 1, 0) > 0;
 }
 
-void wait_for(int socket, short events, base::Milliseconds limit) {
+void wait_for(int socket, short events) {
   pollfd ready{socket, events, 0};
-  ::poll(&ready, 1, static_cast<int>(limit.count()));
+  ::poll(&ready, 1, static_cast<int>(k_look_again.count()));
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ void SshSession::FreeSession::operator()(LIBSSH2_SESSION* session) const noexcep
 SshSession::SshSession(const SshTarget& target, const SshDeadlines& deadlines)
     : target_(target), deadlines_(deadlines) {
   ensure_libssh2();
-  socket_ = connect_tcp(target_.host.host_name, *target_.host.port, deadlines_.connect);
+  socket_ = connect_tcp(target_.host.host_name, *target_.host.port, deadlines_);
   session_.reset(libssh2_session_init());
   if (!session_) throw std::bad_alloc();
   libssh2_session_set_blocking(session_.get(), 0);
@@ -66,16 +66,15 @@ SshSession::~SshSession() {
 void SshSession::log_in() {
   const base::Stopwatch watch;
   const SshWait wait = [&] {
-    const base::Milliseconds left = deadlines_.login - watch.elapsed();
-    if (left <= base::Milliseconds(0)) {
+    if (watch.elapsed() > deadlines_.now(deadlines_.login)) {
       base::fail(Fault::unavailable, "'{}' port {} did not let us in within {} s", target_.host.host_name,
-                 *target_.host.port, deadlines_.login.count() / 1000);
+                 *target_.host.port, watch.elapsed().count() / 1000);
     }
-    wait_for(socket_.get(), is_sending() ? POLLIN | POLLOUT : POLLIN, std::min(left, k_look));
+    wait_for(socket_.get(), is_sending() ? POLLIN | POLLOUT : POLLIN);
   };
   ssh_handshake(session_.get(), socket_.get(), target_, wait);
   check_host_key(session_.get(), target_);
-  authenticate(session_.get(), target_, wait);
+  authenticate(session_.get(), target_, wait, deadlines_.stop);
   const int opened = finish_step(
       [&] {
         channel_ = libssh2_channel_open_ex(session_.get(), "session", sizeof("session") - 1, k_window_bytes,
@@ -122,7 +121,7 @@ void SshSession::wait() {
   // Reading may just have found the room that writing had waited for: no more bytes need come to get on.
   if (waits_for_room_ && libssh2_channel_window_write(channel_) > 0) return;
   const short events = half_sent_ == HalfSent::none ? POLLIN : POLLOUT;
-  wait_for(socket_.get(), events, std::min(k_look, deadlines_.silence / 4));
+  wait_for(socket_.get(), events);
   check_stall();
 }
 
@@ -131,7 +130,19 @@ void SshSession::restart_clocks() {
   traffic_ = tcp_traffic(socket_.get());
 }
 
+// From here on silence counts anew: a server that had nothing to say to us for a while is asked whether it lives.
+void SshSession::notice_stop() {
+  if (parting_ || !deadlines_.stop.stop_requested()) return;
+  parting_ = true;
+  deadlines_.silence = std::min(deadlines_.silence, deadlines_.parting);
+  deadlines_.answer = std::min(deadlines_.answer, deadlines_.parting_answer);
+  deadlines_.keepalive = std::min(deadlines_.keepalive, deadlines_.parting / 2);
+  heard_at_ = progress_at_ = Clock::now();
+  ask_for_life();
+}
+
 void SshSession::check_stall() {
+  notice_stop();
   const Clock::time_point now = Clock::now();
   if (now - looked_at_ < std::min(k_look, deadlines_.silence / 4)) return;
   looked_at_ = now;

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// One SSH connection with one running SFTP service, as two byte streams that never block. Whoever has nothing to do
-// calls wait(), which is where a dead peer is found: not by how long something takes, but by nothing moving.
-//
-// Threads: one at a time. After any exception the session is good for nothing but destruction.
+// One SSH connection with one running SFTP service, as two byte streams that never block. wait() is where a dead peer
+// is found: not by how long something takes, but by nothing moving.
 #pragma once
 
 #include <chrono>
 #include <memory>
-#include <string>
 
-#include "base/bytes.hpp"
-#include "base/clock.hpp"
 #include "base/handle.hpp"
+#include "storage/sftp_stream.hpp"
+#include "storage/ssh_deadlines.hpp"
 #include "storage/ssh_socket.hpp"
 #include "storage/ssh_target.hpp"
 
@@ -20,33 +17,20 @@ struct _LIBSSH2_CHANNEL;
 
 namespace icecore::storage {
 
-struct SshDeadlines {
-  base::Milliseconds connect{15'000};    // for each address of the host
-  base::Milliseconds login{60'000};      // handshake, host key, authentication, start of the service
-  base::Milliseconds silence{30'000};    // nothing was heard, not even an answer to a keepalive
-  base::Milliseconds answer{600'000};    // the server lives, but its service neither takes nor sends a byte
-  base::Milliseconds keepalive{10'000};  // of silence, then the server is asked whether it lives
-};
-
-class SshSession {
+class SshSession final : public SftpStream {
  public:
   // Connects, checks the host key, logs in, starts the service. Fault::unavailable, or Fault::denied and
   // Fault::conflict with the next command as the hint.
   SshSession(const SshTarget& target, const SshDeadlines& deadlines);
   SshSession(const SshSession&) = delete;
   SshSession& operator=(const SshSession&) = delete;
-  ~SshSession();
+  ~SshSession() override;
 
-  // How many bytes were taken; 0: none for now.
-  std::size_t write_some(base::ByteView bytes);
-  // How many bytes came; 0: none for now.
-  std::size_t read_some(base::ByteSpan bytes);
-  // Returns when one of them may get on. Throws Fault::unavailable when the peer is gone or has stalled.
-  void wait();
-  // To be called before work begins after a pause: silence counts from now.
-  void restart_clocks();
-
-  bool has_hung_up() const noexcept { return storage::has_hung_up(socket_.get()); }
+  std::size_t write_some(base::ByteView bytes) override;
+  std::size_t read_some(base::ByteSpan bytes) override;
+  void wait() override;
+  void restart_clocks() override;
+  bool has_hung_up() const noexcept override { return storage::has_hung_up(socket_.get()); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -59,6 +43,7 @@ class SshSession {
   void log_in();
   bool is_sending() const noexcept;
   void check_stall();
+  void notice_stop();
   void ask_for_life();
 
   SshTarget target_;
@@ -73,6 +58,7 @@ class SshSession {
   Clock::time_point heard_at_;     // when the peer last gave a sign
   Clock::time_point asked_at_;     // when it was last asked for one
   Clock::time_point progress_at_;  // when the service last took or sent something
+  bool parting_ = false;           // a stop was noticed, and deadlines_ are those for it
 };
 
 }  // namespace icecore::storage

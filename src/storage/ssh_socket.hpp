@@ -5,14 +5,14 @@
 #include <cstdint>
 #include <string>
 
-#include "base/clock.hpp"
 #include "base/handle.hpp"
+#include "storage/ssh_deadlines.hpp"
 
 namespace icecore::storage {
 
-// Connects to the first of the host's addresses that answers; the deadline is for each. The socket does not block.
-// Throws Fault::unavailable. Looking the name up takes as long as the system's resolver allows.
-base::Fd connect_tcp(const std::string& host, int port, base::Milliseconds deadline);
+// Connects to the first of the host's addresses that answers. The socket does not block. Throws Fault::unavailable.
+// A look-up that hangs is left to itself: its thread ends when the system's resolver gives up.
+base::Fd connect_tcp(const std::string& host, int port, const SshDeadlines& deadlines);
 
 // Bytes the other end has sent, and has confirmed to have from us.
 struct TcpTraffic {

@@ -47,9 +47,12 @@ std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
   return std::nullopt;
 }
 
+std::size_t Storage::remove_leftovers(const std::string&, std::chrono::seconds) { return 0; }
+
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options) {
   if (is_sftp_url(url)) {
     SftpSettings settings{.create = options.create, .accept_new_host_key = options.accept_new_host_key};
+    settings.deadlines.stop = options.stop;
     settings.connections = options.connections != 0 ? options.connections : connections_wanted();
     return std::make_unique<SftpStorage>(parse_sftp_url(url), settings);
   }

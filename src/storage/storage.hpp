@@ -5,10 +5,12 @@
 // Threads: every method may be called from several threads at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -41,7 +43,8 @@ class Storage {
   // and damage marks.
   virtual void replace(const std::string& name, base::ByteView bytes) = 0;
 
-  // The whole object, at most `size_max` bytes (more is Fault::corrupt). Missing is Fault::not_found.
+  // The whole object, at most `size_max` bytes (more is Fault::corrupt). Missing is Fault::not_found. Bytes that the
+  // disk there fails to read (EIO) are Fault::corrupt too: Fault::unavailable is a disk or server that is away.
   virtual base::Bytes get(const std::string& name, std::uint64_t size_max = 256 * base::k_mib) = 0;
 
   // `length` bytes at `offset`; an object that ends before is Fault::corrupt, missing is Fault::not_found.
@@ -63,6 +66,11 @@ class Storage {
   // Removing what is not there is no error: deletion is re-entered after a crash.
   virtual void remove(const std::string& name) = 0;
 
+  // Removes the half-written objects below `folder` that writers left who died: those older by `age` than the newest
+  // file there. So the storage's own clock counts, right or wrong, and who still writes is left alone. Returns how
+  // many.
+  virtual std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age);
+
   // False where put() cannot promise that an object survives power loss (a server without fsync): who needs to be
   // sure reads it again.
   virtual bool durable_puts() const { return true; }
@@ -76,10 +84,13 @@ struct StorageOptions {
   bool accept_new_host_key = false;  // sftp: an unknown host key is learned; a changed one never is
   // sftp: connections at most; each thread that stores or reads takes one. 0: ICECORE_SFTP_CONNECTIONS, or else 8.
   unsigned connections = 0;
+  // sftp: once asked for, a server that does not answer at once is given up with Fault::cancelled. One that does is
+  // served on: whoever ends has something to put away.
+  std::stop_token stop = {};
 };
 
 // Opens the storage a URL names: a path, file:///path or sftp://[user@]host[:port]/path. Fault::not_found, denied,
-// usage (unknown scheme); sftp also unavailable, and conflict for a changed host key.
+// usage (unknown scheme); sftp also unavailable, cancelled, and conflict for a changed host key.
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options);
 std::unique_ptr<Storage> open_storage(const std::string& url, bool create = false);
 

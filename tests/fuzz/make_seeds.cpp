@@ -13,6 +13,7 @@
 #include "repository/manifest.hpp"
 #include "repository/pack_reader.hpp"
 #include "repository/repository_lock.hpp"
+#include "storage/sftp_packet.hpp"
 
 namespace {
 
@@ -86,6 +87,43 @@ void write_small_objects(const Corpus& corpus) {
   corpus.write("image_tree", "node", node);
 }
 
+using icecore::storage::SftpPacketWriter;
+using icecore::storage::SftpType;
+
+// A server with limits, and its answers to the requests behind 1, which asked for them.
+void write_sftp(const Corpus& corpus) {
+  base::Bytes greeting;
+  SftpPacketWriter(greeting, SftpType::version).u32(3).text("limits@openssh.com").text("1").finish();
+  SftpPacketWriter limits(greeting, SftpType::extended_reply);
+  limits.u32(1).u64(1 << 18).u64(1 << 18).u64(1 << 18).u64(1 << 18).finish();
+  const auto add = [](base::Bytes& out, SftpType type, std::uint32_t id) {
+    return SftpPacketWriter(out, type).u32(id);
+  };
+  const auto status = [&](base::Bytes& out, std::uint32_t id, std::uint32_t code) {
+    add(out, SftpType::status, id).u32(code).text("").text("").finish();
+  };
+  base::Bytes list = greeting;
+  add(list, SftpType::handle, 2).text("h").finish();
+  add(list, SftpType::name, 3).u32(1).text("x").text("").u32(5).u64(5).u32(0100600).finish();
+  status(list, 4, 1);
+  corpus.write_marked("sftp", "list", std::byte{0}, list);
+  base::Bytes download = greeting;
+  add(download, SftpType::handle, 2).text("h").finish();
+  add(download, SftpType::attributes, 3).u32(5).u64(5).u32(0100600).finish();
+  add(download, SftpType::data, 4).text("bytes").finish();
+  corpus.write_marked("sftp", "download", std::byte{1}, download);
+  base::Bytes range = greeting;
+  add(range, SftpType::handle, 2).text("h").finish();
+  add(range, SftpType::data, 3).text("bytes").finish();
+  corpus.write_marked("sftp", "range", std::byte{2}, range);
+  base::Bytes upload = greeting;
+  status(upload, 2, 0);
+  add(upload, SftpType::handle, 3).text("h").finish();
+  status(upload, 4, 2);
+  for (const std::uint32_t id : {5U, 6U, 7U}) status(upload, id, 0);
+  corpus.write_marked("sftp", "upload", std::byte{3}, upload);
+}
+
 void write_pack_and_index(const Corpus& corpus, const std::filesystem::path& scratch) {
   icecore::contract::MemoryStorage storage;
   repository::Repository::create(storage, {.encrypt = false}, {});
@@ -122,6 +160,7 @@ int main(int count, char** arguments) {
   const std::filesystem::path scratch =
       std::filesystem::temp_directory_path() / ("icecore-seeds-" + base::random_id(6));
   write_small_objects(Corpus(arguments[1]));
+  write_sftp(Corpus(arguments[1]));
   write_pack_and_index(Corpus(arguments[1]), scratch);
   std::filesystem::remove_all(scratch);
   return EXIT_SUCCESS;

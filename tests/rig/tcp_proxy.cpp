@@ -91,6 +91,10 @@ class TcpProxy::Loop {
         for (Connection& connection : connections_) reset(connection);
         connections_.clear();
       }
+      if (const int forgets = proxy_.forgets_; forgets != forgets_seen_) {
+        forgets_seen_ = forgets;
+        forgotten_.splice(forgotten_.end(), connections_);
+      }
       wait();
       if (proxy_.black_hole_) continue;
       accept();
@@ -201,8 +205,10 @@ class TcpProxy::Loop {
 
   TcpProxy& proxy_;
   std::list<Connection> connections_;
+  std::list<Connection> forgotten_;  // open and not served
   base::Bytes buffer_ = base::Bytes(k_chunk_bytes);
   int cuts_seen_ = 0;
+  int forgets_seen_ = 0;
 };
 
 TcpProxy::TcpProxy(int target)

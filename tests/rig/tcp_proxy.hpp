@@ -33,6 +33,9 @@ class TcpProxy {
   void set_refuse(bool on) { refuse_ = on; }
   // Resets all connections there are.
   void cut() { ++cuts_; }
+  // Neither end of the connections there are hears anything ever again, as behind a NAT that has lost them; new ones
+  // are served.
+  void forget() { ++forgets_; }
 
   // Passed on so far, in both directions of all connections.
   std::uint64_t bytes() const noexcept { return bytes_; }
@@ -53,6 +56,7 @@ class TcpProxy {
   std::atomic<bool> black_hole_ = false;
   std::atomic<bool> refuse_ = false;
   std::atomic<int> cuts_ = 0;
+  std::atomic<int> forgets_ = 0;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<int> connections_ = 0;
   std::jthread thread_;

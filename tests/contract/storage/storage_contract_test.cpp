@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every storage must do, run over each of them. A new storage joins by one more factory.
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "contract/storage/memory_storage.hpp"
 #include "rig/requirements.hpp"
 #include "rig/ssh_server.hpp"
+#include "rig/undo.hpp"
 #include "storage/local_folder.hpp"
 
 namespace icecore::storage {
@@ -22,6 +24,7 @@ using base::Fault;
 // A storage and whatever it needs, gone with the object.
 struct Subject {
   std::filesystem::path folder;
+  std::filesystem::path files;  // where its objects are files; empty: they are none
   std::unique_ptr<rig::SshServer> server;
   std::unique_ptr<Storage> storage;
   Subject() = default;
@@ -36,6 +39,7 @@ Subject make_local() {
   Subject subject;
   subject.folder = std::filesystem::temp_directory_path() / ("icecore-test-" + base::random_id(6));
   base::create_folders(subject.folder);
+  subject.files = subject.folder;
   subject.storage = std::make_unique<LocalFolder>(subject.folder);
   return subject;
 }
@@ -52,6 +56,7 @@ Subject make_sftp() {
   subject.server = std::make_unique<rig::SshServer>(rig::SshServerSettings{.service = service, .configuration = {}});
   subject.server->enter_home();
   subject.storage = open_storage(subject.server->url("repository"), /*create=*/true);
+  subject.files = subject.server->files() / "repository";
   return subject;
 }
 
@@ -70,6 +75,7 @@ class StorageContract : public testing::TestWithParam<Kind> {
     subject_.emplace(GetParam().make());
   }
   Storage& storage() { return *subject_->storage; }
+  const std::filesystem::path& files() { return subject_->files; }
 
   template <typename Action>
   static Fault fault_of(Action&& action) {
@@ -227,6 +233,28 @@ TEST_P(StorageContract, EntriesAreWhatLiesAtTheTop) {
   EXPECT_EQ(entries, std::string_view(GetParam().name) == "Memory" ? std::vector<std::string>() : all);
 }
 
+// By the storage's own clock, which says 1970 or 2100.
+TEST_P(StorageContract, OldLeftoversGo) {
+  if (files().empty()) return;  // its objects are no files
+  storage().put("packs/ab/x", base::as_bytes("1"));
+  const auto newest = std::filesystem::last_write_time(files() / "packs/ab/x") - std::chrono::hours(24 * 365 * 20);
+  const auto add = [&](const std::string& name, std::chrono::hours age) {
+    if (name != "packs/ab/x") base::write_durably(files() / name, base::as_bytes("half"));
+    std::filesystem::last_write_time(files() / name, newest - age);
+  };
+  add("packs/ab/x", std::chrono::hours(0));
+  add("packs/ab/y.tmp-0123456789abcdef", std::chrono::hours(25));
+  add("packs/ab/z.tmp-0123456789abcdef", std::chrono::hours(23));
+  add("packs/ab/note.tmp-of mine", std::chrono::hours(25));
+  add("packs/ab/old", std::chrono::hours(25));
+  EXPECT_EQ(storage().remove_leftovers("packs", std::chrono::hours(24)), 1U);
+  EXPECT_EQ(storage().remove_leftovers("index", std::chrono::hours(24)), 0U);
+  EXPECT_FALSE(std::filesystem::exists(files() / "packs/ab/y.tmp-0123456789abcdef"));
+  EXPECT_TRUE(std::filesystem::exists(files() / "packs/ab/z.tmp-0123456789abcdef"));
+  EXPECT_TRUE(std::filesystem::exists(files() / "packs/ab/note.tmp-of mine"));
+  EXPECT_TRUE(storage().exists("packs/ab/old"));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, StorageContract,
                          testing::Values(Kind{"Local", &make_local}, Kind{"Memory", &make_memory},
                                          Kind{"SftpInternal", &make_sftp<rig::SftpService::internal>, true},
@@ -241,6 +269,60 @@ TEST(LocalFolderTest, HalfWrittenObjectsAreNotListed) {
   subject.storage->put("a/b", base::as_bytes("1"));
   base::write_durably(subject.folder / "a" / "c.tmp-1234", base::as_bytes("half"));
   EXPECT_EQ(subject.storage->list("a").size(), 1U);
+}
+
+// /proc/self/mem answers EIO where nothing is.
+TEST(LocalFolderTest, WhatTheDiskFailsToReadIsCorrupt) {
+  Subject subject = make_local();
+  std::filesystem::create_symlink("/proc/self/mem", subject.folder / "bad");
+  try {
+    subject.storage->get_range("bad", 0, 10);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.fault(), Fault::corrupt) << error.what();
+  }
+}
+
+void expect_unavailable(Storage& storage) {
+  const auto fault_of = [](auto&& action) {
+    try {
+      action();
+    } catch (const base::Error& error) {
+      return error.fault();
+    }
+    return Fault::internal;
+  };
+  EXPECT_EQ(fault_of([&] { storage.put("a/b", base::as_bytes("1")); }), Fault::unavailable);
+  EXPECT_EQ(fault_of([&] { storage.replace("a/b", base::as_bytes("1")); }), Fault::unavailable);
+  EXPECT_EQ(fault_of([&] { storage.get("a/b", 10); }), Fault::unavailable);
+  EXPECT_EQ(fault_of([&] { storage.list("a"); }), Fault::unavailable);
+  EXPECT_EQ(fault_of([&] { storage.exists("a/b"); }), Fault::unavailable);
+  EXPECT_EQ(fault_of([&] { storage.remove("a/b"); }), Fault::unavailable);
+}
+
+TEST(LocalFolderTest, AFolderThatWentAwayIsNotMadeAgain) {
+  Subject subject = make_local();
+  subject.storage->put("a/b", base::as_bytes("1"));
+  std::filesystem::rename(subject.folder, subject.folder.string() + "-away");
+  expect_unavailable(*subject.storage);
+  EXPECT_FALSE(std::filesystem::exists(subject.folder));
+  std::filesystem::rename(subject.folder.string() + "-away", subject.folder);
+  EXPECT_EQ(base::to_string(subject.storage->get("a/b", 10)), "1");
+}
+
+TEST(LocalFolderTest, AnUnmountedDiskIsNotWrittenBelowItsMountPoint) {
+  ICECORE_NEEDS("root");
+  rig::TestFolder test;
+  const std::filesystem::path folder = test.path() / "disk";
+  std::filesystem::create_directory(folder);
+  ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m"), 0);
+  LocalFolder storage(folder);
+  storage.put("a/b", base::as_bytes("1"));
+  ASSERT_EQ(::umount(folder.c_str()), 0);
+  expect_unavailable(storage);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m"), 0);
+  storage.put("a/b", base::as_bytes("1"));
 }
 
 TEST(LocalFolderTest, MissingFolderIsNotFound) { EXPECT_THROW(LocalFolder("/nonexistent/folder"), base::Error); }

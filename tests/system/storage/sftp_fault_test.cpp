@@ -8,11 +8,7 @@
 #include <thread>
 
 #include "base/durable_file.hpp"
-#include "base/error.hpp"
-#include "rig/requirements.hpp"
-#include "rig/ssh_server.hpp"
-#include "rig/tcp_proxy.hpp"
-#include "storage/sftp_storage.hpp"
+#include "system/storage/bad_network.hpp"
 
 namespace icecore::storage {
 namespace {
@@ -23,70 +19,7 @@ using rig::SftpService;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t k_slow_rate = 20 * base::k_mib;  // so that there is a middle to break in
-
-base::Bytes noise(std::size_t size) {
-  base::Bytes bytes(size);
-  std::uint32_t state = 1;
-  for (std::byte& at : bytes) at = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
-  return bytes;
-}
-
-SftpSettings impatient() {
-  SftpSettings settings{.create = true};
-  settings.deadlines.silence = Milliseconds(2'000);
-  settings.deadlines.keepalive = Milliseconds(500);
-  settings.deadlines.login = Milliseconds(5'000);
-  settings.backoff = {Milliseconds(50), Milliseconds(500), Milliseconds(20'000)};
-  return settings;
-}
-
-class SftpFaultTest : public testing::Test {
- protected:
-  void SetUp() override { ICECORE_NEEDS("root", "program:sshd", "program:ssh-keygen"); }
-
-  void start(const rig::SshServerSettings& settings = {}) {
-    server_.emplace(settings);
-    server_->enter_home();
-    proxy_.emplace(server_->port());
-    server_->trust(proxy_->port());
-  }
-  std::unique_ptr<SftpStorage> open(const SftpSettings& settings = impatient()) {
-    return std::make_unique<SftpStorage>(parse_sftp_url(server_->url("repository", proxy_->port())), settings);
-  }
-  // Does it while the link is slow, and breaks the link in the middle.
-  template <typename Action, typename Break>
-  void break_during(Action&& action, Break&& break_it) {
-    proxy_->set_rate(k_slow_rate);
-    const std::uint64_t before = proxy_->bytes();
-    std::jthread worker(std::forward<Action>(action));
-    EXPECT_TRUE(proxy_->wait_bytes(before + object_.size() / 3));
-    break_it();
-    proxy_->set_rate(0);
-  }
-  template <typename Action>
-  static std::pair<Fault, std::string> refusal_of(Action&& action) {
-    try {
-      action();
-    } catch (const base::Error& error) {
-      return {error.fault(), error.what()};
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return {};
-  }
-  fs::path repository() const { return server_->files() / "repository"; }
-  int files_there() const {
-    int count = 0;
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(repository())) {
-      count += entry.is_regular_file() ? 1 : 0;
-    }
-    return count;
-  }
-
-  std::optional<rig::SshServer> server_;
-  std::optional<rig::TcpProxy> proxy_;
-  const base::Bytes object_ = noise(8 * base::k_mib);
-};
+class SftpFaultTest : public BadNetworkTest {};
 
 TEST_F(SftpFaultTest, ServerKilledAndStartedAgainDuringPut) {
   start();
@@ -173,6 +106,25 @@ TEST_F(SftpFaultTest, AnIdleConnectionThatDiedIsReplaced) {
   const base::Stopwatch watch;
   EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
   EXPECT_LT(watch.elapsed(), Milliseconds(2'000));
+}
+
+// Each of them would cost the time in which silence is noticed.
+TEST_F(SftpFaultTest, ManyIdleConnectionsThatDiedCostOneWait) {
+  constexpr int k_idle = 6;
+  start();
+  SftpSettings settings = impatient();
+  settings.backoff.give_up_after = settings.deadlines.silence * (k_idle - 2);
+  const auto storage = open(settings);
+  proxy_->set_latency(Milliseconds(50));
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < k_idle; ++i) threads.emplace_back([&] { storage->exists("a/b"); });
+  }
+  ASSERT_GE(proxy_->connections(), k_idle);
+  proxy_->forget();
+  const base::Stopwatch watch;
+  EXPECT_FALSE(storage->exists("a/b"));
+  EXPECT_LT(watch.elapsed(), settings.deadlines.silence * 3);
 }
 
 // A stall is no progress, however short; a slow link is no stall, however long.
@@ -270,6 +222,18 @@ TEST_F(SftpFaultTest, AReadOnlyFileSystem) {
   EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
 }
 
+// /proc/self/mem answers EIO where nothing is.
+TEST_F(SftpFaultTest, ADiskThatFailsToRead) {
+  start();
+  const auto storage = open();
+  fs::create_symlink("/proc/self/mem", repository() / "bad");
+  const base::Stopwatch watch;
+  const auto [fault, text] = refusal_of([&] { storage->get_range("bad", 0, 10); });
+  EXPECT_EQ(fault, Fault::corrupt);
+  EXPECT_THAT(text, HasSubstr("cannot read what it holds"));
+  EXPECT_LT(watch.elapsed(), Milliseconds(5'000));  // not tried again and again
+}
+
 TEST_F(SftpFaultTest, PermissionLostAndGivenBack) {
   start({.service = SftpService::chroot, .configuration = {}});
   const auto storage = open();
@@ -291,6 +255,22 @@ TEST_F(SftpFaultTest, AFolderTakenAwayIsMadeAgain) {
   fs::remove_all(repository() / "packs");
   storage->put("packs/ab/y", base::as_bytes("2"));
   EXPECT_EQ(storage->list("packs").size(), 1U);
+}
+
+// Its disk is not mounted any more.
+TEST_F(SftpFaultTest, ARootThatWentAwayIsNotMadeAgain) {
+  start();
+  const auto storage = open();
+  storage->put("packs/ab/x", base::as_bytes("1"));
+  const fs::path away = repository().string() + "-away";
+  fs::rename(repository(), away);
+  EXPECT_EQ(refusal_of([&] { storage->put("packs/ab/y", object_); }).first, Fault::unavailable);
+  EXPECT_EQ(refusal_of([&] { storage->put("index/y", object_); }).first, Fault::unavailable);
+  EXPECT_EQ(refusal_of([&] { storage->list("packs"); }).first, Fault::unavailable);
+  EXPECT_FALSE(fs::exists(repository()));
+  fs::rename(away, repository());
+  storage->put("packs/ab/y", base::as_bytes("2"));
+  EXPECT_EQ(storage->list("packs").size(), 2U);
 }
 
 // The server asks for new keys in the middle of a transfer.

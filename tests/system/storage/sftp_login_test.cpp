@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is let in, and what a user reads when somebody is not: one line, the next command, an exit code, no secret.
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 
@@ -171,6 +173,22 @@ TEST_F(SftpLoginTest, AKeyInTheAgent) {
   EXPECT_EQ(icecore_at({"list"}).exit_code, 0);
   fs::remove(ssh_ / "id_ed25519.pub");
   expect_refusal(icecore_at({"list"}), k_denied, "ssh-agent (0 keys)", "ssh-copy-id");
+}
+
+// Nobody takes the calls at its socket.
+TEST_F(SftpLoginTest, AnAgentThatHangsIsPassedOver) {
+  start();
+  const fs::path socket = server_->home() / "agent";
+  const base::Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket.string().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 8), 0);
+  environment_["SSH_AUTH_SOCK"] = socket;
+  expect_let_in();
+  fs::remove(ssh_ / "id_ed25519");
+  expect_refusal(icecore_at({"list"}), k_denied, "ssh-agent (does not answer at", "ssh-copy-id");
 }
 
 TEST_F(SftpLoginTest, AnAliasOfTheSshConfig) {
