@@ -10,6 +10,7 @@
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
+#include "flow/periodic.hpp"
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/snapshot.hpp"
 #include "job/backup_manifest.hpp"
@@ -22,7 +23,7 @@
 #include "job/recover.hpp"
 #include "job/space_watch.hpp"
 #include "repository/repository_lock.hpp"
-#include "staging/uploader.hpp"
+#include "staging/spooled_storage.hpp"
 
 namespace icecore::job {
 
@@ -30,6 +31,16 @@ using base::Fault;
 using hypervisor::FreezeState;
 
 namespace {
+
+// The repository's shared lock, renewed also while a commit takes hours.
+struct HeldLock {
+  HeldLock(repository::Repository& repository, const std::string& operation)
+      : lock(repository, repository::LockMode::shared, operation),
+        beating("lock", repository::k_lock_heartbeat, [this] { lock.beat(); }) {}
+
+  repository::RepositoryLock lock;
+  flow::Periodic beating;
+};
 
 class BackupJob {
  public:
@@ -40,8 +51,9 @@ class BackupJob {
         domain_(domain),
         options_(options),
         spooled_(staging::spooled(repository.storage())),
-        repository_lock_(repository, repository::LockMode::shared, "backup of '" + domain.name() + "'"),
-        journal_(context.state_dir) {}
+        journal_(context.state_dir) {
+    repository_lock_.emplace(repository, "backup of '" + domain.name() + "'");
+  }
 
   BackupReport run() {
     plan();
@@ -170,7 +182,6 @@ class BackupJob {
   void keep_within_budget() {
     budget_.with([&](std::vector<SpaceWatch>& watches) {
       for (SpaceWatch& watch : watches) watch.check();
-      repository_lock_.refresh();
     });
     stop_here_if_asked();
   }
@@ -277,7 +288,19 @@ class BackupJob {
 
   void publish() {
     phase("publish");
+    hold_lock();
     repository::publish(repository_, manifest_);
+  }
+
+  // Somebody may have taken it for left behind. What a prune did since is found out by the look at the blocks.
+  void hold_lock() {
+    try {
+      repository_lock_->lock.check();
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::conflict) throw;
+      base::log_warning("{}; it is taken again", error.what());
+      repository_lock_.emplace(repository_, "backup of '" + domain_.name() + "'");
+    }
   }
 
   // ---- aborting, failed
@@ -325,7 +348,7 @@ class BackupJob {
   hypervisor::Domain& domain_;
   const BackupOptions& options_;
   staging::SpooledStorage* spooled_;  // null: nothing is staged
-  repository::RepositoryLock repository_lock_;
+  std::optional<HeldLock> repository_lock_;
   base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
   Journal journal_;
   JobRecord record_;
