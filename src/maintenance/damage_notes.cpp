@@ -76,6 +76,7 @@ void DamageNotes::note_found(DamageMark mark) {
 
 std::vector<std::string> DamageNotes::remove_healed(const Survey& survey, const Marks& marks) {
   std::vector<std::string> healed;
+  if (!survey.taken_back.empty()) return healed;  // what only counts as taken back is not whole yet
   for (const auto& [point, bytes] : before_) {
     if (marks.contains(point) || is_unreadable(survey, point) || !is_unchanged(point)) continue;
     repository_.storage().remove(repository::damage_object(point));
