@@ -136,7 +136,7 @@ void learn_host_key(const std::filesystem::path& file, const std::string& host, 
   const ssize_t count = ::write(fd.get(), line.data(), line.size());
   if (count != static_cast<ssize_t>(line.size()) || ::fsync(fd.get()) != 0) {
     const int error = count >= 0 && errno == 0 ? ENOSPC : errno;
-    static_cast<void>(::ftruncate(fd.get(), end));  // half a key would be another key
+    [[maybe_unused]] const int cut = ::ftruncate(fd.get(), end);  // half a key would be another key
     base::fail_errno(error, "write '" + file.string() + "'");
   }
   base::sync_folder(file.parent_path());
