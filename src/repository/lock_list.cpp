@@ -28,13 +28,14 @@ bool is_damage(Fault fault) { return fault == Fault::corrupt || fault == Fault::
 
 }  // namespace
 
-std::vector<FoundLock> list_locks(Repository& repository) {
+std::vector<FoundLock> list_locks(Repository& repository, const std::set<std::string>& but) {
   storage::Storage& storage = repository.storage();
   const LockInfo self = describe_self(LockMode::shared, "");
   std::vector<FoundLock> found;
   for (const storage::ObjectInfo& object : storage.list(std::string(k_folder))) {
     FoundLock lock;
     lock.lock.id = object.name.substr(k_folder.size() + 1);
+    if (but.contains(lock.lock.id)) continue;
     try {
       lock.lock = decode_lock(repository.keys(), lock.lock.id, storage.get(object.name, size_max(ObjectKind::lock)));
       lock.lock.heartbeat = last_seen(repository, lock.lock);

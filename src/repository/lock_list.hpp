@@ -2,6 +2,7 @@
 // Who holds a repository: all locks, read and judged.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ struct FoundLock {
   std::string damage;  // why it cannot be read; who holds it is then unknown
 };
 
-// All of them, in no particular order.
-std::vector<FoundLock> list_locks(Repository& repository);
+// All but those of these ids, which are not read; in no particular order.
+std::vector<FoundLock> list_locks(Repository& repository, const std::set<std::string>& but = {});
 
 // With its heartbeat. Removing what is gone is no error.
 void remove_lock(storage::Storage& storage, const std::string& id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/repository_lock.hpp"
 
-#include <algorithm>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/handle.hpp"
@@ -64,7 +64,7 @@ void RepositoryLock::give_back() noexcept {
   const std::string id = held_.back().id;
   held_.pop_back();
   try {
-    remove_lock(repository_.storage(), id);
+    has_beaten_ ? remove_lock(repository_.storage(), id) : repository_.storage().remove(lock_object(id));
   } catch (const std::exception& error) {
     base::log_warning("lock '{}' is left behind: {}", lock_object(id), error.what());
   }
@@ -85,6 +85,7 @@ void RepositoryLock::refresh() {
 }
 
 void RepositoryLock::beat() {
+  has_beaten_ = true;
   for (const LockInfo& lock : held_) {
     repository_.storage().replace(heartbeat_object(lock.id),
                                   encode_heartbeat(repository_.keys(), lock.id, base::now()));
@@ -96,11 +97,9 @@ void RepositoryLock::make_exclusive() { take(LockMode::exclusive); }
 
 void RepositoryLock::refuse_beside(const LockInfo& own) {
   storage::Storage& storage = repository_.storage();
-  const auto is_ours = [&](const LockInfo& lock) {
-    return std::any_of(held_.begin(), held_.end(), [&](const LockInfo& held) { return held.id == lock.id; });
-  };
-  for (const FoundLock& other : list_locks(repository_)) {
-    if (is_ours(other.lock)) continue;
+  std::set<std::string> ours;
+  for (const LockInfo& held : held_) ours.insert(held.id);
+  for (const FoundLock& other : list_locks(repository_, ours)) {
     if (!other.damage.empty()) fail_damaged(storage.url(), other);
     if (other.state == LockState::dead) {
       base::log_warning("removing the lock of {}, process {}, which is gone", other.lock.operation, other.lock.pid);

@@ -7,6 +7,7 @@
 // its holder lives says heartbeats/<id>, which is replaced, and which nothing but what people are told depends on.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ class RepositoryLock {
 
   // To be called now and then by the job: when the last heartbeat is older than k_lock_heartbeat, check()s and beats.
   void refresh();
-  // Tells other hosts that this process lives.
+  // Tells other hosts that this process lives. From any one thread, while nothing else is done to the lock.
   void beat();
 
   // From here on alone: an exclusive lock beside the first. Fault::busy when somebody works beside it; then there is
@@ -49,6 +50,7 @@ class RepositoryLock {
   std::string operation_;
   std::vector<LockInfo> held_;
   base::Stopwatch since_beat_;
+  std::atomic<bool> has_beaten_ = false;  // from another thread, as beat() may be called
 };
 
 }  // namespace icecore::repository
