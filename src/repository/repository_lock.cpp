@@ -102,7 +102,7 @@ void RepositoryLock::refuse_beside(const LockInfo& own) {
   for (const FoundLock& other : list_locks(repository_, ours)) {
     if (!other.damage.empty()) fail_damaged(storage.url(), other);
     if (other.state == LockState::dead) {
-      base::log_warning("removing the lock of {}, process {}, which is gone", other.lock.operation, other.lock.pid);
+      base::log_info("removing the lock of {}, process {}, which is gone", other.lock.operation, other.lock.pid);
       remove_lock(storage, other.lock.id);
     } else if (!compatible(other.lock, own)) {
       fail_busy(storage.url(), other.lock, other.state);

@@ -42,16 +42,26 @@ Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manif
                                       const std::stop_token& stop) {
   if (auto loss = find_loss(remote, manifest)) return *loss;
   upload_step(manifest.kind, "proved");
-  const repository::Manifest point = repository::load_manifest(repository_, manifest.name);
   if (!is_indexed(remote, manifest)) {
-    if (std::string loss = look_blocks_up(point, lock); !loss.empty()) return {Outcome::refused, std::move(loss)};
-    if (auto later = put_behind_its_index(manifest)) return *later;
+    if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
   }
   lock.check();
+  const repository::Manifest point = repository::load_manifest(repository_, manifest.name);
   sender_.send(remote, manifest, stop);
-  // Once more: a prune may have read the manifests before this one and replaced the index after the first look.
-  if (!is_indexed(remote, manifest)) look_blocks_up(point, lock);
+  // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What is
+  // taken back goes up by itself.
+  if (!is_indexed(remote, manifest)) take_back(point, lock);
   return {};
+}
+
+// Of a published point. Its blocks were there a moment ago and stay while our lock does, so nothing of this refuses it.
+void Publisher::take_back(const repository::Manifest& point, repository::RepositoryLock& lock) {
+  try {
+    repository::look_blocks_up(repository_, point, [&] { lock.refresh(); });
+  } catch (const base::Error& error) {
+    base::log_warning("blocks of a new restore point of '{}' were not looked up again: {}", point.domain_name,
+                      error.what());
+  }
 }
 
 // By size: the rest was read back. What was lost goes back into the queue, before the manifest.
@@ -104,27 +114,28 @@ bool Publisher::is_indexed(Storage& remote, const QueuedObject& manifest) const 
   return missing.empty();
 }
 
-// Takes packs that a prune has marked back into the index, by way of the spool. Returns what is lost, empty: nothing.
-std::string Publisher::look_blocks_up(const repository::Manifest& point, repository::RepositoryLock& lock) {
+// Takes packs that a prune has marked back into the index, by way of the spool; what names the blocks now may itself
+// wait there, so that the point goes behind it and is asked about again. Nothing: it has no block to look up.
+std::optional<Publication> Publisher::look_blocks_up(const QueuedObject& manifest, repository::RepositoryLock& lock) {
+  const repository::Manifest point = repository::load_manifest(repository_, manifest.name);
   base::log_info(
       "the index changed while a restore point of '{}' waited for its upload; its blocks are looked up again",
       point.domain_name);
+  std::set<std::string> relied_on = spool_.queue().relied_on(manifest.name);
+  Publication later{Outcome::later, "its blocks are named by another index now, which goes first"};
   try {
     const std::size_t gone = repository::look_blocks_up(repository_, point, [&] { lock.refresh(); });
-    return gone == 0 ? "" : fmt::format("{} blocks that it relied on are gone from the repository", gone);
+    if (gone > 0)
+      return Publication{Outcome::refused, fmt::format("{} blocks it relies on are gone from the repository", gone)};
+    relied_on = names_in(repository_.storage().list("index"));
+    if (relied_on.empty()) return std::nullopt;
   } catch (const base::Error& error) {
     if (error.fault() != Fault::corrupt) throw;
-    return error.what();
+    later.reason = error.what();  // a repair may cure it: the others go first
   }
-}
-
-// What names its blocks now may itself wait in the spool: the point goes behind it, and is asked about again.
-std::optional<Publication> Publisher::put_behind_its_index(const QueuedObject& manifest) {
-  const std::set<std::string> names = names_in(repository_.storage().list("index"));
-  if (names.empty()) return std::nullopt;  // it has no block
-  spool_.queue().put_last(manifest, names);
+  spool_.queue().put_last(manifest, relied_on);
   upload_step(manifest.kind, "put_last");
-  return Publication{Outcome::later, "its blocks are named by another index now, which goes first"};
+  return later;
 }
 
 void Publisher::settle(const QueuedObject& manifest) {

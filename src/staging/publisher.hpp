@@ -45,8 +45,8 @@ class Publisher {
   void read_back(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
   void lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent);
   bool is_indexed(storage::Storage& remote, const QueuedObject& manifest) const;
-  std::string look_blocks_up(const repository::Manifest& point, repository::RepositoryLock& lock);
-  std::optional<Publication> put_behind_its_index(const QueuedObject& manifest);
+  void take_back(const repository::Manifest& point, repository::RepositoryLock& lock);
+  std::optional<Publication> look_blocks_up(const QueuedObject& manifest, repository::RepositoryLock& lock);
   void let_go(const QueuedObject& object);
 
   SpooledStorage& storage_;

@@ -69,6 +69,22 @@ TEST_F(PruneMeanwhile, PointWhoseBlocksAreGoneIsRefused) {
   EXPECT_EQ(read_point(*open_remote(), next), make_image(seeds(1, 64)));
 }
 
+TEST_F(PruneMeanwhile, RottenMarkCostsNoPoint) {
+  forget_and_prune(k_grace);
+  const std::string mark = names_of("prunes").front();
+  const base::Bytes good = remote_.objects.get(mark, base::k_mib);
+  remote_.damage(mark, good.size() / 2, good.size());
+  const std::string other = back_up(process_, {});
+  UploadOptions options = fast();
+  options.stall_max = base::Milliseconds(300);
+  EXPECT_THROW(upload(process_, options), base::Error);
+  EXPECT_EQ(names_of("manifests"), std::vector<std::string>{other}) << "others go on";
+  EXPECT_TRUE(is_pending(process_.storage->spool(), waiting_));
+  remote_.objects.replace(mark, good);
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{waiting_});
+  expect_whole();
+}
+
 TEST_F(PruneMeanwhile, PruneBetweenTheLookAndTheManifest) {
   bool pruned = false;
   remote_.before_put([&](const std::string& name) {
