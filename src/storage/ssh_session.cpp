@@ -19,6 +19,8 @@ namespace {
 
 constexpr base::Milliseconds k_look{1'000};           // at the traffic: longer than a trickle takes to show
 constexpr unsigned k_window_bytes = 8 * 1024 * 1024;  // the server may send so much unasked for
+// libssh2 asks every two seconds at most, and counts whole ones.
+constexpr base::Milliseconds k_silence_between_askings{4'000};
 constexpr std::uint64_t k_keepalive_bytes_max = 256;  // of one, as it is sent
 constexpr int k_free_attempts_max = 100;
 
@@ -137,7 +139,7 @@ void SshSession::notice_stop() {
   deadlines_.silence = std::min(deadlines_.silence, deadlines_.parting);
   deadlines_.answer = std::min(deadlines_.answer, deadlines_.parting_answer);
   deadlines_.keepalive = std::min(deadlines_.keepalive, deadlines_.parting / 2);
-  heard_at_ = progress_at_ = Clock::now();
+  restart_clocks();
   ask_for_life();
 }
 
@@ -150,7 +152,9 @@ void SshSession::check_stall() {
   // A slow link may have nothing to say to us for long while it takes what is on its way. But the kernel of a server
   // that hangs confirms keepalives too.
   const bool confirmed = traffic.confirmed - traffic_.confirmed > k_keepalive_bytes_max;
-  if (confirmed || traffic.received != traffic_.received) heard_at_ = now;
+  const bool answered = traffic.received != traffic_.received;
+  if (confirmed || answered) heard_at_ = now;
+  if (answered && parting_) deadlines_.silence = std::max(deadlines_.silence, k_silence_between_askings);
   traffic_ = traffic;
   const auto seconds = [](auto duration) { return std::chrono::duration_cast<std::chrono::seconds>(duration).count(); };
   if (now - heard_at_ > deadlines_.silence) {
