@@ -54,7 +54,7 @@ void wait_for_upload(JobSession& jobs, UploadSession& upload, DomainOutcome& out
     jobs.progress().clear();
     print_error(jobs.session().console, error);
     outcome.error = error;
-    if (error.fault() == base::Fault::conflict) outcome.report.reset();
+    if (!upload.is_waiting(point)) outcome.report.reset();
   }
 }
 

@@ -92,10 +92,13 @@ void declare_upload_words(WordList& words, staging::UploadOptions& options) {
 }
 
 UploadSession::UploadSession(JobSession& jobs, OpenRepository& open, const staging::UploadOptions& options)
-    : jobs_(jobs) {
-  staging::SpooledStorage* const storage = staging::spooled(*open.storage);
-  if (storage == nullptr) return;
-  uploader_ = std::make_unique<staging::Uploader>(*storage, *open.repository, options, shown_by(jobs), jobs.stop());
+    : jobs_(jobs), storage_(staging::spooled(*open.storage)) {
+  if (storage_ == nullptr) return;
+  uploader_ = std::make_unique<staging::Uploader>(*storage_, *open.repository, options, shown_by(jobs), jobs.stop());
+}
+
+bool UploadSession::is_waiting(const repository::Manifest& point) const {
+  return storage_ != nullptr && staging::is_pending(storage_->spool(), repository::manifest_object(point));
 }
 
 void UploadSession::wait_for(const repository::Manifest& point) {
@@ -104,7 +107,7 @@ void UploadSession::wait_for(const repository::Manifest& point) {
     uploader_->wait_for(repository::manifest_object(point));
   } catch (base::Error& error) {
     const std::string id = point.id.substr(0, 8);
-    if (error.fault() == base::Fault::conflict) {
+    if (!is_waiting(point)) {
       error.add_context(fmt::format("restore point {} of '{}' cannot be published", id, point.domain_name));
       throw error.add_hint("run the backup again");
     }

@@ -29,9 +29,12 @@ class UploadSession {
 
   // Waits until the staged point is on the remote. Throws what keeps it from there, with what state it is in now.
   void wait_for(const repository::Manifest& point);
+  // Whether it is complete in staging, and goes up with the next upload.
+  bool is_waiting(const repository::Manifest& point) const;
 
  private:
   JobSession& jobs_;
+  staging::SpooledStorage* storage_;  // null: nothing is staged
   std::unique_ptr<staging::Uploader> uploader_;
 };
 

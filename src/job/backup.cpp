@@ -210,7 +210,7 @@ class BackupJob {
         "read disk '{}' of domain '{}'", disk.target, domain_.name());
   }
 
-  // ---- sealed: from here on only forwards, and Ctrl-C has nothing to cut short but the wait for an upload.
+  // ---- sealed: from here on only forwards, and Ctrl-C has nothing to cut short any more.
   void seal() {
     step(JobState::sealed, Durability::power_loss, [&] {
       phase("seal");

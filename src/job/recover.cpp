@@ -15,6 +15,7 @@
 #include "job/overlay_return.hpp"
 #include "job/restore_finish.hpp"
 #include "repository/manifest.hpp"
+#include "repository/publish_check.hpp"
 #include "repository/repository_lock.hpp"
 #include "staging/spooled_storage.hpp"
 
@@ -169,7 +170,8 @@ class Recovery {
       base::failpoint("recover.published");
       return true;
     } catch (const base::Error& error) {
-      if (error.fault() != Fault::conflict) throw;
+      // Whatever else is in conflict, such as a changed host key, may be cured: then the point is published after all.
+      if (error.fault() != Fault::conflict || repository::look_blocks_up(repository, manifest) == 0) throw;
       result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
                                    record.id.substr(0, 8), error.what());
     }

@@ -19,7 +19,7 @@ enum class JobState {
   committing,   // backup: overlays are being merged down
   committed,    // backup: the domain is on its bases, live and persistent; the overlays are gone
   uploading,    // backup: the manifest is about to be published; with staging it is in the queue of the spool
-  published,    // backup: the restore point exists (with staging: on the remote)
+  published,    // backup: the restore point exists; with staging the job ends before
   writing,      // restore: disk files are being written
   written,      // restore: disk files are complete and durable
   defined,      // restore: the domain is defined on them

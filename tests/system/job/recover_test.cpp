@@ -80,5 +80,26 @@ TEST_F(Recover, APointWhoseBlocksAreGoneEndsItsJob) {
   subject.expect_at_rest();
 }
 
+// Only lost blocks end a job without its point: whatever else is in the way may be cured.
+TEST_F(Recover, AnObstacleLeavesThePointToTheNextRecovery) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", k_mib, k_mib, 0x11);
+  const std::string instant = subject.domain.hash_disk();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.acted.published=kill"}});
+  std::filesystem::path manifest;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(subject.repository() / "manifests")) {
+    if (entry.is_regular_file()) manifest = entry.path();
+  }
+  ASSERT_FALSE(manifest.empty());
+  std::filesystem::resize_file(manifest, 10);  // as a power loss of the storage leaves it
+  EXPECT_EQ(subject.run({"recover"}).exit_code, 3);
+  std::filesystem::remove(manifest);
+  subject.must({"recover"});
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
+  subject.expect_at_rest();
+}
+
 }  // namespace
 }  // namespace icecore::system_test

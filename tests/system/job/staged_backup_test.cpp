@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/durable_file.hpp"
 #include "rig/requirements.hpp"
 #include "rig/ssh_server.hpp"
 #include "system/job/protected_domain.hpp"
@@ -115,6 +116,30 @@ TEST_F(StagedBackup, InterruptedWaitLeavesThePointToTheUpload) {
   remote_returns();
   subject_->must({"upload"});
   without_staging();
+  EXPECT_EQ(subject_->points().size(), 2U);
+}
+
+// Another repository under the URL ends the upload; the point is not lost, and nobody is told so.
+TEST_F(StagedBackup, UploadThatEndsLeavesThePointWaiting) {
+  subject_->must({"backup", name()});
+  rig::Environment environment = subject_->environment;
+  environment["ICECORE_FAILPOINTS"] = "backup.fact.sealed=pause";
+  remote_goes();
+  rig::IcecoreRun backup(subject_->with_options({"backup", name(), "--json"}), environment);
+  backup.wait_failpoint();
+  remote_returns();
+  const std::filesystem::path config = subject_->repository() / "config";
+  const std::filesystem::path hidden = subject_->domain.folder() / "config";
+  std::filesystem::rename(config, hidden);
+  base::write_durably(config, base::as_bytes("somebody else's"), 0600);
+  backup.go_on();
+  const auto outcome = backup.wait();
+  EXPECT_EQ(outcome.exit_code, 10) << outcome.error_output;
+  EXPECT_NE(outcome.error_output.find("waits for its upload"), std::string::npos) << outcome.error_output;
+  EXPECT_EQ(outcome.json().at("results").at(0).at("pending"), true);
+  subject_->expect_at_rest();
+  std::filesystem::rename(hidden, config);
+  subject_->must({"upload"});
   EXPECT_EQ(subject_->points().size(), 2U);
 }
 
