@@ -60,7 +60,7 @@ void examine_state_dir(Findings& findings, const JobContext& context) {
 void examine_job(Findings& findings, const JobRecord& job) {
   const std::string subject = fmt::format("{} {} of '{}'", to_string(job.kind), job.id.substr(0, 8), job.domain_name);
   const std::string since = fmt::format("since {} in state '{}'", base::format_time(job.updated), to_string(job.state));
-  if (!DomainLock::try_lock(job.domain_uuid)) {
+  if (DomainLock::is_held(job.domain_uuid)) {
     findings.push_back({Severity::good, subject, "is at work, " + since, ""});
   } else {
     findings.push_back({Severity::problem, subject,
@@ -83,7 +83,7 @@ void examine_journal(Findings& findings, const JobContext& context) {
 void examine_domain(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
   for (const hypervisor::DiskModel& disk : model.disks) {
     if (!is_our_overlay(disk.source.path, model.uuid)) continue;
-    if (!DomainLock::try_lock(model.uuid)) continue;  // a backup is running
+    if (DomainLock::is_held(model.uuid)) continue;  // a backup is running
     const bool journalled =
         std::any_of(jobs.begin(), jobs.end(), [&](const JobRecord& job) { return job.domain_uuid == model.uuid; });
     findings.push_back({Severity::problem, "domain '" + model.name + "'",

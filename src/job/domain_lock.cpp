@@ -9,13 +9,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <thread>
 
+#include "base/clock.hpp"
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 
 namespace icecore::job {
 
 namespace {
+
+constexpr base::Milliseconds k_asking_max{100};
 
 // Users other than root have a runtime folder of their own; where there is none, one for each user below /tmp.
 std::filesystem::path runtime_folder() {
@@ -45,6 +49,11 @@ std::string read_holder(const std::filesystem::path& path) {
 
 }  // namespace
 
+bool DomainLock::is_held(const std::string& domain_uuid) {
+  const base::Fd file = base::open_file(lock_path(domain_uuid), O_RDWR | O_CREAT);
+  return ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
 std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
   base::Fd file = base::open_file(lock_path(domain_uuid), O_RDWR | O_CREAT);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -57,6 +66,8 @@ std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
 
 DomainLock::DomainLock(const std::string& domain_uuid, const std::string& domain_name) {
   std::optional<DomainLock> lock = try_lock(domain_uuid);
+  for (const base::Stopwatch watch; !lock && watch.elapsed() < k_asking_max; lock = try_lock(domain_uuid))
+    std::this_thread::yield();  // it may only have been asked about
   if (!lock) {
     base::Error error(base::Fault::busy, fmt::format("another icecore (process {}) is working on domain '{}'",
                                                      read_holder(lock_path(domain_uuid)), domain_name));
