@@ -35,7 +35,23 @@ Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, co
   repository::RepositoryLock lock(repository_, repository::LockMode::shared, "upload of a restore point");
   if (!remote.exists(repository::lock_object(lock.id())))
     base::fail(Fault::unavailable, "the repository could not be locked: {}", storage_.trouble());
-  return publish_locked(remote, manifest, lock, stop);
+  try {
+    Publication publication = publish_locked(remote, manifest, lock, stop);
+    // It may have come before it turned out incomplete, also by an uploader that was killed then.
+    if (publication.outcome == Outcome::refused) remote.remove(manifest.name);
+    return publication;
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::conflict || is_locked(remote, lock)) throw;
+    spool_.queue().stop_relying(manifest.name);  // under the next lock all its blocks are looked up
+    return {Outcome::later, error.what()};
+  }
+}
+
+// Somebody may take our lock for left behind, and a prune sweep then.
+bool Publisher::is_locked(Storage& remote, const repository::RepositoryLock& lock) const {
+  if (remote.exists(repository::lock_object(lock.id()))) return true;
+  storage_.expect_mounted(remote);
+  return false;
 }
 
 Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
@@ -46,22 +62,14 @@ Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manif
     if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
   }
   lock.check();
-  const repository::Manifest point = repository::load_manifest(repository_, manifest.name);
   sender_.send(remote, manifest, stop);
-  // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What is
-  // taken back goes up by itself.
-  if (!is_indexed(remote, manifest)) take_back(point, lock);
-  return {};
-}
-
-// Of a published point. Its blocks were there a moment ago and stay while our lock does, so nothing of this refuses it.
-void Publisher::take_back(const repository::Manifest& point, repository::RepositoryLock& lock) {
-  try {
-    repository::look_blocks_up(repository_, point, [&] { lock.refresh(); });
-  } catch (const base::Error& error) {
-    base::log_warning("blocks of a new restore point of '{}' were not looked up again: {}", point.domain_name,
-                      error.what());
+  // Once more: a prune may have read the manifests before this one and replaced the index after the first look.
+  if (!is_indexed(remote, manifest)) {
+    if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
   }
+  lock.check();
+  sender_.note_published(remote, manifest);
+  return {};
 }
 
 // By size: the rest was read back. What was lost goes back into the queue, before the manifest.

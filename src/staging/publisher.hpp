@@ -41,11 +41,11 @@ class Publisher {
  private:
   Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
                              const std::stop_token& stop);
+  bool is_locked(storage::Storage& remote, const repository::RepositoryLock& lock) const;
   std::optional<Publication> find_loss(storage::Storage& remote, const QueuedObject& manifest);
   void read_back(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
   void lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent);
   bool is_indexed(storage::Storage& remote, const QueuedObject& manifest) const;
-  void take_back(const repository::Manifest& point, repository::RepositoryLock& lock);
   std::optional<Publication> look_blocks_up(const QueuedObject& manifest, repository::RepositoryLock& lock);
   void let_go(const QueuedObject& object);
 

@@ -39,6 +39,7 @@ Sender::Sender(SpooledStorage& storage, repository::Repository& repository, cons
 
 void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
   const auto bytes = sound_bytes(spool_, repository_, object);
+  if (!bytes && object.kind == ObjectClass::manifest) base::fail(Fault::busy, "'{}' has just rotted", object.name);
   if (!bytes) return set_aside(remote, object);
   if (object.kind == ObjectClass::index && was_replaced(remote, object, *bytes)) return;
   if (object.kind != ObjectClass::manifest) limiter_.pay(bytes->size(), stop);
@@ -47,8 +48,15 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
   upload_step(object.kind, "sending");
   put(remote, object, *bytes);
   upload_step(object.kind, "sent");
-  note_sent(object, epoch);
+  if (object.kind == ObjectClass::manifest) return;
+  spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);
+  remember_recent(object.number);
   upload_step(object.kind, "noted");
+}
+
+void Sender::note_published(const Storage& remote, const QueuedObject& manifest) {
+  spool_.queue().set_state(manifest.number, ObjectState::published, epoch_of(remote));
+  upload_step(manifest.kind, "noted");
 }
 
 // Packs are named by their content, others at random: what is there under the name and is not the same is what a power
@@ -66,13 +74,6 @@ void Sender::put(Storage& remote, const QueuedObject& object, base::ByteView byt
     remote.remove(object.name);
     remote.put(object.name, bytes);
   }
-}
-
-void Sender::note_sent(const QueuedObject& object, const std::string& epoch) {
-  if (object.kind == ObjectClass::manifest)
-    return spool_.queue().set_state(object.number, ObjectState::published, epoch);
-  spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);
-  remember_recent(object.number);
 }
 
 void Sender::remember_recent(std::int64_t number) {

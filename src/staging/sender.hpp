@@ -22,10 +22,13 @@ class Sender {
   // Both outlive it; `repository` is over `storage`.
   Sender(SpooledStorage& storage, repository::Repository& repository, const UploadLimit& limit);
 
-  // Stores it on the remote and notes that. A pack or an index whose bytes have rotted in the spool is not sent but
-  // refused, and an index that names such a pack is replaced by one without it: points that need it are found out
-  // when their blocks are looked up. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
+  // Stores it on the remote and, but for a manifest, notes that. A pack or an index whose bytes have rotted in the
+  // spool is not sent but refused, and an index that names such a pack is replaced by one without it: points that need
+  // it are found out when their blocks are looked up. Packs and indexes are paid for from the limit. Fault::cancelled
+  // after a stop.
   void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
+  // It was sent, and its blocks were looked for after that.
+  void note_published(const storage::Storage& remote, const QueuedObject& manifest);
 
   // Whether a sent object's bytes are to be read back before a point relies on them: the remote may have died, and
   // lost what it said was durable, less than a minute after it was sent; one that cannot fsync at any time.
@@ -44,7 +47,6 @@ class Sender {
   void set_aside(storage::Storage& remote, const QueuedObject& object);
   bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
   void remember_recent(std::int64_t number);
-  void note_sent(const QueuedObject& object, const std::string& epoch);
   std::string epoch_of(const storage::Storage& remote) const;
 
   SpooledStorage& storage_;

@@ -95,6 +95,21 @@ TEST_F(PruneMeanwhile, PruneBetweenTheLookAndTheManifest) {
   expect_whole();
 }
 
+// A person takes its lock for left behind, and a prune sweeps before the manifest is there.
+TEST_F(PruneMeanwhile, SweepBetweenTheLookAndTheManifest) {
+  bool pruned = false;
+  remote_.before_put([&](const std::string& name) {
+    if (!name.starts_with("manifests/") || std::exchange(pruned, true)) return;
+    for (const std::string& lock : names_of("locks")) remote_.objects.remove(lock);
+    forget_and_prune(std::chrono::seconds(0));
+  });
+  const UploadReport report = upload(process_);
+  EXPECT_TRUE(pruned);
+  EXPECT_TRUE(report.published.empty());
+  EXPECT_EQ(report.refused.size(), 1U);
+  EXPECT_TRUE(names_of("manifests").empty()) << "it lacks its blocks";
+}
+
 TEST_F(PruneMeanwhile, ReplacedIndexOfBlocksThatStay) {
   // Half of the old point's blocks are needed by nobody else: its sparse packs are written anew.
   const std::string half = back_up(process_, seeds(1, 8));
