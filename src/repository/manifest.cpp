@@ -42,6 +42,13 @@ void take_back(Repository& repository, const std::string& object) noexcept {
   }
 }
 
+void require_all_blocks(const Manifest& manifest, std::size_t gone) {
+  if (gone == 0) return;
+  throw base::Error(Fault::conflict, fmt::format("a prune removed {} blocks that this backup of '{}' relied on", gone,
+                                                 manifest.domain_name))
+      .add_hint("run the backup again");
+}
+
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
 
 }  // namespace
@@ -54,18 +61,15 @@ std::string publish(Repository& repository, const Manifest& manifest) {
   check_identity(manifest);
   const std::string object = manifest_object(manifest);
   const base::Bytes bytes = seal(repository.keys(), ObjectKind::manifest, object, encode_manifest(manifest));
-  prove_blocks_are_indexed(repository, manifest);
+  require_all_blocks(manifest, count_gone_blocks(repository, manifest));
   base::failpoint("repository.before_manifest");
   const bool was_there = repository.storage().size_of(object).has_value();
   repository.storage().put(object, bytes);
   // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What
   // it marked cannot be deleted while our lock is held.
-  try {
-    prove_blocks_are_indexed(repository, manifest);
-  } catch (const base::Error& error) {
-    if (error.fault() == Fault::conflict && !was_there) take_back(repository, object);
-    throw;
-  }
+  const std::size_t gone = count_gone_blocks(repository, manifest);
+  if (gone > 0 && !was_there) take_back(repository, object);
+  require_all_blocks(manifest, gone);
   return object;
 }
 

@@ -3,7 +3,6 @@
 
 #include <set>
 
-#include "base/error.hpp"
 #include "base/log.hpp"
 #include "repository/block_reader.hpp"
 #include "repository/prune_mark.hpp"
@@ -47,14 +46,10 @@ class MissingBlocks {
 
 }  // namespace
 
-void prove_blocks_are_indexed(Repository& repository, const Manifest& manifest) {
-  if (repository.index_still_holds()) return;
+std::size_t count_gone_blocks(Repository& repository, const Manifest& manifest) {
+  if (repository.index_still_holds()) return 0;
   base::log_info("the index changed while '{}' was backed up; its blocks are looked up again", manifest.domain_name);
-  const std::size_t gone = look_blocks_up(repository, manifest);
-  if (gone == 0) return;
-  throw base::Error(base::Fault::conflict, fmt::format("a prune removed {} blocks that this backup of '{}' relied on",
-                                                       gone, manifest.domain_name))
-      .add_hint("run the backup again");
+  return look_blocks_up(repository, manifest);
 }
 
 std::size_t look_blocks_up(Repository& repository, const Manifest& manifest, const std::function<void()>& tick) {

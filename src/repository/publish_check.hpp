@@ -8,14 +8,13 @@
 
 namespace icecore::repository {
 
-// Returns when every block of the manifest's images is in the index. Cheap while no index object went away since
-// the writing session began (one list of index/); else all trees are walked, packs that are marked for deletion and
-// hold what is needed are taken back, and Fault::conflict says that the backup has to run again when blocks are gone.
-// The caller holds a shared repository lock, so that no sweep runs meanwhile.
-void prove_blocks_are_indexed(Repository& repository, const Manifest& manifest);
+// How many blocks of the manifest's images are gone from the index. Cheap while no index object went away since
+// the writing session began (one list of index/); else all trees are walked, and packs that are marked for deletion and
+// hold what is needed are taken back. The caller holds a shared repository lock, so that no sweep runs meanwhile.
+std::size_t count_gone_blocks(Repository& repository, const Manifest& manifest);
 
 // The same, but all trees are walked, whatever this session knows of the index: for a manifest another one made.
-// Returns how many blocks are gone. `tick` is called now and then, on the caller's thread.
+// `tick` is called now and then, on the caller's thread.
 std::size_t look_blocks_up(
     Repository& repository, const Manifest& manifest, const std::function<void()>& tick = [] {});
 

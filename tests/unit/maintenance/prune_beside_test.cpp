@@ -141,6 +141,21 @@ TEST_F(PruneBesideTest, APointWhoseBlocksGoAsItAppearsIsTakenBack) {
   EXPECT_EQ(count("manifests"), 0U);
 }
 
+// Such as a changed host key: nothing is known of the blocks, and the next attempt looks again.
+TEST_F(PruneBesideTest, AConflictThatIsNotTheBlocksOwnTakesNothingBack) {
+  bool appeared = false;
+  HookedStorage hooked(storage_, [&](const std::string& call) {
+    appeared = appeared || call.starts_with("put manifests/");
+    if (appeared && call == "list index") base::fail(Fault::conflict, "the host key has changed");
+  });
+  Repository slow(hooked, key(), folder_ / "slow-cache");
+  const Manifest begun = store(slow, "b", range(1, 60));
+  expect_fault(Fault::conflict, "host key", [&] { repository::publish(slow, begun); });
+  EXPECT_EQ(count("manifests"), 1U);
+  points_.push_back({begun, range(1, 60)});
+  expect_all_readable();
+}
+
 TEST_F(PruneBesideTest, ADryRunSeesWhatWouldBeTakenBack) {
   const Manifest begun = backup_that_relies_on_a_forgotten_point();
   prune(k_day);
