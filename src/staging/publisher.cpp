@@ -151,7 +151,7 @@ void Publisher::settle(const QueuedObject& manifest) {
   for (const QueuedObject& object : spool_.queue().sent_before(manifest.number)) {
     const auto [writer, fresh] = lives.try_emplace(object.writer, false);
     if (fresh) writer->second = object.writer != manifest.writer && spool_.writer_lives(object.writer);
-    if (!writer->second) let_go(object);
+    if (!writer->second && !Sender::may_be_lost(object)) let_go(object);
   }
   const bool keep = spool_.queue().is_kept(manifest.name);
   keep ? spool_.queue().set_state(manifest.number, ObjectState::kept) : spool_.drop_file(manifest);

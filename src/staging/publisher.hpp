@@ -35,7 +35,7 @@ class Publisher {
   Publication publish(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
 
   // What came before a published or refused manifest has been looked after with it and may go, but for what living
-  // writers still need for theirs and what is kept for restores.
+  // writers still need for theirs, what is kept for restores, and what the remote may still lose.
   void settle(const QueuedObject& manifest);
 
  private:

@@ -19,7 +19,8 @@ namespace {
 
 // A disk that lies about flushing has written what it was given so long ago.
 constexpr std::chrono::seconds k_disk_cache_max{60};
-// Epochs: the remote has it whatever happens to connections; it was read back in the epoch that follows.
+// Epochs: the remote has it whatever happens to connections; one that cannot fsync has read it back in the epoch that
+// follows.
 const std::string k_sure = "sure";
 const std::string k_read = "read-";
 
@@ -50,7 +51,7 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
   upload_step(object.kind, "sent");
   if (object.kind == ObjectClass::manifest) return;
   spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);
-  remember_recent(object.number);
+  if (remote.durable_puts()) remember_recent(object.number);
   upload_step(object.kind, "noted");
 }
 
@@ -119,14 +120,22 @@ std::string Sender::epoch_of(const Storage& remote) const {
 }
 
 bool Sender::is_doubted(const Storage& remote, const QueuedObject& object) const {
-  if (!remote.durable_puts()) return object.epoch != k_read + epoch_of(remote);
-  return object.epoch != k_sure && object.epoch != epoch_of(remote);
+  const std::string epoch = epoch_of(remote);
+  return object.epoch != k_sure && object.epoch != (remote.durable_puts() ? epoch : k_read + epoch);
 }
 
 void Sender::note_proved(const Storage& remote, const QueuedObject& object) {
-  spool_.queue().set_epoch(object.number, (remote.durable_puts() ? "" : k_read) + epoch_of(remote));
-  if (remote.durable_puts()) remember_recent(object.number);
+  const std::string epoch = epoch_of(remote);
+  if (remote.durable_puts()) {
+    spool_.queue().set_epoch(object.number, epoch);
+    remember_recent(object.number);
+  } else {
+    const bool is_ours = object.epoch.find(session_) != std::string::npos;
+    spool_.queue().set_epoch(object.number, is_ours ? k_read + epoch : k_sure);
+  }
 }
+
+bool Sender::may_be_lost(const QueuedObject& object) { return object.epoch.starts_with(k_read); }
 
 void Sender::note_loss() {
   losses_.with([](std::uint64_t& losses) { ++losses; });

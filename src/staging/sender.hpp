@@ -35,6 +35,9 @@ class Sender {
   bool is_doubted(const storage::Storage& remote, const QueuedObject& object) const;
   // They were read back.
   void note_proved(const storage::Storage& remote, const QueuedObject& object);
+  // Whether bytes that were read back may still have come from the memory of a server that cannot fsync: so until
+  // another uploader than the one that sent them has read them back.
+  static bool may_be_lost(const QueuedObject& object);
   // A connection was lost.
   void note_loss();
 

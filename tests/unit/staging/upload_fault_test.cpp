@@ -112,6 +112,36 @@ TEST_F(UploadFault, ServerThatCannotPromiseDurabilityIsReadAgain) {
   EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
 }
 
+// It answers from its memory, and loses what it had there after the point was published.
+TEST_F(UploadFault, ServerThatCannotPromiseDurabilityLosesNoBlockToLaterPoints) {
+  remote_.set_durable(false);
+  Process process = open();
+  const std::string early = back_up(process, seeds(1, 64));
+  upload(process);
+  const std::vector<std::string> packs = names_of("packs");
+  remote_.objects.remove(packs.front());
+  remote_.damage(packs.back(), 0, remote_.objects.size_of(packs.back()).value());
+  remote_.damage(names_of("index").front(), 0, 10);
+  process = {};
+  process = open();
+  const std::string late = back_up(process, seeds(1, 64));  // relies on all of them
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{late});
+  for (const std::string& point : {early, late}) EXPECT_EQ(read_point(*open_remote(), point), make_image(seeds(1, 64)));
+}
+
+TEST_F(UploadFault, WhatWasReadBackByALaterUploadLeavesTheSpool) {
+  remote_.set_durable(false);
+  Process process = open();
+  back_up(process, seeds(1, 64));
+  upload(process);
+  EXPECT_EQ(process.storage->spool().objects().list("packs").size(), names_of("packs").size());
+  process = {};
+  process = open();
+  const std::string late = back_up(process, {});
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{late});
+  EXPECT_EQ(files_in_spool(*process.storage), 0U);
+}
+
 // One gave way in a full spool and was lost after that: only points that come with it are refused, and it is said.
 TEST_F(UploadFault, PointThatCannotBePublishedDoesNotHoldTheNextBack) {
   Process process = open();
