@@ -36,6 +36,18 @@ FileSystem parse_file_system(const SftpReply& reply) {
   return found;
 }
 
+// What was to be written to may be a folder that could not be made.
+SftpReply ask_file_system(SftpChannel& channel, std::string folder) {
+  if (!channel.has_file_system()) return {};
+  for (;;) {
+    SftpReply answer = channel.await(channel.file_system(folder));
+    const std::size_t slash = folder.rfind('/');
+    const bool is_top = slash == std::string::npos || slash == 0;
+    if (answer.type == SftpType::extended_reply || answer.status != SftpStatus::no_such_file || is_top) return answer;
+    folder.resize(slash);
+  }
+}
+
 }  // namespace
 
 void fail_status(const SftpReply& reply, const std::string& what) {
@@ -61,8 +73,7 @@ void fail_read(const SftpReply& reply, const std::string& what) {
 
 void fail_write(SftpChannel& channel, const SftpReply& reply, const std::string& folder, const std::string& what) {
   if (reply.status != SftpStatus::failure) fail_status(reply, what);
-  SftpReply answer;
-  if (channel.has_file_system()) answer = channel.await(channel.file_system(folder));
+  const SftpReply answer = ask_file_system(channel, folder);
   if (answer.type != SftpType::extended_reply) {
     base::fail(Fault::no_space, "{}: the server refuses without a reason: a full file system or a quota?", what);
   }

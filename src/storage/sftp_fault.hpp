@@ -14,7 +14,7 @@ namespace icecore::storage {
 // The same for bytes of an open file: a failure that says no more is Fault::corrupt.
 [[noreturn]] void fail_read(const SftpReply& reply, const std::string& what);
 
-// The same after something that writes. `folder`: on the file system that was written to.
+// The same after something that writes. `folder`: on the file system that was written to; it may be missing.
 [[noreturn]] void fail_write(SftpChannel& channel, const SftpReply& reply, const std::string& folder,
                              const std::string& what);
 

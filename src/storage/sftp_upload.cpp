@@ -40,7 +40,7 @@ class Upload {
     for (const std::string& folder : object_.folders) ignored.push_back(channel_.make_folder(folder));
     const Id opening = channel_.open(object_.temporary, k_sftp_write | k_sftp_create | k_sftp_exclusive);
     const Id looking = channel_.path_request(SftpType::stat, object_.path);
-    for (const Id id : ignored) folder_reply_ = channel_.await(id);
+    for (const Id id : ignored) note_folder(channel_.await(id));
     const SftpReply opened = channel_.await(opening);
     const SftpReply seen = channel_.await(looking);
     if (!opened.ok()) refuse_open(opened);
@@ -49,6 +49,11 @@ class Upload {
     discard();
     expect_same_size(SftpPacketReader(seen.body).attributes());
     return false;
+  }
+
+  // Below a folder that could not be made there is no such file either.
+  void note_folder(SftpReply reply) {
+    if (reply.status != SftpStatus::no_such_file) folder_reply_ = std::move(reply);
   }
 
   // A folder that could not be made is why its file could not be opened.
@@ -136,7 +141,7 @@ class Upload {
   std::string handle_;
   std::deque<Id> writes_;
   std::optional<SftpReply> refusal_;
-  SftpReply folder_reply_;  // of the innermost folder
+  SftpReply folder_reply_;  // of the innermost folder with one above it
 };
 
 }  // namespace

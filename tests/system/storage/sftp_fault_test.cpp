@@ -220,6 +220,10 @@ TEST_F(SftpFaultTest, AReadOnlyFileSystem) {
   EXPECT_EQ(fault, Fault::denied);
   EXPECT_THAT(text, HasSubstr("read-only"));
   EXPECT_EQ(base::to_string(storage->get("a/b", 10)), "1");
+  // What keeps it from being written is the folder that cannot be made, two above.
+  const auto [deep_fault, deep_text] = refusal_of([&] { storage->put("packs/ab/x", object_); });
+  EXPECT_EQ(deep_fault, Fault::denied);
+  EXPECT_THAT(deep_text, HasSubstr("read-only"));
 }
 
 // /proc/self/mem answers EIO where nothing is.
