@@ -249,7 +249,7 @@ void Uploader::failed(const QueuedObject& object, const base::Error& error) {
     state.in_flight.erase(object.number);
     if (error.fault() == Fault::cancelled) return false;
     state.waiting_for = error.what();
-    state.not_before = std::chrono::steady_clock::now() + pause_after(error, state.failures++);
+    state.not_before = std::chrono::steady_clock::now() + pause_after(error, state);
     return is_permanent(error.fault()) ||
            (options_.stall_max.count() > 0 && state.since_progress.elapsed() > options_.stall_max);
   });
@@ -271,10 +271,15 @@ void Uploader::refuse(const QueuedObject& manifest, const std::string& reason) {
   tell();
 }
 
-base::Milliseconds Uploader::pause_after(const base::Error& error, unsigned failures) const {
-  if (storage::remedy_of(error.fault()) == storage::Remedy::wait) return jittered(options_.refusal_wait);
-  const base::Milliseconds doubled = options_.backoff_first * (1U << std::min(failures, 16U));
-  return jittered(std::min(doubled, options_.backoff_max));
+// The last attempt is made when the patience ends, not a pause later.
+base::Milliseconds Uploader::pause_after(const base::Error& error, State& state) const {
+  const base::Milliseconds doubled = options_.backoff_first * (1U << std::min(state.failures++, 16U));
+  const bool is_refusal = storage::remedy_of(error.fault()) == storage::Remedy::wait;
+  const base::Milliseconds pause =
+      jittered(is_refusal ? options_.refusal_wait : std::min(doubled, options_.backoff_max));
+  if (options_.stall_max.count() == 0) return pause;
+  const base::Milliseconds left = options_.stall_max - state.since_progress.elapsed() + base::Milliseconds(1);
+  return std::min(pause, std::max(left, base::Milliseconds(0)));
 }
 
 void Uploader::tell() {

@@ -102,7 +102,7 @@ class Uploader {
   void succeeded(const QueuedObject& object);
   void failed(const QueuedObject& object, const base::Error& error);
   void refuse(const QueuedObject& manifest, const std::string& reason);
-  base::Milliseconds pause_after(const base::Error& error, unsigned failures) const;
+  base::Milliseconds pause_after(const base::Error& error, State& state) const;
   void tell();
 
   SpooledStorage& storage_;

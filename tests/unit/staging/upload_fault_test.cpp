@@ -39,6 +39,18 @@ TEST_F(UploadFault, StallEndsItWithTheReason) {
   EXPECT_EQ(upload(process).published, std::vector<std::string>{point});
 }
 
+TEST_F(UploadFault, StallEndsWithThePatienceAndNotAPauseLater) {
+  Process process = open();
+  back_up(process, seeds(1, 8));
+  remote_.fail_all(Fault::no_space);
+  UploadOptions options = fast();
+  options.stall_max = base::Milliseconds(100);
+  options.refusal_wait = std::chrono::minutes(1);
+  const base::Stopwatch watch;
+  expect_fault(Fault::no_space, "does not work now", [&] { upload(process, options); });
+  EXPECT_LT(watch.elapsed(), std::chrono::seconds(10));
+}
+
 struct Loss {
   const char* name;
   std::size_t keep;
