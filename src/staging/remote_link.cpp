@@ -29,10 +29,10 @@ void RemoteLink::note_reached() {
 }
 
 void RemoteLink::note(const base::Error& error) {
-  if (error.fault() != Fault::unavailable) return;
+  if (error.fault() != Fault::unavailable && error.fault() != Fault::denied) return;
   state_.with([&](State& state) {
     state.trouble = error.what();
-    state.resting.emplace();
+    if (error.fault() == Fault::unavailable) state.resting.emplace();
   });
 }
 

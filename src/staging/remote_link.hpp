@@ -43,7 +43,7 @@ class RemoteLink {
     }
   }
 
-  // What the last failure to reach it was; empty when it was reached since.
+  // What the last failure to reach it, or to be let in, was; empty when it was reached since.
   std::string trouble() const;
   // Somebody has just spoken with it, or failed to.
   void note_reached();

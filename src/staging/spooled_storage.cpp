@@ -82,7 +82,20 @@ bool when_reachable(Action&& action) {
   }
 }
 
-// The same, and that it is full or not permitted.
+// Runs action() and returns what keeps the remote from telling: the same, or that it no longer lets us.
+template <typename Action>
+std::optional<base::Error> silence_at(Action&& action) {
+  try {
+    action();
+    return std::nullopt;
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::unavailable && error.fault() != Fault::cancelled && error.fault() != Fault::denied)
+      throw;
+    return error;
+  }
+}
+
+// Runs action() and swallows that the remote does not answer, is full or does not permit it; false then.
 template <typename Action>
 bool when_helpful(Action&& action) {
   try {
@@ -247,10 +260,10 @@ base::Bytes SpooledStorage::read(const std::string& name, Read&& action) {
 
 base::Bytes SpooledStorage::get_index(const std::string& name, std::uint64_t size_max) {
   base::Bytes bytes;
-  const bool reached =
-      when_reachable([&] { bytes = read(name, [&](Storage& storage) { return storage.get(name, size_max); }); });
-  if (!reached && !spool_->cached().exists(name)) base::fail(Fault::unavailable, "{}", trouble());
-  if (!reached) return spool_->cached().get(name, size_max);
+  const auto silence =
+      silence_at([&] { bytes = read(name, [&](Storage& storage) { return storage.get(name, size_max); }); });
+  if (silence && !spool_->cached().exists(name)) throw base::Error(*silence);
+  if (silence) return spool_->cached().get(name, size_max);
   spool_->cached().put(name, bytes);
   return bytes;
 }
@@ -271,7 +284,7 @@ bool SpooledStorage::exists(const std::string& name) {
   if (class_of(name) && spool_->objects().exists(name)) return true;
   if (is_mark(name)) {
     bool there = false;
-    when_reachable([&] { there = link_.attempt([&](Storage& storage) { return storage.exists(name); }); });
+    silence_at([&] { there = link_.attempt([&](Storage& storage) { return storage.exists(name); }); });
     return there;
   }
   if (!is_lock(name)) return link_.attempt([&](Storage& storage) { return storage.exists(name); });
@@ -313,12 +326,12 @@ std::set<std::string> SpooledStorage::indexes_seen() const {
 
 std::vector<ObjectInfo> SpooledStorage::list_remote(const std::string& folder) {
   std::vector<ObjectInfo> objects;
-  const bool reached =
-      when_reachable([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); });
-  if (reached && folder == "index") remember_indexes(objects);
-  if (reached || is_told_by_remote(folder)) return objects;
+  const auto silence =
+      silence_at([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); });
+  if (!silence && folder == "index") remember_indexes(objects);
+  if (!silence || is_told_by_remote(folder)) return objects;
   if (folder == "index") return spool_->queue().remembered(folder);
-  base::fail(Fault::unavailable, "{}", trouble());
+  throw base::Error(*silence);
 }
 
 // Those that are gone would only take room.

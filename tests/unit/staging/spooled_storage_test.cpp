@@ -155,6 +155,22 @@ TEST_F(SpooledStorageTest, RemoteThatTakesNoLockHoldsNoBackup) {
   }
 }
 
+// What can be told without it is told; the point waits for whoever gives the permission back.
+TEST_F(SpooledStorageTest, RemoteThatLetsUsNoLongerHoldsNoBackup) {
+  Process process = open();
+  const std::string early = back_up(process, seeds(1, 8));
+  upload(process);
+  remote_.fail_all(Fault::denied);
+  const std::string late = back_up(process, seeds(1, 12));
+  EXPECT_NE(process.storage->trouble(), "");
+  EXPECT_EQ(repository::list_manifest_objects(*process.repository), std::vector<std::string>{late});
+  expect_fault(Fault::denied, "does not work now", [&] { process.storage->list("packs"); });
+  expect_fault(Fault::denied, "does not work now", [&] { read_point(*process.repository, early); });
+  remote_.fail_all(std::nullopt);
+  EXPECT_EQ(upload(process).published, std::vector<std::string>{late});
+  EXPECT_EQ(read_point(*open_remote(), late), make_image(seeds(1, 12)));
+}
+
 // The disk goes and leaves an empty mount point.
 TEST_F(SpooledStorageTest, UnmountedDiskIsNoRemovedLock) {
   Process process = open();
