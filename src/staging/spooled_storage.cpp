@@ -303,13 +303,18 @@ bool SpooledStorage::exists(const std::string& name) {
   return there || (own && !trouble().empty());
 }
 
-// First here, then there: an object that moves meanwhile is seen twice and not missed.
+// First here, then there: an object that moves meanwhile is seen twice and not missed. Kept points were there: what the
+// remote no longer lists was forgotten.
 std::vector<ObjectInfo> SpooledStorage::list(const std::string& folder) {
   if (is_key(folder)) return list_keys(folder);
+  const std::vector<std::string> kept = spool_->queue().kept_manifests(folder);
+  std::set<std::string> forgotten(kept.begin(), kept.end());
   std::vector<ObjectInfo> objects = spool_->queue().present(folder);
+  std::vector<ObjectInfo> there = list_remote(folder, forgotten);
+  std::erase_if(objects, [&](const ObjectInfo& object) { return forgotten.contains(object.name); });
   std::set<std::string> here;
   for (const ObjectInfo& object : objects) here.insert(object.name);
-  for (ObjectInfo& object : list_remote(folder)) {
+  for (ObjectInfo& object : there) {
     if (!here.contains(object.name)) objects.push_back(std::move(object));
   }
   if (folder == "index") {
@@ -324,10 +329,17 @@ std::set<std::string> SpooledStorage::indexes_seen() const {
   return indexes_seen_.with([](const std::set<std::string>& seen) { return seen; });
 }
 
-std::vector<ObjectInfo> SpooledStorage::list_remote(const std::string& folder) {
+// Takes what is there out of `expected`, or all of it when the remote does not tell.
+std::vector<ObjectInfo> SpooledStorage::list_remote(const std::string& folder, std::set<std::string>& expected) {
   std::vector<ObjectInfo> objects;
-  const auto silence =
-      silence_at([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); });
+  const auto list_there = [&](Storage& storage) {
+    std::vector<ObjectInfo> found = storage.list(folder);
+    for (const ObjectInfo& object : found) expected.erase(object.name);
+    if (!expected.empty()) expect_mounted(storage);
+    return found;
+  };
+  const auto silence = silence_at([&] { objects = link_.attempt(list_there); });
+  if (silence) expected.clear();
   if (!silence && folder == "index") remember_indexes(objects);
   if (!silence || is_told_by_remote(folder)) return objects;
   if (folder == "index") return spool_->queue().remembered(folder);

@@ -78,7 +78,7 @@ class SpooledStorage final : public storage::Storage {
   base::Bytes read(const std::string& name, Read&& action);
   base::Bytes get_index(const std::string& name, std::uint64_t size_max);
   void remember_indexes(const std::vector<storage::ObjectInfo>& objects);
-  std::vector<storage::ObjectInfo> list_remote(const std::string& folder);
+  std::vector<storage::ObjectInfo> list_remote(const std::string& folder, std::set<std::string>& expected);
   std::vector<storage::ObjectInfo> list_keys(const std::string& folder);
 
   std::string url_;

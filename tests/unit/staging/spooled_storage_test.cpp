@@ -206,6 +206,13 @@ TEST_F(SpooledStorageTest, LostIndexCacheAndADeadRemote) {
   EXPECT_EQ(read_point(*open_remote(), late), make_image(seeds(1, 12)));
 }
 
+TEST_F(SpooledStorageTest, StoppedReadSaysThatItWasStopped) {
+  Process process = open();
+  remote_.fail_all(Fault::cancelled);
+  expect_fault(Fault::cancelled, "the remote", [&] { process.storage->get("index/unseen", base::k_mib); });
+  expect_fault(Fault::cancelled, "the remote", [&] { process.storage->list("packs"); });
+}
+
 TEST_F(SpooledStorageTest, CachedIndexesGoWithTheirs) {
   Process process = open();
   back_up(process, seeds(1, 8));

@@ -105,6 +105,31 @@ TEST_F(UploaderTest, KeepingBeginsWithPointsThatAreOnlyOnTheRemote) {
   EXPECT_EQ(read_point(*process.repository, point), make_image(seeds(9, 32)));
 }
 
+TEST_F(UploaderTest, KeptPointThatWasForgottenIsNotListed) {
+  UploadOptions options = fast();
+  options.keep_local = 2;
+  Process process = open();
+  const std::string first = back_up(process, seeds(1, 32));
+  const std::string second = back_up(process, seeds(9, 32));
+  upload(process, options);
+  remote_.objects.remove(second);  // by another host
+  EXPECT_EQ(repository::list_manifest_objects(*process.repository), std::vector<std::string>{first});
+  const std::string third = back_up(process, seeds(17, 32));
+  upload(process, options);
+  EXPECT_EQ(process.storage->spool().queue().kept_manifests("manifests"), (std::vector<std::string>{first, third}));
+}
+
+// They may be all that is left.
+TEST_F(UploaderTest, KeptPointsAreListedBesideAnEmptyMountPoint) {
+  UploadOptions options = fast();
+  options.keep_local = 1;
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 32));
+  upload(process, options);
+  remote_.objects.clear();
+  EXPECT_EQ(repository::list_manifest_objects(*process.repository), std::vector<std::string>{point});
+}
+
 TEST_F(UploaderTest, StatusTellsBytesAndWhatItWaitsFor) {
   Process process = open();
   back_up(process, seeds(1, 64));
