@@ -146,17 +146,40 @@ std::optional<Publication> Publisher::look_blocks_up(const QueuedObject& manifes
   return later;
 }
 
+// What the remote may still lose stays with all that came after it: no pack without the index that names it.
 void Publisher::settle(const QueuedObject& manifest) {
   std::map<std::string, bool> lives;
+  bool may_be_lost = false;
   for (const QueuedObject& object : spool_.queue().sent_before(manifest.number)) {
     const auto [writer, fresh] = lives.try_emplace(object.writer, false);
     if (fresh) writer->second = object.writer != manifest.writer && spool_.writer_lives(object.writer);
-    if (!writer->second && !Sender::may_be_lost(object)) let_go(object);
+    may_be_lost = may_be_lost || Sender::may_be_lost(object);
+    if (!writer->second && !may_be_lost) let_go(object);
   }
   const bool keep = spool_.queue().is_kept(manifest.name);
   keep ? spool_.queue().set_state(manifest.number, ObjectState::kept) : spool_.drop_file(manifest);
   spool_.queue().stop_relying(manifest.name);
+  drop_refused(manifest);
   upload_step(manifest.kind, "settled");
+}
+
+// A newer point makes up for those of its domain that were refused. What else was refused is asked about until every
+// index that may name it went up.
+void Publisher::drop_refused(const QueuedObject& published) {
+  const std::string domain = published.name.substr(0, published.name.rfind('/') + 1);
+  const bool all_sent = spool_.queue().queued(1).empty();
+  for (const QueuedObject& object : spool_.queue().in_state(ObjectState::refused)) {
+    const bool needless = object.kind == ObjectClass::manifest
+                              ? object.number < published.number && object.name.starts_with(domain)
+                              : all_sent && !spool_.writer_lives(object.writer);
+    if (needless) spool_.drop(object);
+  }
+}
+
+void Publisher::drop_abandoned() {
+  for (const QueuedObject& pack : spool_.queue().packs_without_index()) {
+    if (!spool_.writer_lives(pack.writer)) spool_.drop(pack);
+  }
 }
 
 void Publisher::let_go(const QueuedObject& object) {

@@ -37,6 +37,8 @@ class Publisher {
   // What came before a published or refused manifest has been looked after with it and may go, but for what living
   // writers still need for theirs, what is kept for restores, and what the remote may still lose.
   void settle(const QueuedObject& manifest);
+  // Packs of backups that were given up: their writers are gone, and no index will ever name them.
+  void drop_abandoned();
 
  private:
   Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
@@ -47,6 +49,7 @@ class Publisher {
   void lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent);
   bool is_indexed(storage::Storage& remote, const QueuedObject& manifest) const;
   std::optional<Publication> look_blocks_up(const QueuedObject& manifest, repository::RepositoryLock& lock);
+  void drop_refused(const QueuedObject& published);
   void let_go(const QueuedObject& object);
 
   SpooledStorage& storage_;

@@ -189,7 +189,7 @@ void SpooledStorage::write_lock(const std::string& name, const std::function<voi
 
 void SpooledStorage::put_in_spool(const std::string& name, std::span<const base::ByteView> parts) {
   const std::uint64_t size = total_size(parts);
-  if (const auto known = spool_->queue().find(name)) {
+  if (const auto known = spool_->queue().find(name); known && known->state != ObjectState::refused) {
     if (known->size == size) return;
     base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url_, known->size,
                size);

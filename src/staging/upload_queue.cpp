@@ -63,7 +63,10 @@ void UploadQueue::add(const std::string& name, std::uint64_t size, const std::st
   database_.with([&](Database& database) {
     database.transaction([&] {
       Statement(database,
-                "INSERT OR IGNORE INTO object(name,kind,size,state,writer,epoch,note) VALUES(?,?,?,?,?,'','')",
+                "INSERT INTO object(name,kind,size,state,writer,epoch,note) VALUES(?,?,?,?,?,'','') "
+                "ON CONFLICT(name) DO UPDATE SET size=excluded.size, state=excluded.state, writer=excluded.writer, "
+                "note='' WHERE state=" +
+                    code(ObjectState::refused),
                 {name, std::to_string(kind), std::to_string(size), code(ObjectState::queued), writer})
           .next();
       rely(database, name, relied_on);
@@ -107,6 +110,13 @@ std::optional<QueuedObject> UploadQueue::find(const std::string& name) const {
 
 std::vector<QueuedObject> UploadQueue::queued(unsigned limit) const {
   return query("WHERE state=? ORDER BY number LIMIT ?", {code(ObjectState::queued), std::to_string(limit)});
+}
+
+std::vector<QueuedObject> UploadQueue::packs_without_index() const {
+  return query(
+      "WHERE kind=? AND state IN (?,?,?) AND number>(SELECT COALESCE(MAX(number),0) FROM object WHERE kind=?)",
+      {std::to_string(static_cast<int>(ObjectClass::pack)), code(ObjectState::queued), code(ObjectState::uploaded),
+       code(ObjectState::released), std::to_string(static_cast<int>(ObjectClass::index))});
 }
 
 std::vector<QueuedObject> UploadQueue::in_state(ObjectState state) const {

@@ -48,7 +48,8 @@ class UploadQueue {
  public:
   explicit UploadQueue(const std::filesystem::path& folder);
 
-  // At the end, queued; a name that is there already is left as it is. `relied_on` is for a manifest: the index
+  // At the end, queued; a name that is there already is left as it is, but a refused one is queued again in its old
+  // place. `relied_on` is for a manifest: the index
   // objects that name its blocks.
   void add(const std::string& name, std::uint64_t size, const std::string& writer,
            const std::set<std::string>& relied_on = {});
@@ -63,6 +64,8 @@ class UploadQueue {
   std::vector<QueuedObject> queued(unsigned limit) const;
   // Packs and indexes before `number` that are uploaded or released, oldest first.
   std::vector<QueuedObject> sent_before(std::int64_t number) const;
+  // Those that no index here can name: it would have come after them.
+  std::vector<QueuedObject> packs_without_index() const;
   std::vector<QueuedObject> in_state(ObjectState state) const;
   // Those of a folder whose bytes are here.
   std::vector<storage::ObjectInfo> present(const std::string& folder) const;

@@ -190,8 +190,9 @@ void Uploader::keep_points(const QueuedObject& manifest) {
   }
 }
 
-// What an uploader that died has published and not yet let go.
+// What an uploader that died has published and not yet let go, and what a writer that died left.
 void Uploader::settle_leftovers() {
+  publisher_.drop_abandoned();
   const auto last = spool_.queue().last_settled_manifest();
   if (last && last->state == ObjectState::published) publisher_.settle(*last);
 }

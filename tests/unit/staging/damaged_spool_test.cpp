@@ -89,6 +89,44 @@ TEST_F(DamagedSpool, RottenIndexOrManifest) {
   }
 }
 
+// Without encryption the same blocks make the same pack, name and all.
+TEST_F(DamagedSpool, PackThatComesAgainIsStoredAgain) {
+  const auto packs = new_packs([&] { back_up(process_, seeds(1, 64)); });
+  const base::Bytes bytes = process_.storage->get(*packs.begin(), base::k_mib);
+  rot(*packs.begin());
+  upload(process_);
+  process_.storage->put(*packs.begin(), bytes);
+  EXPECT_EQ(process_.storage->get(*packs.begin(), base::k_mib), bytes);
+  upload(process_);
+  EXPECT_EQ(remote_.objects.get(*packs.begin(), base::k_mib), bytes);
+}
+
+TEST_F(DamagedSpool, NextPointMakesUpForARefusedOne) {
+  const auto packs = new_packs([&] { back_up(process_, seeds(1, 64)); });
+  rot(*packs.begin());
+  EXPECT_EQ(upload(process_).refused.size(), 1U);
+  process_ = {};
+  process_ = open();
+  const std::string good = back_up(process_, seeds(1, 64));
+  EXPECT_EQ(upload(process_).published, std::vector<std::string>{good});
+  EXPECT_TRUE(process_.storage->spool().queue().in_state(ObjectState::refused).empty());
+  EXPECT_EQ(files_in_spool(*process_.storage), 0U);
+}
+
+// What a later index may still name is remembered as lost.
+TEST_F(DamagedSpool, RefusedPackIsKnownWhileItsWriterLives) {
+  Process other = open();
+  const auto packs = new_packs([&] {
+    repository::BlockWriter writer(*other.repository);
+    store_image(writer, seeds(1, 64));
+  });
+  rot(*packs.begin());
+  back_up(process_, seeds(500, 8));
+  upload(process_);
+  ASSERT_TRUE(process_.storage->spool().queue().find(*packs.begin()));
+  EXPECT_EQ(process_.storage->spool().queue().find(*packs.begin())->state, ObjectState::refused);
+}
+
 TEST_F(DamagedSpool, RefusedManifestStaysForWhoWantsToKnow) {
   const std::string bad = back_up(process_, seeds(1, 8));
   rot(bad);

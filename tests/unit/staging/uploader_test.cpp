@@ -130,6 +130,20 @@ TEST_F(UploaderTest, KeptPointsAreListedBesideAnEmptyMountPoint) {
   EXPECT_EQ(repository::list_manifest_objects(*process.repository), std::vector<std::string>{point});
 }
 
+TEST_F(UploaderTest, PacksOfABackupThatWasGivenUpStayHere) {
+  Process process = open();
+  {
+    repository::BlockWriter writer(*process.repository);
+    store_image(writer, seeds(1, 64));
+  }
+  EXPECT_GT(files_in_spool(*process.storage), 0U);
+  process = {};
+  process = open();
+  upload(process);
+  EXPECT_EQ(files_in_spool(*process.storage), 0U);
+  EXPECT_TRUE(names_of("packs").empty());
+}
+
 TEST_F(UploaderTest, StatusTellsBytesAndWhatItWaitsFor) {
   Process process = open();
   back_up(process, seeds(1, 64));
