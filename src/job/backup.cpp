@@ -10,19 +10,18 @@
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
-#include "flow/periodic.hpp"
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/snapshot.hpp"
 #include "job/backup_manifest.hpp"
 #include "job/backup_plan.hpp"
 #include "job/capture.hpp"
 #include "job/domain_lock.hpp"
+#include "job/held_lock.hpp"
 #include "job/journal.hpp"
 #include "job/overlay_return.hpp"
 #include "job/prepare_backup.hpp"
 #include "job/recover.hpp"
 #include "job/space_watch.hpp"
-#include "repository/repository_lock.hpp"
 #include "staging/spooled_storage.hpp"
 
 namespace icecore::job {
@@ -31,16 +30,6 @@ using base::Fault;
 using hypervisor::FreezeState;
 
 namespace {
-
-// The repository's shared lock, renewed also while a commit takes hours.
-struct HeldLock {
-  HeldLock(repository::Repository& repository, const std::string& operation)
-      : lock(repository, repository::LockMode::shared, operation),
-        beating("lock", repository::k_lock_heartbeat, [this] { lock.beat(); }) {}
-
-  repository::RepositoryLock lock;
-  flow::Periodic beating;
-};
 
 class BackupJob {
  public:
