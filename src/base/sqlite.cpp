@@ -3,6 +3,8 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 
@@ -12,8 +14,16 @@ namespace {
 
 constexpr int k_busy_wait_ms = 10'000;
 
-Fault fault_of(int code) {
-  switch (code) {
+// What a file system that is full says is a plain I/O error where SQLite itself expects no fullness.
+bool is_full(sqlite3* handle) {
+  const int code = sqlite3_errcode(handle);
+  const int cause = sqlite3_system_errno(handle);
+  return (code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && (cause == ENOSPC || cause == EDQUOT);
+}
+
+Fault fault_of(sqlite3* handle) {
+  if (is_full(handle)) return Fault::no_space;
+  switch (sqlite3_errcode(handle)) {
     case SQLITE_FULL: return Fault::no_space;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return Fault::busy;
@@ -31,9 +41,8 @@ void Database::Close::operator()(sqlite3* handle) const noexcept { sqlite3_close
 
 void Database::fail(std::string_view action) const {
   const char* const path = sqlite3_db_filename(handle_.get(), "main");
-  base::Error error(
-      fault_of(sqlite3_errcode(handle_.get())),
-      fmt::format("{} '{}': {}: {}", what_, path == nullptr ? "" : path, action, sqlite3_errmsg(handle_.get())));
+  base::Error error(fault_of(handle_.get()), fmt::format("{} '{}': {}: {}", what_, path == nullptr ? "" : path, action,
+                                                         sqlite3_errmsg(handle_.get())));
   if (error.fault() == Fault::corrupt)
     error.add_hint("move that file away; `icecore doctor` then names what is left to put back");
   throw error;
