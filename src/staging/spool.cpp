@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/durable_file.hpp"
@@ -16,6 +17,8 @@ namespace icecore::staging {
 namespace {
 
 constexpr std::uint64_t k_default_share = 5;  // of the file system: a fifth
+// Without it an object that is uploaded could not be noted, and would never make room.
+constexpr std::uint64_t k_queue_room = 8 * base::k_mib;
 constexpr std::uint64_t k_identity_size_max = 64 * base::k_kib;
 
 std::uint64_t default_limit(const std::filesystem::path& folder) {
@@ -79,6 +82,14 @@ Spool::Spool(const SpoolPlace& place, std::uint64_t bytes_max) : place_(place) {
   } else {
     write_identity(place_);
   }
+}
+
+std::uint64_t Spool::bytes_max() const {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(place_.folder, error);
+  if (error) return bytes_max_;
+  const std::uint64_t free = space.available - std::min(space.available, k_queue_room);
+  return std::min(bytes_max_, queue_->bytes_in_transit() + free);
 }
 
 void Spool::claim(const std::string& url) {

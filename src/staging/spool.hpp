@@ -48,7 +48,8 @@ class Spool {
   storage::LocalFolder& objects() noexcept { return *objects_; }
   storage::LocalFolder& cached() noexcept { return *cached_; }
   UploadQueue& queue() noexcept { return *queue_; }
-  std::uint64_t bytes_max() const noexcept { return bytes_max_; }
+  // What may be in transit in it now: its limit, and no more than its file system has room for beside the queue.
+  std::uint64_t bytes_max() const;
 
   // Tells others which writer is alive, for as long as the lock lives.
   base::Fd begin_writing(const std::string& writer);

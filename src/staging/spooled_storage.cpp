@@ -23,6 +23,8 @@ constexpr std::uint64_t k_index_size_max = 64 * base::k_mib;
 constexpr base::Milliseconds k_room_poll{100};
 // One uploader takes over from another within a fraction of it.
 constexpr base::Milliseconds k_no_upload_max{3000};
+// With less than this on its file system a queue cannot note what is uploaded, so that nothing makes room.
+constexpr std::uint64_t k_noting_room = 256 * base::k_kib;
 
 bool is_lock(const std::string& name) { return name.starts_with("locks/") || name.starts_with("heartbeats/"); }
 bool is_key(const std::string& name) { return name == "keys" || name.starts_with("keys/"); }
@@ -51,6 +53,12 @@ RemoteLink::Opener absent_is_unavailable(RemoteLink::Opener opener) {
       throw base::Error(Fault::unavailable, error.what());
     }
   };
+}
+
+bool can_note(const Spool& spool) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(spool.folder(), error);
+  return error || space.available >= k_noting_room;
 }
 
 [[noreturn]] void fail_other_repository(const std::string& url, const std::filesystem::path& spool) {
@@ -213,7 +221,7 @@ void SpooledStorage::wait_for_room(std::uint64_t size) {
   base::Stopwatch since_upload;
   while (true) {
     const std::uint64_t now = spool_->queue().bytes_in_transit();
-    if (now == 0 || now + size <= spool_->bytes_max()) return;
+    if (spool_->queue().bytes_to_go() == 0 || now + size <= spool_->bytes_max()) return;
     wait_a_moment(fmt::format("staging '{}' is full: {} of {} wait for their upload", spool_->folder().string(),
                               base::format_size(now), base::format_size(spool_->bytes_max())),
                   since_upload);
@@ -227,20 +235,22 @@ void SpooledStorage::write_object(const std::string& name, std::span<const base:
       return spool_->objects().put(name, parts);
     } catch (const base::Error& error) {
       // Uploads make room; without any nothing will change.
-      if (error.fault() != Fault::no_space || spool_->queue().bytes_in_transit() == 0) throw;
+      if (error.fault() != Fault::no_space || spool_->queue().bytes_to_go() == 0) throw;
       wait_a_moment(error.what(), since_upload);
     }
   }
 }
 
-// Nobody makes room while nobody uploads: then the guest must not wait for it.
+// Nobody makes room while nobody uploads, or can note it: then the guest must not wait for it.
 void SpooledStorage::wait_a_moment(const std::string& why, base::Stopwatch& since_upload) {
   const auto hook = wait_hook_.with([](const auto& now) { return now; });
   const std::string remote = trouble();
   const std::string text = remote.empty() ? why : why + "; the remote does not answer: " + remote;
-  if (!spool_->try_upload_lock()) since_upload = {};
-  if (!hook || since_upload.elapsed() > k_no_upload_max)
-    throw base::Error(Fault::no_space, text + "; nobody uploads").add_hint("icecore upload");
+  const bool noting = can_note(*spool_);
+  if (noting && !spool_->try_upload_lock()) since_upload = {};
+  const bool in_vain = since_upload.elapsed() > k_no_upload_max;
+  if (in_vain && !noting) base::fail(Fault::no_space, "{}; without any space no upload makes room", text);
+  if (!hook || in_vain) throw base::Error(Fault::no_space, text + "; nobody uploads").add_hint("icecore upload");
   base::with_context(hook, "{}", text);
   spool_->wait(k_room_poll, {});
 }

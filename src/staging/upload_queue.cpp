@@ -167,6 +167,12 @@ std::uint64_t UploadQueue::bytes_in_transit() const {
 
 std::uint64_t UploadQueue::bytes_queued() const { return sum("state=" + code(ObjectState::queued)); }
 
+std::uint64_t UploadQueue::bytes_to_go() const {
+  const std::string pack = std::to_string(static_cast<int>(ObjectClass::pack));
+  return sum("state=" + code(ObjectState::queued) + " OR (state=" + code(ObjectState::uploaded) + " AND kind=" + pack +
+             ")");
+}
+
 void UploadQueue::remember(const std::string& folder, const std::vector<storage::ObjectInfo>& objects) {
   std::set<std::string> gone;
   for (const storage::ObjectInfo& object : remembered(folder)) gone.insert(object.name);

@@ -79,6 +79,8 @@ class UploadQueue {
   // Bytes that are here and will go once they are published.
   std::uint64_t bytes_in_transit() const;
   std::uint64_t bytes_queued() const;
+  // Of those in transit, what uploads make room of: an index the remote has stays until its point is published.
+  std::uint64_t bytes_to_go() const;
 
   // What the remote had in a folder when it was last asked.
   void remember(const std::string& folder, const std::vector<storage::ObjectInfo>& objects);

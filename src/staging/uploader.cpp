@@ -197,13 +197,20 @@ void Uploader::settle_leftovers() {
   if (last && last->state == ObjectState::published) publisher_.settle(*last);
 }
 
-// In a spool more than half full the oldest packs give way as soon as the remote has them for sure: then a point
-// larger than the spool goes through it.
+// More than half full, or without the room for what comes next.
+bool Uploader::is_too_full() const {
+  const std::uint64_t all = spool_.bytes_max();
+  const std::uint64_t next = std::uint64_t{2} * repository_.config().pack_bytes;
+  return spool_.queue().bytes_in_transit() > std::min(all / 2, all - std::min(all, next));
+}
+
+// In a spool that is too full the oldest packs give way as soon as the remote has them for sure: then a point larger
+// than the spool goes through it.
 void Uploader::make_room(Storage& remote) {
-  if (spool_.queue().bytes_in_transit() <= spool_.bytes_max() / 2) return;
+  if (!is_too_full()) return;
   making_room_.with([&](int&) {
     for (const QueuedObject& object : spool_.queue().in_state(ObjectState::uploaded)) {
-      if (spool_.queue().bytes_in_transit() <= spool_.bytes_max() / 2) return;
+      if (!is_too_full()) return;
       if (object.kind != ObjectClass::pack || remote.size_of(object.name) != object.size) continue;
       if (!remote.durable_puts() && !is_intact(remote, spool_, object)) continue;
       spool_.queue().set_state(object.number, ObjectState::released, object.epoch);
@@ -215,7 +222,7 @@ void Uploader::make_room(Storage& remote) {
 // With nothing left to send a spool may still be too full, for example since its limit was lowered.
 void Uploader::make_room_while_idle() {
   const bool ours = state_.with([](const State& state) { return state.lock.has_value() && !state.not_before; });
-  if (!ours || spool_.queue().bytes_in_transit() <= spool_.bytes_max() / 2) return;
+  if (!ours || !is_too_full()) return;
   if (!spool_.queue().queued(1).empty() || spool_.queue().in_state(ObjectState::uploaded).empty()) return;
   try {
     make_room(*connect());

@@ -97,6 +97,7 @@ class Uploader {
   std::shared_ptr<storage::Storage> connect();
   void keep_points(const QueuedObject& manifest);
   void settle_leftovers();
+  bool is_too_full() const;
   void make_room(storage::Storage& remote);
   void make_room_while_idle();
   void succeeded(const QueuedObject& object);

@@ -60,6 +60,11 @@ rig::IcecoreRun& RemoteGuest::begin_backup(const std::string& failpoint, const s
   return *backup_;
 }
 
+rig::IcecoreOutcome RemoteGuest::end_backup() {
+  backup_->go_on();
+  return backup_->wait();
+}
+
 void RemoteGuest::go_on_into_the_middle() {
   proxy.set_rate(k_slow_rate);
   const std::uint64_t before = proxy.bytes();

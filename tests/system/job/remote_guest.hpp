@@ -35,6 +35,8 @@ class RemoteGuest {
   // was then is instant().
   rig::IcecoreRun& begin_backup(const std::string& failpoint, const std::vector<std::string>& more = {});
   const std::string& instant() const { return instant_; }
+  // Lets it go on to its end, whatever that is.
+  rig::IcecoreOutcome end_backup();
   // Lets it go on, and returns when it has sent half a MiB more, at a rate that leaves a middle to break in.
   void go_on_into_the_middle();
 
