@@ -4,6 +4,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
 #include "base/id.hpp"
 #include "cli/commands.hpp"
 #include "cli/key_session.hpp"
@@ -34,19 +35,46 @@ void check_target(const Session& session, const KeyExportOptions& options) {
 }
 
 void write_sheet(Session& session, const KeyExportOptions& options, const std::string& sheet) {
-  if (options.to.empty()) return session.console.print_surely(sheet);
-  base::write_durably(options.to, base::as_bytes(sheet), 0600);
+  try {
+    if (options.to.empty()) return session.console.print_surely(sheet);
+    base::write_durably(options.to, base::as_bytes(sheet), 0600);
+  } catch (base::Error& error) {
+    error.add_context("there is no recovery sheet, and no key slot was made for it");
+    throw;
+  }
 }
 
-// A key that is on no paper would count as one that opens the repository, and let the last real one be removed.
-void withdraw(repository::KeySlots& slots, const std::string& id, base::Error& why) {
+// The slot could not be stored, or not be proved: then the sheet goes too, unless the slot may still be there.
+void withdraw(repository::KeySlots& slots, const std::string& id, const KeyExportOptions& options, base::Error& why) {
   try {
     slots.remove(id);
-    why.add_context("there is no recovery sheet, and its key slot is removed again");
   } catch (const base::Error& error) {
-    why.add_context(
-           fmt::format("there is no recovery sheet, but its key slot {} stays ({})", short_id(id), error.what()))
-        .add_hint("icecore key remove " + short_id(id));
+    if (error.fault() != Fault::not_found) {
+      why
+          .add_context(fmt::format(
+              "whether the recovery sheet opens anything is not known: it does if there is a slot {}", short_id(id)))
+          .add_hint("icecore key list");
+      return;
+    }
+  }
+  std::error_code ignored;
+  if (!options.to.empty()) std::filesystem::remove(options.to, ignored);
+  why.add_context(options.to.empty() ? "the recovery sheet that was just printed opens nothing: tear it up"
+                                     : "there is no recovery sheet, and no key slot");
+}
+
+// The sheet first: a slot whose key is on no paper would count as one that opens the repository, and let the last real
+// one be removed. A sheet without its slot opens nothing and says so.
+void make_sheet_and_slot(Session& session, const KeyExportOptions& options, const std::string& sheet,
+                         repository::KeySlots& slots, const repository::KeySlot& slot,
+                         const repository::Credential& credential) {
+  write_sheet(session, options, sheet);
+  base::failpoint("key.sheet_written");
+  try {
+    slots.store(slot, credential);
+  } catch (base::Error& error) {
+    withdraw(slots, slot.id, options, error);
+    throw;
   }
 }
 
@@ -54,9 +82,9 @@ ExitCode run(Session& session, const KeyExportOptions& options) {
   check_target(session, options);
   const OpenKeys keys = open_keys(session, {});
   const repository::Secret key = repository::Secret::random(repository::k_key_bytes);
+  const repository::Credential credential = repository::KeyBytes{key.clone()};
   const base::Timestamp now = base::now();
-  const repository::KeySlot slot =
-      keys.slots->add(repository::KeyBytes{key.clone()}, "recovery sheet of " + point_time(now).substr(0, 10));
+  const repository::KeySlot slot = keys.slots->make(credential, "recovery sheet of " + point_time(now).substr(0, 10));
   std::string sheet = format_recovery_sheet({.url = keys.storage->url(),
                                              .repository_id = keys.slots->config().repository_id,
                                              .repository_created = keys.slots->config().created,
@@ -65,15 +93,10 @@ ExitCode run(Session& session, const KeyExportOptions& options) {
                                              .host = base::host_name()},
                                             key);
   const base::ScopeExit forget([&] { repository::wipe(std::as_writable_bytes(std::span(sheet))); });
-  try {
-    write_sheet(session, options, sheet);
-  } catch (base::Error& error) {
-    withdraw(*keys.slots, slot.id, error);
-    throw;
-  }
+  make_sheet_and_slot(session, options, sheet, *keys.slots, slot, credential);
   if (options.to.empty()) {
-    session.console.err << fmt::format("icecore: if this did not get on paper: icecore key remove {}\n",
-                                       short_id(slot.id));
+    session.console.err << fmt::format(
+        "icecore: key slot {0} is made; if this did not get on paper: icecore key remove {0}\n", short_id(slot.id));
     return ExitCode::ok;
   }
   if (session.options.json) {
@@ -94,8 +117,8 @@ Command make_key_export_command() {
            "Makes a key slot with a new random key and prints a sheet for a safe: where the repository is, its "
            "id, the key in lines with checksums, and each step of a restore on a machine that has nothing else. "
            "--key-file reads the lines as typed in. No other key stands on it, and `icecore key remove` makes "
-           "the sheet worthless. When the sheet cannot be written its slot is removed again; a printer that fails "
-           "later is not noticed.",
+           "the sheet worthless. The slot is made when the sheet is written: interrupted before that, the sheet opens "
+           "nothing, and `icecore key list` does not show its slot. A printer that fails later is not noticed.",
        .examples = {{"icecore key export", "to be read, or piped into a printer"},
                     {"icecore key export --to sheet.txt", "into a file, which --key-file can read"}},
        .json = {{"id", "of the new slot"}, {"file", "where the sheet is"}}},

@@ -41,6 +41,7 @@ d) Type:
      export ICECORE_REPOSITORY={url}
      icecore key list
    The repository id must be the one above, and slot {short} be marked.
+   A sheet whose slot is not in that list opens nothing.
 e) See what there is, and bring it back:
      icecore list
      icecore restore DOMAIN --to /var/lib/libvirt/images --start

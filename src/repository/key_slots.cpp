@@ -77,12 +77,21 @@ KeySlot KeySlots::add(const Credential& credential, const std::string& label, co
                                   known->id.substr(0, 8)))
         .add_hint("icecore key list");
   }
+  KeySlot slot = make(credential, label, cost);
+  store(slot, credential);
+  return slot;
+}
+
+KeySlot KeySlots::make(const Credential& credential, const std::string& label, const PassphraseCost& cost) const {
   KeySlot slot = make_slot(opened_.master, credential, config_object_, cost);
   slot.label = label;
+  return slot;
+}
+
+void KeySlots::store(const KeySlot& slot, const Credential& credential) {
   storage_.put(key_slot_object(slot.id), encode_slot(slot));
   prove(slot, credential);
   base::failpoint("key.added");
-  return slot;
 }
 
 void KeySlots::remove(const std::string& id) {

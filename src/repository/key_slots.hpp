@@ -43,6 +43,11 @@ class KeySlots {
   // one slot more. Fault::conflict: the credential opens a slot already.
   KeySlot add(const Credential& credential, const std::string& label, const PassphraseCost& cost = {});
 
+  // add() in two steps, for a key that nobody holds yet: it has to be in safe hands before the slot counts as one that
+  // opens the repository. make() stores nothing; store() fails as add() does.
+  KeySlot make(const Credential& credential, const std::string& label, const PassphraseCost& cost = {}) const;
+  void store(const KeySlot& slot, const Credential& credential);
+
   // Fault::not_found; Fault::conflict: no other slot could be read, then it is still there.
   void remove(const std::string& id);
 

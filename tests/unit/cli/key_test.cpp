@@ -144,7 +144,7 @@ TEST_F(KeyTest, ASheetRestoresFromNothingElse) {
 TEST_F(KeyTest, ASheetThatCannotBeWrittenLeavesNoSlot) {
   init_with_key();
   EXPECT_EQ(run({"key", "export", "--to", folder_ / "missing" / "sheet"}), ExitCode::not_found);
-  EXPECT_THAT(err_.str(), HasSubstr("its key slot is removed again"));
+  EXPECT_THAT(err_.str(), HasSubstr("no key slot was made"));
   EXPECT_EQ(keys().size(), 1U);
   class Full : public std::streambuf {
     int overflow(int) override { return traits_type::eof(); }
@@ -152,7 +152,7 @@ TEST_F(KeyTest, ASheetThatCannotBeWrittenLeavesNoSlot) {
   std::streambuf* const buffer = out_.std::ostream::rdbuf(&full);
   EXPECT_NE(run({"key", "export"}), ExitCode::ok);
   out_.std::ostream::rdbuf(buffer);
-  EXPECT_THAT(err_.str(), HasSubstr("its key slot is removed again"));
+  EXPECT_THAT(err_.str(), HasSubstr("no key slot was made"));
   EXPECT_EQ(keys().size(), 1U);
 }
 
