@@ -18,4 +18,6 @@ std::string shell_word(std::string_view text) {
   return word + "'";
 }
 
+std::string shell_operand(std::string_view text) { return (text.starts_with('-') ? "-- " : "") + shell_word(text); }
+
 }  // namespace icecore::base

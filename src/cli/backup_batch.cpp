@@ -29,7 +29,7 @@ DomainOutcome back_up(JobSession& jobs, repository::Repository& repository, cons
 
 DomainOutcome not_begun(const std::string& domain) {
   base::Error error(base::Fault::cancelled, fmt::format("the backup of '{}' was not begun: interrupted", domain));
-  return {domain, {}, error.add_hint("icecore backup " + base::shell_word(domain))};
+  return {domain, {}, error.add_hint("icecore backup " + base::shell_operand(domain))};
 }
 
 void tell(JobSession& jobs, const DomainOutcome& outcome) {

@@ -31,7 +31,7 @@ void declare(WordList& words, ListOptions& options) {
   for (const repository::Manifest& point : points) names.push_back(point.domain_name);
   base::Error error(base::Fault::not_found, fmt::format("there is no restore point of '{}'", domain));
   const std::string near = base::nearest_name(domain, names);
-  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + base::shell_word(near));
+  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + base::shell_operand(near));
 }
 
 void keep_domain(std::vector<repository::Manifest>& points, const std::string& domain) {

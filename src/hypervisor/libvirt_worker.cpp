@@ -129,7 +129,7 @@ CallResult LibvirtWorker::give_up(const std::string& name, base::Milliseconds de
   base::Error error(Fault::busy, fmt::format("libvirt did not finish its '{}' call on domain '{}' within {} s", name,
                                              domain_name_, deadline.count() / 1000));
   error.add_hint(fmt::format("libvirt may still finish it: run `icecore recover` once `virsh domjobinfo {}` answers",
-                             base::shell_word(domain_name_)));
+                             base::shell_operand(domain_name_)));
   throw error;
 }
 

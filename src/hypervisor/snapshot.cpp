@@ -25,7 +25,7 @@ void refuse_managed_save(Domain& domain) {
                                 "belong",
                                 domain.name()));
   error.add_hint(fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`",
-                             base::shell_word(domain.name())));
+                             base::shell_operand(domain.name())));
   throw error;
 }
 

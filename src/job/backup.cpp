@@ -244,7 +244,7 @@ class BackupJob {
       commit_failure->add_context(
           fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
       journal_.set_error(record_, commit_failure->what());
-      throw commit_failure->add_hint("icecore recover " + base::shell_word(domain_.name()));
+      throw commit_failure->add_hint("icecore recover " + base::shell_operand(domain_.name()));
     }
     const bool staged = spooled_ != nullptr;
     step(JobState::uploading, Durability::power_loss, [&] {
@@ -304,7 +304,7 @@ class BackupJob {
     } catch (const base::Error& second) {
       base::log_warning("domain '{}' could not be put back on its bases: {}", domain_.name(), second.what());
       journal_.set_error(record_, fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
-      cause.add_hint("icecore recover " + base::shell_word(domain_.name()));
+      cause.add_hint("icecore recover " + base::shell_operand(domain_.name()));
     }
   }
 

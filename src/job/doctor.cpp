@@ -89,7 +89,7 @@ void examine_domain(Findings& findings, const hypervisor::DomainModel& model, co
     findings.push_back({Severity::problem, "domain '" + model.name + "'",
                         fmt::format("disk '{}' is on our overlay '{}'{}", disk.target, disk.source.path,
                                     journalled ? "" : ", which this journal does not know"),
-                        "icecore recover " + base::shell_word(model.name)});
+                        "icecore recover " + base::shell_operand(model.name)});
   }
 }
 

@@ -128,7 +128,7 @@ class Return {
                       fmt::format("disk '{}' is on '{}', neither on its base '{}' nor on our overlay", disk.target,
                                   now == nullptr ? "no such disk" : now->source.path, disk.base_path.string()));
     throw error.add_hint(fmt::format("somebody changed the chain; `virsh dumpxml {}` shows it, our overlay is '{}'",
-                                     base::shell_word(model.name), disk.overlay_path.string()));
+                                     base::shell_operand(model.name), disk.overlay_path.string()));
   }
 
   // Only reached when live and persistent XML show the bases.

@@ -24,7 +24,7 @@ void require_known_targets(const hypervisor::DomainModel& model, const std::vect
   for (const std::string& target : targets) {
     if (model.find_disk(target) != nullptr) continue;
     base::Error error(Fault::usage, fmt::format("domain '{}' has no disk '{}'", model.name, target));
-    throw error.add_hint(fmt::format("`virsh domblklist {}` shows its disks", base::shell_word(model.name)));
+    throw error.add_hint(fmt::format("`virsh domblklist {}` shows its disks", base::shell_operand(model.name)));
   }
 }
 
@@ -58,7 +58,7 @@ void require_same_next_start(const DiskModel& now, const hypervisor::DomainModel
                     fmt::format("disk '{}' runs on '{}' but the domain's next start would use '{}'", now.target,
                                 now.source.path, later == nullptr ? "no such disk" : later->source.path));
   throw error.add_hint(
-      fmt::format("bring both together with `virsh edit {}`, or exclude the disk", base::shell_word(next.name)));
+      fmt::format("bring both together with `virsh edit {}`, or exclude the disk", base::shell_operand(next.name)));
 }
 
 void require_no_overlay_of_ours(const DiskModel& disk, const std::string& domain_uuid) {

@@ -91,7 +91,7 @@ void require_unused(hypervisor::Connection& connection, const PlannedFile& file,
     if (use.uuid == domain_uuid && !use.running) continue;
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));
-    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_word(use.domain)
+    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_operand(use.domain)
                                      : "restore elsewhere with --to DIR");
   }
 }
@@ -130,13 +130,13 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
     hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
     if (domain.active()) {
       base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
-      throw error.add_hint("virsh shutdown " + base::shell_word(domain.name()));
+      throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
     }
     if (domain.has_managed_save()) {
       base::Error error(
           Fault::conflict,
           fmt::format("domain '{}' has a saved memory image that fits only its present disks", domain.name()));
-      throw error.add_hint("virsh managedsave-remove " + base::shell_word(domain.name()));
+      throw error.add_hint("virsh managedsave-remove " + base::shell_operand(domain.name()));
     }
     return;
   }

@@ -16,6 +16,12 @@ TEST(ShellWord, PlainWordsStayAsTheyAre) {
   EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
 }
 
+TEST(ShellWord, ANameThatLooksLikeAnOptionGoesBehindTwoDashes) {
+  EXPECT_EQ(shell_operand("web1"), "web1");
+  EXPECT_EQ(shell_operand("-v"), "-- -v");
+  EXPECT_EQ(shell_operand("-my server"), "-- '-my server'");
+}
+
 TEST(ShellWord, AShellReadsBackWhatWentIn) {
   for (const char* text :
        {"", " ", "my server", "it's", "a\"b", "$(reboot)", "`x`", "a\\b", "*", "~/x", "a\nb", "!!", "#1",
