@@ -12,6 +12,7 @@
 #include "cli/table.hpp"
 #include "policy/forget_plan.hpp"
 #include "policy/policy_file.hpp"
+#include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
 
 namespace icecore::cli {
@@ -101,10 +102,7 @@ policy::Stock take_stock(repository::Repository& repository, std::vector<reposit
   policy::Stock stock;
   stock.points = repository::list_manifests(repository, {}, &unreadable);
   stock.protections = repository::list_protections(repository);
-  // The name of a mark says which point has lost blocks.
-  for (const storage::ObjectInfo& mark : repository.storage().list("damage")) {
-    stock.damaged.insert(mark.name.substr(mark.name.rfind('/') + 1));
-  }
+  stock.damaged = repository::list_damaged_points(repository);
   return stock;
 }
 

@@ -59,7 +59,7 @@ void tell_staging(Console& console, storage::Storage& storage, const std::set<st
     console.err << fmt::format("icecore: {} is pending upload; see `icecore upload --help`\n", short_id(id));
 }
 
-// Those a repair has noted to have lost blocks.
+// Those that are noted to have lost blocks.
 std::vector<std::string> points_with_losses(repository::Repository& repository,
                                             const std::vector<repository::Manifest>& points) {
   const std::set<std::string> noted = repository::list_damaged_points(repository);
@@ -99,7 +99,7 @@ std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = {{"repository", "its URL"}};
   for (JsonField& field : point_fields("points[].")) fields.push_back(std::move(field));
   fields.push_back({"pending[]", "ids of points that are complete in staging and not yet on the remote"});
-  fields.push_back({"lossy[]", "ids of points that have lost blocks, as a repair noted"});
+  fields.push_back({"lossy[]", "ids of points that have lost blocks, as a repair or verify noted"});
   fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
   return fields;
 }

@@ -22,7 +22,7 @@ void declare(WordList& words, ShowOptions& options) {
   words.flag("--xml", "print the domain's XML as it was, and nothing else", options.xml);
 }
 
-// What a repair noted.
+// What a repair or a verify noted.
 base::Json lost_ranges(repository::Repository& repository, const repository::Manifest& point) {
   const std::uint64_t block_bytes = repository.config().block_bytes;
   base::Json lost = base::Json::array();
@@ -37,7 +37,7 @@ base::Json lost_ranges(repository::Repository& repository, const repository::Man
 }
 
 void print_losses(Console& console, const base::Json& lost) {
-  if (!lost.empty()) console.print("\nLOST, as a repair noted (`icecore restore --allow-damaged` restores the rest):");
+  if (!lost.empty()) console.print("\nLOST, as was noted (`icecore restore --allow-damaged` restores the rest):");
   for (const base::Json& range : lost) {
     console.print(fmt::format("  {}  {} bytes at byte {}", range["disk"].get<std::string>(),
                               range["length"].get<std::uint64_t>(), range["offset"].get<std::uint64_t>()));
@@ -71,7 +71,7 @@ std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = point_fields("");
   fields.push_back({"pending", "true: complete in staging and not yet on the remote"});
   fields.push_back({"live_xml, inactive_xml", "the domain's XML, running and persistent; empty when it had none"});
-  fields.push_back({"lost[]", "blocks the point lost, as a repair noted: disk, offset, length (bytes)"});
+  fields.push_back({"lost[]", "blocks the point lost, as a repair or verify noted: disk, offset, length (bytes)"});
   return fields;
 }
 

@@ -76,18 +76,25 @@ class Prune {
     return survey_.take_back(repository::find_in_marked_packs(repository_, missing));
   }
 
+  // Of what a point needs that cannot be read nothing is known: it stops a prune until a person gives it up.
   void refuse_unreadable() const {
     for (const auto* bad : {&survey_.bad_indexes, &survey_.bad_manifests}) {
       if (bad->empty()) continue;
-      throw base::Error(Fault::corrupt, "nothing is pruned while what it needs is unknown: " + bad->front().reason)
-          .add_hint(bad == &survey_.bad_indexes ? "icecore repair" : "icecore verify");
+      const BadObject& first = bad->front();
+      base::Error error(
+          first.newer ? Fault::usage : Fault::corrupt,
+          fmt::format("nothing is pruned while what '{}' needs is unknown: {}", first.object, first.reason));
+      if (first.newer) throw error.add_hint("prune with the icecore that made it, or a newer one");
+      throw error.add_hint(bad == &survey_.bad_indexes ? "icecore repair" : way_out_for_unreadable(first.object));
     }
   }
 
   // A point may have lost what a repair has noted, and nothing else.
   void refuse_losses() const {
+    const repository::DamageObjects noted = repository::list_damage(repository_);
     for (const DiskLoss& loss : survey_.losses) {
-      if (is_noted(loss)) continue;
+      const auto marks = noted.find(loss.point_id);
+      if (marks != noted.end() && is_noted(loss, marks->second)) continue;
       throw base::Error(Fault::corrupt,
                         fmt::format("nothing is pruned: blocks of disk '{}' of restore point {} ('{}') are missing",
                                     loss.disk, loss.point_id.substr(0, 8), loss.domain_name))
@@ -95,14 +102,16 @@ class Prune {
     }
   }
 
-  bool is_noted(const DiskLoss& loss) const {
-    try {
-      const auto mark = repository::load_damage(repository_, loss.point_id);
-      return mark && mark->repaired && repository::covers(*mark, loss.disk, loss.ranges);
-    } catch (const base::Error& error) {
-      if (error.fault() != Fault::corrupt) throw;
-      return false;
-    }
+  bool is_noted(const DiskLoss& loss, const std::set<std::string>& marks) const {
+    return std::any_of(marks.begin(), marks.end(), [&](const std::string& object) {
+      try {
+        const auto mark = repository::load_mark(repository_, object);
+        return mark && mark->repaired && repository::covers(*mark, loss.disk, loss.ranges);
+      } catch (const base::Error& error) {
+        if (error.fault() != Fault::corrupt) throw;
+        return false;
+      }
+    });
   }
 
   std::set<PackId> marked() const {

@@ -22,9 +22,16 @@ struct ReadResult {
   std::set<repository::PackId> bad_footers;  // packs whose footer cannot
 };
 
-// Reads those of the packs given that were damaged when last read, then the others, those not read for longest first,
-// until `percent` of all bytes have been read. What was read is in `history` at once.
-ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, unsigned percent,
+struct ReadOptions {
+  unsigned percent = 100;                 // of all bytes
+  std::set<repository::PackId> suspects;  // read in any case
+  unsigned threads = 0;                   // 0: as many as suit this host
+};
+
+// Reads the suspects and those of the packs given that were damaged when last read, then the others, those not read for
+// longest first, until `percent` of all bytes have been read. Several threads read, each holding one pack at a time;
+// what was read is in `history` at once. The watch is called on the calling thread.
+ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, const ReadOptions& options,
                       ReadHistory& history, const Watch& watch);
 
 }  // namespace icecore::maintenance

@@ -54,9 +54,10 @@ class Repair {
     PackSizes suspects;
     for (const auto& [id, size] : list_packs(repository_.storage())) {
       const auto read = history.find(id);
-      if (options_.read_data || (read && !read->good)) suspects[id] = size;
+      const bool suspect = notes_.suspects().contains(id) || (read && !read->good);
+      if (options_.read_data || suspect) suspects[id] = size;
     }
-    ReadResult result = read_packs(repository_, suspects, 100, history, watch_);
+    ReadResult result = read_packs(repository_, suspects, {}, history, watch_);
     for (const BadPack& bad : result.bad) bad_.insert(bad.id);
     survey_.bad_packs = std::move(result.bad_footers);
     survey_.bad_blocks = std::move(result.bad_blocks);

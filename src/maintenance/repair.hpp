@@ -16,7 +16,7 @@
 namespace icecore::maintenance {
 
 struct RepairOptions {
-  bool read_data = false;         // read all packs; else only those a verify on this host found damaged
+  bool read_data = false;         // read all packs; else only those a verify found damaged
   std::filesystem::path history;  // read_history.hpp
 };
 

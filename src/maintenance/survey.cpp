@@ -36,6 +36,11 @@ bool is_damage(const base::Error& error) { return error.fault() == Fault::corrup
 
 }  // namespace
 
+std::string way_out_for_unreadable(const std::string& manifest_object) {
+  return fmt::format("bring '{}' back from a copy, or give the point up: icecore forget {} --even-unreadable",
+                     manifest_object, repository::point_of_manifest(manifest_object).substr(0, 8));
+}
+
 PackSizes list_packs(storage::Storage& storage) {
   PackSizes sizes;
   for (const storage::ObjectInfo& object : storage.list("packs")) {

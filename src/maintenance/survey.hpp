@@ -23,6 +23,9 @@ struct BadObject {
   bool newer = false;  // not damaged, but of a version we do not know
 };
 
+// What a person can do about a restore point that is damaged itself. No repair can read it.
+std::string way_out_for_unreadable(const std::string& manifest_object);
+
 struct IndexFacts {
   std::string id;
   std::size_t blocks = 0;

@@ -33,10 +33,11 @@ class Verify {
 
   VerifyReport run() {
     check_keys();
-    const ReadResult read = read_packs();
-    check_marks();
-    check_structure();
-    take_bad_packs(read);
+    DamageNotes notes(repository_);
+    const ReadResult read = read_packs(notes.suspects());
+    check_marks(notes);
+    check_structure(read);
+    settle(notes, take_bad_packs(read));
     take_findings();
     return std::move(report_);
   }
@@ -63,35 +64,39 @@ class Verify {
     }
   }
 
-  // Those that were damaged when they were last read always: nobody has put them right by not reading them.
-  ReadResult read_packs() {
+  // Always those that were damaged when they were last read, here or by whoever noted a loss because of it: nobody has
+  // put them right by not reading them.
+  ReadResult read_packs(const std::set<repository::PackId>& suspects) {
     ReadHistory history(options_.history);
-    ReadResult result = maintenance::read_packs(repository_, list_packs(repository_.storage()),
-                                                options_.read_percent.value_or(0), history, watch_);
+    ReadResult result = maintenance::read_packs(
+        repository_, list_packs(repository_.storage()),
+        {.percent = options_.read_percent.value_or(0), .suspects = suspects, .threads = options_.threads}, history,
+        watch_);
     report_.packs_read = result.packs;
     report_.bytes_read = result.bytes;
     return result;
   }
 
-  void check_marks() {
+  void check_marks(const DamageNotes& notes) {
     std::vector<repository::DamagedPruneMark> damaged;
     check("prunes", [&] { repository::load_prune_marks(repository_, &damaged); });
     for (const auto& mark : damaged) report_.damage.push_back({mark.object, mark.reason});
-    for (const std::string& point : repository::list_damaged_points(repository_)) {
-      check(repository::damage_object(point), [&] { repository::load_damage(repository_, point); });
-    }
+    report_.damage.insert(report_.damage.end(), notes.unreadable().begin(), notes.unreadable().end());
   }
 
-  // What any host sees without reading packs is noted at the points.
-  void check_structure() {
-    DamageNotes notes(repository_);
+  void check_structure(const ReadResult& read) {
     survey_.check_ends = true;
+    survey_.bad_blocks = read.bad_blocks;
+    survey_.bad_packs = read.bad_footers;
     survey_.read();
     look_in_marked_packs();
-    // What an index object of a later version names is not lost.
+  }
+
+  // What an index object of a later version names is not lost.
+  void settle(DamageNotes& notes, const std::set<repository::PackId>& bad_packs) {
     const bool all_known = std::none_of(survey_.bad_indexes.begin(), survey_.bad_indexes.end(),
                                         [](const BadObject& bad) { return bad.newer; });
-    if (all_known) report_.healed = notes.settle_found(survey_);
+    if (all_known) report_.healed = notes.settle_found(survey_, bad_packs);
   }
 
   // What lies in packs marked for deletion is no loss: a prune at work beside us may be about to take it back. What is
@@ -117,15 +122,14 @@ class Verify {
   }
 
   // A damaged pack that no index names is of no consequence: what was lost with it is missing in the index.
-  void take_bad_packs(const ReadResult& read) {
+  std::set<repository::PackId> take_bad_packs(const ReadResult& read) {
+    std::set<repository::PackId> packs;
     for (const BadPack& bad : read.bad) {
       if (!survey_.table.has(bad.id) && !survey_.missing_packs.contains(bad.id)) continue;
       report_.damage.push_back({repository::pack_object(bad.id), bad.reason});
+      packs.insert(bad.id);
     }
-    if (read.bad.empty()) return;
-    survey_.bad_blocks = read.bad_blocks;
-    survey_.bad_packs = read.bad_footers;
-    survey_.read();
+    return packs;
   }
 
   void take_findings() {

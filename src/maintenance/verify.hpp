@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is everything there that restore points need, and is it what it should be? The structure is looked at always: keys,
 // index, packs' sizes and ends, manifests, every image tree. Packs' content is read when asked for, and of packs that
-// were damaged when this host last read them.
+// were damaged when this host last read them or that a restore point is noted to have lost blocks with.
 #pragma once
 
 #include <filesystem>
@@ -16,6 +16,7 @@ namespace icecore::maintenance {
 struct VerifyOptions {
   std::optional<unsigned> read_percent;  // of the packs' bytes, those longest unread
   std::filesystem::path history;         // which packs were read when (read_history.hpp)
+  unsigned threads = 0;                  // that read, each holding one pack; 0: as many as suit this host
 };
 
 struct VerifyReport {
@@ -32,9 +33,9 @@ struct VerifyReport {
   bool good() const noexcept { return damage.empty() && losses.empty(); }
 };
 
-// Takes a shared lock. Changes nothing in the repository but damage marks: notes what points lack whatever packs hold,
-// removes the notes of those that are whole again. Adds to the history. Faults: busy, cancelled, those of the storage;
-// damage is no fault but a part of the report.
+// Takes a shared lock. Changes nothing in the repository but damage marks: notes what points lack, removes the notes of
+// those that are whole again. Adds to the history. Faults: busy, cancelled, those of the storage; damage is no fault
+// but a part of the report.
 VerifyReport verify(repository::Repository& repository, const VerifyOptions& options, const Watch& watch);
 
 }  // namespace icecore::maintenance

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The objects damage/<point id>: what a repair or a verify found a restore point to have lost. The point stays and what
-// is left of it can be restored. Written in FORMAT.md, "Damage".
+// The objects damage/<point id>-<id>: what a repair or a verify found a restore point to have lost. The point stays and
+// what is left of it can be restored. Written in FORMAT.md, "Damage".
 //
 // A mark says what was lost when it was made; blocks a later backup stores again heal the point, and the next verify or
-// repair removes the mark.
+// repair removes the mark. A mark is never rewritten: a new one comes before the old one goes, so that no kill loses
+// it, on any storage. A point has several where two looked at the same time; together they say what it lost.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,18 +30,23 @@ struct DamageMark {
   std::vector<DamagedDisk> disks;
   // A repair has taken what there was, so that a prune may go on beside the loss. False: a verify found it.
   bool repaired = true;
+  // Packs that were found damaged by reading them, for a loss that nothing else shows: who looks again reads them.
+  std::set<PackId> packs;
 };
 
-std::string damage_object(const std::string& point_id);
+// The names of all marks, readable or not, by the point's id.
+using DamageObjects = std::map<std::string, std::set<std::string>>;
+DamageObjects list_damage(Repository& repository);
+// The ids of all points with a mark.
+std::set<std::string> list_damaged_points(Repository& repository);
 
-// Stores it durably, in the place of an earlier one.
-void store_damage(Repository& repository, const DamageMark& mark);
-// The point's mark, or nothing. Fault::corrupt names a damaged one.
+// Stores it durably, then removes `replaced`. Returns its name.
+std::string store_damage(Repository& repository, const DamageMark& mark, const std::set<std::string>& replaced = {});
+// One mark; nothing when it is gone. Fault::corrupt names a damaged one.
+std::optional<DamageMark> load_mark(Repository& repository, const std::string& object);
+// All that is noted of the point, as one mark, which is repaired when all are; or nothing. Faults as load_mark().
 std::optional<DamageMark> load_damage(Repository& repository, const std::string& point_id);
-DamageMark decode_damage(Repository& repository, const std::string& point_id, base::ByteView bytes);
 // Whether all of `lost` was noted for that disk.
 bool covers(const DamageMark& mark, const std::string& disk, const std::vector<BlockRange>& lost);
-// The ids of all points with a mark, readable or not.
-std::set<std::string> list_damaged_points(Repository& repository);
 
 }  // namespace icecore::repository

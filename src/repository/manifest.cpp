@@ -57,6 +57,8 @@ std::string manifest_object(const Manifest& manifest) {
   return "manifests/" + manifest.domain_uuid + "/" + compact_time(manifest.time) + "-" + manifest.id;
 }
 
+std::string point_of_manifest(const std::string& object) { return object.substr(object.rfind('-') + 1); }
+
 std::string publish(Repository& repository, const Manifest& manifest) {
   check_identity(manifest);
   const std::string object = manifest_object(manifest);
@@ -104,7 +106,7 @@ std::vector<Manifest> list_manifests(Repository& repository, const std::optional
     } catch (const base::Error& error) {
       if (error.fault() == Fault::not_found) continue;  // forgotten meanwhile
       if (damaged == nullptr || (error.fault() != Fault::corrupt && error.fault() != Fault::usage)) throw;
-      damaged->push_back({object, error.what()});
+      damaged->push_back({object, error.what(), error.fault() == Fault::usage});
     }
   }
   return manifests;

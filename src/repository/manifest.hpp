@@ -76,6 +76,8 @@ struct Manifest {
 
 // "manifests/<domain uuid>/20261121T093000123Z-<id>": sorts by time.
 std::string manifest_object(const Manifest& manifest);
+// The point's id in such a name.
+std::string point_of_manifest(const std::string& object);
 
 // The payload before sealing and back. Unknown fields are ignored; Fault::corrupt or, for a newer format,
 // Fault::usage, naming `what`.
@@ -94,6 +96,7 @@ Manifest load_manifest(Repository& repository, const std::string& object);
 struct DamagedManifest {
   std::string object;
   std::string reason;
+  bool newer = false;  // not damaged, but of a version we do not know
 };
 
 // The names of all manifests, or one domain's, oldest first.

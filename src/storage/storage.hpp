@@ -39,8 +39,8 @@ class Storage {
   void put(const std::string& name, base::ByteView bytes) { put(name, std::span(&bytes, 1)); }
 
   // Replaces or creates `name`, durably. Atomically where the place can do that; with an SFTP server that cannot, there
-  // is no object for a moment, or until the next time when one dies in between. Only for what may be missed: heartbeats
-  // and damage marks.
+  // is no object for a moment, or until the next time when one dies in between. Only for what may be missed:
+  // heartbeats.
   virtual void replace(const std::string& name, base::ByteView bytes) = 0;
 
   // The whole object, at most `size_max` bytes (more is Fault::corrupt). Missing is Fault::not_found. Bytes that the

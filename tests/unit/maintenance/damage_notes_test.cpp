@@ -20,20 +20,27 @@ class DamageNotesTest : public MaintenanceFixture {
     backup("a", range(1, 30));
     backup("b", range(100, 130));
   }
-  VerifyReport verify(std::optional<unsigned> percent = {}) {
-    return maintenance::verify(*repository_, {.read_percent = percent, .history = folder_ / "history"}, {});
+  // Each host has a history of its own.
+  VerifyReport verify(std::optional<unsigned> percent = {}, const std::string& host = "history") {
+    return maintenance::verify(*repository_, {.read_percent = percent, .history = folder_ / host}, {});
   }
-  RepairReport repair() { return maintenance::repair(*repository_, {.history = folder_ / "history"}, {}); }
+  RepairReport repair(const std::string& host = "history") {
+    return maintenance::repair(*repository_, {.history = folder_ / host}, {});
+  }
   std::string id_of(std::size_t point) const { return points_.at(point).manifest.id; }
   void note(const std::string& point, std::uint64_t first_lost = 0) {
     store_damage(*repository_, {point, base::now(), {{"vda", {{first_lost, 1}}}}});
   }
   std::optional<DamageMark> mark_of(const std::string& point) { return load_damage(*repository_, point); }
-  std::string lose_largest_pack() {
+  std::string largest_pack() {
     storage::ObjectInfo largest;
     for (const auto& object : storage_.list("packs")) largest = object.size > largest.size ? object : largest;
-    storage_.remove(largest.name);
     return largest.name;
+  }
+  std::string lose_largest_pack() {
+    const std::string pack = largest_pack();
+    storage_.remove(pack);
+    return pack;
   }
   void change(const std::string& object, std::size_t at) {
     base::Bytes bytes = storage_.get(object, base::k_mib);
@@ -98,9 +105,9 @@ TEST_F(DamageNotesTest, AVerifyNotesWhatTheStructureLacks) {
   ASSERT_TRUE(mark);
   EXPECT_FALSE(mark->repaired);
   EXPECT_EQ(mark->disks.at(0).lost, report.losses[0].ranges);
-  const base::Bytes stored = storage_.get(repository::damage_object(mark->point_id), base::k_mib);
+  const auto stored = list_damage(*repository_);
   verify();
-  EXPECT_EQ(storage_.get(repository::damage_object(mark->point_id), base::k_mib), stored) << "written once";
+  EXPECT_EQ(list_damage(*repository_), stored) << "written once";
 }
 
 // The packs may all be there, and what a prune marks is what no index names.
@@ -123,24 +130,80 @@ TEST_F(DamageNotesTest, AVerifyAfterARepairLeavesItsNote) {
 }
 
 TEST_F(DamageNotesTest, APackFoundDamagedIsReadByEachVerify) {
-  storage::ObjectInfo largest;
-  for (const auto& object : storage_.list("packs")) largest = object.size > largest.size ? object : largest;
-  change(largest.name, 40);
+  const std::string pack = largest_pack();
+  change(pack, 40);
   EXPECT_FALSE(verify(100).good());
   const VerifyReport again = verify();
   EXPECT_FALSE(again.good());
   EXPECT_EQ(again.packs_read, 1U);
   EXPECT_EQ(again.losses.size(), 1U);
-  EXPECT_TRUE(repository::list_damaged_points(*repository_).empty()) << "another host could not see it and heal it";
-  change(largest.name, 40);
+  change(pack, 40);
   EXPECT_TRUE(verify().good()) << "it was put right";
+}
+
+// Else it would count as the last good point of its domain.
+TEST_F(DamageNotesTest, ALossFoundByReadingIsNoted) {
+  const std::string pack = largest_pack();
+  change(pack, 40);
+  const VerifyReport report = verify(100);
+  ASSERT_EQ(report.losses.size(), 1U);
+  const auto mark = mark_of(report.losses[0].point_id);
+  ASSERT_TRUE(mark);
+  EXPECT_FALSE(mark->repaired);
+  EXPECT_EQ(mark->disks.at(0).lost, report.losses[0].ranges);
+  EXPECT_EQ(mark->packs, std::set{*repository::parse_pack_object(pack)});
+  EXPECT_EQ(repository::list_damaged_points(*repository_).size(), 1U) << "the other point is whole";
+}
+
+// Another host, which has never read the pack, neither takes the note away nor leaves it when the pack is put right.
+TEST_F(DamageNotesTest, ALossFoundByReadingIsSeenByEveryHost) {
+  const std::string pack = largest_pack();
+  change(pack, 40);
+  const std::string point = verify(100).losses.at(0).point_id;
+  const VerifyReport elsewhere = verify({}, "other-history");
+  EXPECT_EQ(elsewhere.packs_read, 1U);
+  EXPECT_EQ(elsewhere.losses.size(), 1U);
+  EXPECT_TRUE(elsewhere.healed.empty());
+  EXPECT_TRUE(mark_of(point));
+  change(pack, 40);
+  EXPECT_EQ(verify({}, "third-history").healed, std::vector{point});
+  EXPECT_FALSE(mark_of(point));
+}
+
+TEST_F(DamageNotesTest, ARepairOnAnotherHostSalvagesWhatAMarkNames) {
+  change(largest_pack(), 40);
+  const std::string point = verify(100).losses.at(0).point_id;
+  EXPECT_EQ(repair("other-history").packs_salvaged, 1U);
+  EXPECT_TRUE(mark_of(point)->repaired);
+  EXPECT_TRUE(mark_of(point)->packs.empty()) << "the index names it no more";
+  EXPECT_EQ(verify({}, "third-history").packs_read, 0U);
+}
+
+// Whatever the storage can do: there is a mark at every moment.
+TEST_F(DamageNotesTest, AKillBetweenTwoMarksLosesNone) {
+  lose_largest_pack();
+  const std::string point = repair().losses.at(0).point_id;
+  note(point, 0);
+  const auto before = snapshot();
+  for (int writes = 0;; ++writes) {
+    restore(before);
+    DyingStorage dying(storage_, writes);
+    try {
+      Repository victim(dying, key(), folder_ / "victim-cache");
+      maintenance::verify(victim, {.history = folder_ / "history"}, {});
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.fault(), Fault::unavailable) << error.what();
+    }
+    remove_locks();
+    EXPECT_TRUE(mark_of(point)) << writes;
+    if (!dying.died()) break;
+  }
+  EXPECT_EQ(list_damage(*repository_).at(point).size(), 1U) << "both became one";
 }
 
 // The damaged pack stays until a prune; nothing needs it any more.
 TEST_F(DamageNotesTest, ASalvagedPackIsNoDamage) {
-  storage::ObjectInfo largest;
-  for (const auto& object : storage_.list("packs")) largest = object.size > largest.size ? object : largest;
-  change(largest.name, 40);
+  change(largest_pack(), 40);
   verify(100);
   EXPECT_EQ(repair().losses.size(), 1U);
   backup("c", range(1, 30));
