@@ -30,6 +30,7 @@ struct ForgetOptions {
   policy::Retention retention;
   bool dry_run = false;
   bool even_last = false;
+  bool even_unreadable = false;
 };
 
 Setter count_into(unsigned& target) {
@@ -59,6 +60,8 @@ void declare(WordList& words, ForgetOptions& options) {
                WordList::into(options.policy_file));
   words.flag("--dry-run", "remove nothing, show why each point would stay", options.dry_run);
   words.flag("--even-last", "let the named points be the last whole ones of their domain", options.even_last);
+  words.flag("--even-unreadable", "let the named points be ones that cannot be read: nobody can tell what they held",
+             options.even_unreadable);
 }
 
 // What to do, from the command line or the policy.
@@ -87,6 +90,7 @@ void check_options(const ForgetOptions& options) {
     refuse("--policy brings its own rules and domains");
   }
   if (options.even_last && options.points.empty()) refuse("--even-last needs the points by name");
+  if (options.even_unreadable && options.points.empty()) refuse("--even-unreadable needs the points by name");
 }
 
 Task task_of(const ForgetOptions& options, const std::optional<policy::Policy>& policy) {
@@ -106,13 +110,73 @@ policy::Stock take_stock(repository::Repository& repository, std::vector<reposit
   return stock;
 }
 
+struct UnreadablePoint {
+  repository::DamagedManifest manifest;
+  bool forget = false;  // it was named
+};
+
 struct Outcome {
   std::vector<DomainPlan> plan;
+  std::vector<UnreadablePoint> unreadable;
   std::vector<std::string> warnings;
   std::uint64_t kept = 0;
   std::uint64_t forgotten = 0;  // or would be
   bool some_stayed = false;     // of those that should go
 };
+
+[[noreturn]] void refuse_unreadable(const repository::DamagedManifest& manifest) {
+  const std::string id = short_id(repository::point_of_manifest(manifest.object));
+  base::Error error(manifest.newer ? Fault::usage : Fault::corrupt,
+                    fmt::format("restore point {} cannot be read: {}", id, manifest.reason));
+  if (manifest.newer) throw error.add_hint("forget it with the icecore that made it, or a newer one");
+  throw error.add_hint(fmt::format("bring '{}' back from a copy, or give it up: icecore forget {} --even-unreadable",
+                                   manifest.object, id));
+}
+
+bool is_named(const repository::DamagedManifest& manifest, const std::string& name) {
+  constexpr std::size_t k_prefix_min = 4;
+  return name == manifest.object ||
+         (name.size() >= k_prefix_min && repository::point_of_manifest(manifest.object).starts_with(name));
+}
+
+// Notes which unreadable points are named, and returns the other names.
+std::vector<std::string> choose_unreadable(Outcome& outcome, const policy::Stock& stock, const ForgetOptions& options) {
+  std::vector<std::string> others;
+  for (const std::string& name : options.points) {
+    auto fits = static_cast<std::size_t>(
+        std::count_if(stock.points.begin(), stock.points.end(),
+                      [&](const repository::Manifest& point) { return point.id.starts_with(name); }));
+    UnreadablePoint* unreadable = nullptr;
+    for (UnreadablePoint& point : outcome.unreadable) {
+      if (!is_named(point.manifest, name)) continue;
+      unreadable = &point;
+      ++fits;
+    }
+    if (unreadable == nullptr) {
+      others.push_back(name);
+      continue;
+    }
+    if (fits > 1) base::fail(Fault::usage, "'{}' fits several restore points; give more digits", name);
+    if (!options.even_unreadable || unreadable->manifest.newer) refuse_unreadable(unreadable->manifest);
+    unreadable->forget = true;
+  }
+  return others;
+}
+
+void forget_unreadable(repository::Repository& repository, Outcome& outcome, bool dry_run) {
+  for (UnreadablePoint& point : outcome.unreadable) {
+    if (!point.forget) {
+      outcome.warnings.push_back(
+          fmt::format("'{}' cannot be read and is left alone: {}", point.manifest.object, point.manifest.reason));
+    } else if (dry_run || remove_unreadable(repository, point.manifest)) {
+      ++outcome.forgotten;
+    } else {
+      point.forget = false;
+      outcome.some_stayed = true;
+      outcome.warnings.push_back(fmt::format("'{}' stays: it is protected", point.manifest.object));
+    }
+  }
+}
 
 void warn_of_future(Outcome& outcome) {
   for (const DomainPlan& domain : outcome.plan) {
@@ -187,11 +251,12 @@ base::Json record_of(const std::string& url, const Outcome& outcome, bool dry_ru
     }
     domains.push_back({{"domain", domain.name}, {"domain_uuid", domain.uuid}, {"points", points}});
   }
-  return {{"repository", url},
-          {"dry_run", dry_run},
-          {"domains", domains},
-          {"kept", outcome.kept},
-          {"forgotten", outcome.forgotten},
+  base::Json unreadable = base::Json::array();
+  for (const UnreadablePoint& point : outcome.unreadable) {
+    unreadable.push_back({{"object", point.manifest.object}, {"action", point.forget ? "forget" : "keep"}});
+  }
+  return {{"repository", url},           {"dry_run", dry_run},   {"domains", domains},
+          {"unreadable", unreadable},    {"kept", outcome.kept}, {"forgotten", outcome.forgotten},
           {"warnings", outcome.warnings}};
 }
 
@@ -211,6 +276,9 @@ void print_domain(Console& console, const DomainPlan& domain, bool dry_run) {
 
 void print_outcome(Console& console, const Outcome& outcome, bool dry_run) {
   for (const DomainPlan& domain : outcome.plan) print_domain(console, domain, dry_run);
+  for (const UnreadablePoint& point : outcome.unreadable) {
+    if (point.forget) console.print(fmt::format("forget '{}', which cannot be read", point.manifest.object));
+  }
   console.print(fmt::format("{} {} restore points, {} stay", dry_run ? "would forget" : "forgot", outcome.forgotten,
                             outcome.kept));
   if (outcome.forgotten > 0) console.print("space is given back by `icecore prune`, not by this");
@@ -229,11 +297,11 @@ ExitCode run(Session& session, const ForgetOptions& options) {
   const policy::Stock stock = take_stock(*open.repository, unreadable);
   const base::Timestamp now = base::now();
   Outcome outcome;
+  for (repository::DamagedManifest& bad : unreadable) outcome.unreadable.push_back({std::move(bad)});
+  const std::vector<std::string> names = choose_unreadable(outcome, stock, options);
   outcome.plan = options.points.empty() ? plan_forget(stock, task.retention, task.filter, now)
-                                        : plan_forget_named(stock, options.points, options.even_last, now);
-  for (const auto& bad : unreadable) {
-    outcome.warnings.push_back(fmt::format("'{}' cannot be read and is left alone: {}", bad.object, bad.reason));
-  }
+                                        : plan_forget_named(stock, names, options.even_last, now);
+  forget_unreadable(*open.repository, outcome, options.dry_run);
   warn_of_future(outcome);
   carry_out(*open.repository, outcome, options, jobs.stop());
   for (const std::string& warning : outcome.warnings) session.console.err << "icecore: " << warning << '\n';
@@ -265,13 +333,15 @@ Command make_forget_command() {
                      "shows every point and why it would stay"},
                     {"icecore forget --keep-within 14d --domain 'web*'", "of some domains"},
                     {"icecore forget --policy /etc/icecore/web-servers.xml", "by a policy's <retention>"},
-                    {"icecore forget 3f2a9c1e", "one point"}},
+                    {"icecore forget 3f2a9c1e", "one point"},
+                    {"icecore forget 3f2a9c1e --even-unreadable", "one that is damaged itself, and stops every prune"}},
        .json = {{"repository", "its URL"},
                 {"dry_run", "true: nothing was removed"},
                 {"domains[].domain, domain_uuid", "each domain looked at"},
                 {"domains[].points[].id, time", "its points, oldest first"},
                 {"domains[].points[].action", "keep or forget"},
                 {"domains[].points[].reasons[]", "why it stays; empty when it goes"},
+                {"unreadable[].object, action", "points that cannot be read: keep or forget"},
                 {"kept, forgotten", "how many"},
                 {"warnings[]", "points of the future, points that cannot be read"}}},
       declare, run);

@@ -112,8 +112,8 @@ Command make_prune_command() {
            "on "
            "any host may go on meanwhile; only while packs are deleted the repository is used by nobody else, and when "
            "somebody is at work that part is left to the next prune. It may be interrupted at any time. A restore "
-           "point "
-           "that cannot be read stops it before anything changes.",
+           "point that cannot be read stops it before anything changes: what it needs is unknown, until it is brought "
+           "back or given up with `icecore forget ID --even-unreadable`.",
        .examples = {{"icecore prune --dry-run", "what would be freed"},
                     {"icecore prune", "marks, and deletes what was marked a day ago or earlier"},
                     {"icecore prune --grace 0s", "frees everything now"}},

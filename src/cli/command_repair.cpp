@@ -40,6 +40,7 @@ void print_report(Console& console, const RepairReport& report, std::uint32_t bl
     console.print(fmt::format("'{}' is removed, which loses nothing: {}", mark.object, mark.reason));
   }
   for (const auto& bad : report.left) console.err << fmt::format("icecore: '{}': {}\n", bad.object, bad.reason);
+  console.err << format_ways_out(report.left, false, "");
   console.print(fmt::format("{} packs taken into the index, {} damaged ones salvaged, {} missing", report.packs_indexed,
                             report.packs_salvaged, report.packs_missing));
   for (const std::string& id : report.healed) {

@@ -63,7 +63,7 @@ void print_report(Console& console, const VerifyReport& report, std::uint32_t bl
                     report.unindexed_packs));
   }
   console.print(report.good() ? "no damage" : "DAMAGED");
-  if (!report.good()) console.err << "  try: icecore repair\n";
+  console.err << format_ways_out(report.damage, !report.losses.empty(), "icecore repair");
 }
 
 ExitCode run(Session& session, const VerifyCommandOptions& options) {

@@ -20,6 +20,21 @@ std::string format_losses(const std::vector<maintenance::DiskLoss>& losses, std:
   return text;
 }
 
+std::string format_ways_out(const std::vector<maintenance::BadObject>& objects, bool losses,
+                            const std::string& otherwise) {
+  std::string text;
+  bool others = losses;
+  for (const maintenance::BadObject& bad : objects) {
+    if (!bad.object.starts_with("manifests/")) {
+      others = true;
+    } else if (!bad.newer) {
+      text += fmt::format("  try: {}\n", maintenance::way_out_for_unreadable(bad.object));
+    }
+  }
+  if (others && !otherwise.empty()) text += fmt::format("  try: {}\n", otherwise);
+  return text;
+}
+
 base::Json loss_records(const std::vector<maintenance::DiskLoss>& losses, std::uint32_t block_bytes) {
   base::Json records = base::Json::array();
   for (const maintenance::DiskLoss& loss : losses) {

@@ -14,6 +14,10 @@ namespace icecore::cli {
 std::string format_losses(const std::vector<maintenance::DiskLoss>& losses, std::uint32_t block_bytes);
 
 base::Json loss_records(const std::vector<maintenance::DiskLoss>& losses, std::uint32_t block_bytes);
+// "  try: ..." lines: for points that are damaged themselves, which no repair can read, and for all else `otherwise`,
+// which may be empty.
+std::string format_ways_out(const std::vector<maintenance::BadObject>& objects, bool losses,
+                            const std::string& otherwise);
 base::Json bad_object_records(const std::vector<maintenance::BadObject>& objects);
 
 }  // namespace icecore::cli

@@ -8,13 +8,6 @@
 
 namespace icecore::cli {
 
-namespace {
-
-// Of "manifests/<uuid>/<time>-<id>", see manifest_object().
-std::string_view id_of(std::string_view object) { return object.substr(object.rfind('-') + 1); }
-
-}  // namespace
-
 ReadablePoints read_points(Console& console, repository::Repository& repository) {
   ReadablePoints found;
   found.points = repository::list_manifests(repository, {}, &found.damaged);
@@ -30,7 +23,7 @@ const repository::Manifest& find_point(const ReadablePoints& points, const std::
   } catch (const base::Error& error) {
     if (error.fault() != base::Fault::not_found) throw;
     for (const repository::DamagedManifest& bad : points.damaged) {
-      if (!id_of(bad.object).starts_with(name)) continue;
+      if (!repository::point_of_manifest(bad.object).starts_with(name)) continue;
       throw base::Error(base::Fault::corrupt, fmt::format("restore point {} cannot be read: {}", name, bad.reason))
           .add_hint("icecore list");
     }

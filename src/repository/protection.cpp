@@ -7,6 +7,7 @@
 #include "base/failpoint.hpp"
 #include "base/json.hpp"
 #include "repository/envelope.hpp"
+#include "storage/get_if_there.hpp"
 
 namespace icecore::repository {
 
@@ -24,6 +25,16 @@ Protection read_protection(Repository& repository, const std::string& point) {
     // Which point is meant says the name. Losing a protection to a flipped bit would be the worse mistake.
     if (error.fault() != Fault::corrupt && error.fault() != Fault::usage) throw;
     return {.point = point, .reason = error.what(), .created = {}, .host = {}};
+  }
+}
+
+// Nothing, too, when the disk there fails to read it.
+std::optional<base::Bytes> bytes_of(Repository& repository, const std::string& object) {
+  try {
+    return storage::get_if_there(repository.storage(), object, size_max(ObjectKind::manifest));
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::corrupt) throw;
+    return std::nullopt;
   }
 }
 
@@ -75,6 +86,17 @@ bool remove_point(Repository& repository, const Manifest& point) {
   // protection, so that one of us sees the other. Its blocks are there: no prune has run since.
   if (!is_protected(repository, point.id)) return true;
   publish(repository, point);
+  return false;
+}
+
+bool remove_unreadable(Repository& repository, const DamagedManifest& point) {
+  const std::string id = point_of_manifest(point.object);
+  if (is_protected(repository, id)) return false;
+  const std::optional<base::Bytes> bytes = bytes_of(repository, point.object);
+  repository.storage().remove(point.object);
+  base::failpoint("repository.forgotten");
+  if (!bytes || !is_protected(repository, id)) return true;
+  repository.storage().put(point.object, *bytes);
   return false;
 }
 

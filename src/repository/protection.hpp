@@ -41,6 +41,10 @@ Protections list_protections(Repository& repository);
 // whenever this is interrupted.
 bool remove_point(Repository& repository, const Manifest& point);
 
+// The same for a manifest that cannot be read. What it was is not known any more: blocks only it needed go with the
+// next prune.
+bool remove_unreadable(Repository& repository, const DamagedManifest& point);
+
 // For who has removed points of a domain and left it `others`: somebody else may have removed those meanwhile, counting
 // on the ones that went here. When none of them is there any more `point`, the best of what went, is published again.
 // False then.

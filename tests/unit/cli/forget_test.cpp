@@ -31,6 +31,18 @@ class ForgetTest : public ProgramCase {
     for (const auto& point : listed["points"]) found.push_back(point["id"]);
     return found;
   }
+  // The point's manifest; what was in it.
+  std::string write_over(const std::string& point, const std::string& content) {
+    for (const auto& file : std::filesystem::recursive_directory_iterator(folder_ / "repository/manifests")) {
+      if (!file.path().string().ends_with(point)) continue;
+      std::ifstream before(file.path(), std::ios::binary);
+      std::string was{std::istreambuf_iterator<char>(before), {}};
+      std::ofstream(file.path(), std::ios::binary) << content;
+      return was;
+    }
+    ADD_FAILURE() << "there is no manifest of " << point;
+    return {};
+  }
   std::string leave_lock(const std::function<void(repository::LockInfo&)>& change) {
     repository::LockInfo lock = repository::describe_self(repository::LockMode::exclusive, "prune");
     change(lock);
@@ -129,6 +141,44 @@ TEST_F(ForgetTest, APointThatLostBlocksIsNotTheLastGoodOne) {
   EXPECT_EQ(run({"forget", "--keep-last", "1"}), ExitCode::ok);
   EXPECT_THAT(ids(), ElementsAre(whole, damaged));
   EXPECT_EQ(run({"forget", whole}), ExitCode::conflict);
+}
+
+// What it needs nobody knows, so it stops every prune until a person gives it up.
+TEST_F(ForgetTest, AnUnreadablePointIsGivenUpByName) {
+  const std::string whole = publish_at("web1", "2026-01-01");
+  const std::string damaged = publish_at("web1", "2026-01-02");
+  write_over(damaged, "rubbish");
+  const std::string way_out = "icecore forget " + damaged.substr(0, 8) + " --even-unreadable";
+  for (const std::vector<std::string>& line : {std::vector<std::string>{"prune"}, {"forget", damaged}}) {
+    EXPECT_EQ(run(line), ExitCode::corrupt);
+    EXPECT_THAT(err_.str(), HasSubstr(way_out)) << line[0];
+  }
+  EXPECT_EQ(run({"verify"}), ExitCode::corrupt);
+  EXPECT_THAT(err_.str(), testing::AllOf(HasSubstr(way_out), Not(HasSubstr("icecore repair"))));
+  EXPECT_EQ(run({"repair"}), ExitCode::corrupt);
+  EXPECT_THAT(err_.str(), HasSubstr(way_out));
+
+  EXPECT_EQ(run({"forget", "--keep-last", "1", "--even-unreadable"}), ExitCode::usage);
+  EXPECT_EQ(run({"forget", damaged, "--even-unreadable", "--dry-run"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"list"}), ExitCode::corrupt) << "nothing was removed";
+  open([&](repository::Repository& repository) { repository::protect(repository, {.point = damaged}); });
+  EXPECT_EQ(run({"forget", damaged, "--even-unreadable"}), ExitCode::conflict);
+  open([&](repository::Repository& repository) { repository::unprotect(repository, damaged); });
+  EXPECT_EQ(run({"forget", damaged.substr(0, 8), "--even-unreadable", "--json"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(record()["unreadable"][0]["action"], "forget");
+  EXPECT_THAT(ids(), ElementsAre(whole));
+  EXPECT_EQ(run({"prune"}), ExitCode::ok) << err_.str();
+}
+
+TEST_F(ForgetTest, APointOfANewerVersionIsNotGivenUp) {
+  const std::string newer = publish_at("web1", "2026-01-01");
+  std::string object = write_over(newer, "");
+  constexpr std::size_t k_version_at = 9;
+  object.at(k_version_at) = 2;
+  write_over(newer, object);
+  EXPECT_EQ(run({"forget", newer, "--even-unreadable"}), ExitCode::usage);
+  EXPECT_THAT(err_.str(), HasSubstr("the icecore that made it"));
+  EXPECT_EQ(run({"prune"}), ExitCode::usage);
 }
 
 TEST_F(ForgetTest, ByAPolicy) {
