@@ -15,28 +15,47 @@ namespace icecore::cli {
 
 using base::Fault;
 
+std::string Word::value_text() const {
+  return placeholder.empty() || placeholder.front() == '[' ? placeholder : " " + placeholder;
+}
+
 void WordList::flag(std::string names, std::string help, bool& target) {
-  entries_.push_back({Entry::Kind::flag, {std::move(names), "", std::move(help)}, Count::optional, {}, &target});
+  entries_.push_back({.kind = Entry::Kind::flag,
+                      .word = {std::move(names), "", std::move(help)},
+                      .set_flag = [&target](int) { target = true; }});
+}
+
+void WordList::counted_flag(std::string names, std::string help, int& target) {
+  entries_.push_back({.kind = Entry::Kind::flag,
+                      .word = {std::move(names), "", std::move(help)},
+                      .set_flag = [&target](int times) { target = times; }});
+}
+
+void WordList::flag_or_value(std::string names, std::string placeholder, std::string otherwise, std::string help,
+                             Setter set) {
+  entries_.push_back({.kind = Entry::Kind::flag_or_value,
+                      .word = {std::move(names), std::move(placeholder), std::move(help)},
+                      .set = std::move(set),
+                      .otherwise = std::move(otherwise)});
 }
 
 void WordList::option(std::string names, std::string placeholder, std::string help, Setter set) {
-  entries_.push_back({Entry::Kind::option,
-                      {std::move(names), std::move(placeholder), std::move(help)},
-                      Count::optional,
-                      std::move(set),
-                      nullptr});
+  entries_.push_back({.kind = Entry::Kind::option,
+                      .word = {std::move(names), std::move(placeholder), std::move(help)},
+                      .set = std::move(set)});
 }
 
 void WordList::repeatable(std::string names, std::string placeholder, std::string help, Setter set) {
-  entries_.push_back({Entry::Kind::repeatable,
-                      {std::move(names), std::move(placeholder), std::move(help)},
-                      Count::optional,
-                      std::move(set),
-                      nullptr});
+  entries_.push_back({.kind = Entry::Kind::repeatable,
+                      .word = {std::move(names), std::move(placeholder), std::move(help)},
+                      .set = std::move(set)});
 }
 
 void WordList::positional(std::string name, std::string help, Count count, Setter set) {
-  entries_.push_back({Entry::Kind::positional, {std::move(name), "", std::move(help)}, count, std::move(set), nullptr});
+  entries_.push_back({.kind = Entry::Kind::positional,
+                      .word = {std::move(name), "", std::move(help)},
+                      .count = count,
+                      .set = std::move(set)});
 }
 
 Setter WordList::into(std::string& target) {
@@ -78,7 +97,7 @@ using Values = std::vector<std::string>;
 struct Collected {
   const WordList::Entry* entry;
   std::shared_ptr<Values> values = std::make_shared<Values>();
-  std::shared_ptr<bool> seen = std::make_shared<bool>(false);
+  std::shared_ptr<int> seen = std::make_shared<int>(0);
 };
 
 Collected add_word(CLI::App& app, const WordList::Entry& entry) {
@@ -86,6 +105,10 @@ Collected add_word(CLI::App& app, const WordList::Entry& entry) {
   using Kind = WordList::Entry::Kind;
   if (entry.kind == Kind::flag) {
     app.add_flag(entry.word.names, *collected.seen);
+    return collected;
+  }
+  if (entry.kind == Kind::flag_or_value) {
+    app.add_flag(entry.word.names + "{" + entry.otherwise + "}", *collected.values);
     return collected;
   }
   if (entry.kind == Kind::positional && (entry.count == Count::one || entry.count == Count::optional)) {
@@ -109,7 +132,7 @@ std::vector<Collected> add_words(CLI::App& app, const WordList& words) {
 
 void set_words(const std::vector<Collected>& collected) {
   for (const Collected& word : collected) {
-    if (word.entry->flag != nullptr && *word.seen) *word.entry->flag = true;
+    if (word.entry->set_flag && *word.seen > 0) word.entry->set_flag(*word.seen);
     for (const std::string& value : *word.values) {
       base::with_context([&] { word.entry->set(value); }, "{}", word.entry->word.names);
     }

@@ -21,14 +21,21 @@ enum class Count { one, optional, at_least_one, any };
 // One line of help.
 struct Word {
   std::string names;        // "-r,--repository", or "DOMAIN" for a positional
-  std::string placeholder;  // "URL"; empty for flags
+  std::string placeholder;  // "URL"; "[=PERCENT]" where the value may be missing; empty for flags
   std::string help;
+
+  // " URL" or "[=PERCENT]", as it follows the name.
+  std::string value_text() const;
 };
 
 // The words of one command, or those common to all. Setters run only once the whole line has parsed.
 class WordList {
  public:
   void flag(std::string names, std::string help, bool& target);
+  // A flag that may be given several times: how often.
+  void counted_flag(std::string names, std::string help, int& target);
+  // With or without a value, which is then `otherwise`. "--name=VALUE" only: the word after "--name" is not its value.
+  void flag_or_value(std::string names, std::string placeholder, std::string otherwise, std::string help, Setter set);
   void option(std::string names, std::string placeholder, std::string help, Setter set);
   // The option may be given several times; each value is set in turn.
   void repeatable(std::string names, std::string placeholder, std::string help, Setter set);
@@ -58,12 +65,13 @@ class WordList {
   }
 
   struct Entry {
-    enum class Kind { flag, option, repeatable, positional };
+    enum class Kind { flag, flag_or_value, option, repeatable, positional };
     Kind kind;
     Word word;
     Count count = Count::optional;
     Setter set;
-    bool* flag = nullptr;
+    std::function<void(int)> set_flag = {};  // how often it was given
+    std::string otherwise = {};
   };
   const std::vector<Entry>& entries() const noexcept { return entries_; }
 

@@ -19,14 +19,13 @@ namespace {
 using maintenance::VerifyReport;
 
 struct VerifyCommandOptions {
-  bool read_data = false;
   int read_percent = 0;
 };
 
 void declare(WordList& words, VerifyCommandOptions& options) {
-  words.flag("--read-data", "read every pack, too: finds bytes that changed", options.read_data);
-  words.option("--read-percent", "PERCENT", "read only that share of the packs, those longest unread",
-               WordList::whole_number(options.read_percent, 1, 100));
+  words.flag_or_value("--read-data", "[=PERCENT]", "100",
+                      "read every pack, too, or that share of them, those longest unread: finds bytes that changed",
+                      WordList::whole_number(options.read_percent, 1, 100));
 }
 
 base::Json record_of(const VerifyReport& report, std::uint32_t block_bytes) {
@@ -71,7 +70,6 @@ ExitCode run(Session& session, const VerifyCommandOptions& options) {
   const OpenRepository open = open_directly(session, jobs.stop());
   maintenance::VerifyOptions verify;
   if (options.read_percent > 0) verify.read_percent = static_cast<unsigned>(options.read_percent);
-  if (options.read_data) verify.read_percent = 100;
   verify.history = history_file(session, *open.repository);
   const VerifyReport report = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
@@ -94,15 +92,15 @@ Command make_verify_command() {
        .summary = "Check that everything restore points need is there",
        .description =
            "Checks keys, index, packs and restore points, and that every block of every disk has its place. With "
-           "--read-data every pack is read and every block compared with its name; --read-percent reads a share, "
+           "--read-data every pack is read and every block compared with its name; --read-data=PERCENT reads a share, "
            "beginning with what this host has not read for longest, so that 10 every night reads all in ten nights. "
            "Interrupted, it goes on where it was. Damage is named with the restore points and disks that suffer, and "
-           "the exit code is 8. Packs found damaged before are read again each time. No pack and no restore point is "
-           "changed: what a point lacks is noted at it, so that `icecore forget` does not take it for whole, and the "
-           "note is removed when the point is whole again.",
+           "the exit code is 8. Packs found damaged before, here or by another host, are read again each time. No "
+           "pack and no restore point is changed: what a point lacks is noted at it, so that `icecore forget` does not "
+           "take it for whole, and the note is removed when the point is whole again.",
        .examples = {{"icecore verify", "the structure, quickly"},
                     {"icecore verify --read-data", "every byte"},
-                    {"icecore verify --read-percent 10", "a tenth of the bytes, those longest unread"}},
+                    {"icecore verify --read-data=10", "a tenth of the bytes, those longest unread"}},
        .json = {{"good", "true when there is no damage"},
                 {"points, live_blocks, packs, bytes", "what there is"},
                 {"packs_read, bytes_read", "of these read whole"},

@@ -56,7 +56,7 @@ std::string section(const std::string& title, const Lines& lines) {
 std::string with_placeholder(const Word& word) {
   std::string names = word.names;
   if (const auto comma = names.find(','); comma != std::string::npos) names.insert(comma + 1, " ");
-  return word.placeholder.empty() ? names : names + " " + word.placeholder;
+  return names + word.value_text();
 }
 
 std::string positional_text(const WordList::Entry& entry) {

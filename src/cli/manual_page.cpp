@@ -33,8 +33,7 @@ std::string entry(std::string_view term, std::string_view text) {
 std::string words(const WordList& list) {
   std::string out;
   for (const WordList::Entry& word : list.entries()) {
-    const std::string value = word.word.placeholder.empty() ? "" : " " + word.word.placeholder;
-    out += entry(word.word.names + value, word.word.help);
+    out += entry(word.word.names + word.word.value_text(), word.word.help);
   }
   return out;
 }

@@ -43,7 +43,8 @@ std::string help_for(const Arguments& arguments, const std::vector<Command>& com
 
 base::LogLevel log_level(const SessionOptions& options) {
   if (options.quiet) return base::LogLevel::quiet;
-  return options.verbose ? base::LogLevel::verbose : base::LogLevel::normal;
+  if (options.verbose == 0) return base::LogLevel::normal;
+  return options.verbose == 1 ? base::LogLevel::verbose : base::LogLevel::debug;
 }
 
 std::string one_line(std::string text) {

@@ -27,7 +27,7 @@ void declare_session_options(WordList& words, SessionOptions& options) {
                  options.staging_bytes_max = *size;
                });
   words.flag("--json", "print one JSON record to standard output, and nothing else there", options.json);
-  words.flag("-v,--verbose", "tell more", options.verbose);
+  words.counted_flag("-v,--verbose", "tell more; -vv tells all", options.verbose);
   words.flag("-q,--quiet", "errors only: no progress, no notes", options.quiet);
 }
 

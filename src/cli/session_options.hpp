@@ -18,7 +18,7 @@ struct SessionOptions {
   std::filesystem::path state_dir;
   std::filesystem::path staging_dir;    // empty: none was named
   std::uint64_t staging_bytes_max = 0;  // 0: the default
-  bool verbose = false;
+  int verbose = 0;                      // how often it was said
   bool quiet = false;
   bool json = false;
 };

@@ -23,6 +23,8 @@ class CommandParser : public testing::Test {
     paint_.positional("NAME", "", Count::at_least_one, WordList::into(names_));
     paint_.repeatable("--disk", "TARGET", "", WordList::into(disks_));
     paint_.option("--level", "N", "", WordList::whole_number(level_, 1, 19));
+    paint_.flag_or_value("--thin", "[=PERCENT]", "50", "", WordList::whole_number(thin_, 1, 100));
+    common_.counted_flag("-v,--verbose", "", verbose_);
     paint_.option("--colour", "red|blue", "",
                   WordList::choice<Colour>(colour_, {{"red", Colour::red}, {"blue", Colour::blue}}));
     check_.positional("FILE", "", Count::one, WordList::into(file_));
@@ -50,6 +52,8 @@ class CommandParser : public testing::Test {
   bool json_ = false;
   std::vector<std::string> names_, disks_;
   int level_ = 0;
+  int thin_ = 0;
+  int verbose_ = 0;
   Colour colour_ = Colour::red;
 };
 
@@ -66,6 +70,35 @@ TEST_F(CommandParser, AnOptionTakesOneValueOnly) {
   parse({"paint", "--disk", "vda", "name"});
   EXPECT_THAT(disks_, ElementsAre("vda"));
   EXPECT_THAT(names_, ElementsAre("name"));
+}
+
+TEST_F(CommandParser, AFlagMayHaveAValueBehindTheEqualsSign) {
+  parse({"paint", "--thin", "20"});
+  EXPECT_EQ(thin_, 50);
+  EXPECT_THAT(names_, ElementsAre("20"));
+  parse({"paint", "x", "--thin=20"});
+  EXPECT_EQ(thin_, 20);
+  parse({"paint", "x", "--thin=20", "--thin"});
+  EXPECT_EQ(thin_, 50);
+  EXPECT_STREQ(failure_of({"paint", "x", "--thin=0"}).what(), "--thin: '0' is not a whole number from 1 to 100");
+  EXPECT_STREQ(failure_of({"paint", "x", "--thin=true"}).what(), "--thin: 'true' is not a whole number from 1 to 100");
+}
+
+TEST_F(CommandParser, AFlagIsCounted) {
+  parse({"list", "-vv"});
+  EXPECT_EQ(verbose_, 2);
+  parse({"-v", "list", "--verbose", "-v"});
+  EXPECT_EQ(verbose_, 3);
+}
+
+TEST_F(CommandParser, WhatFollowsTwoDashesIsNoOption) {
+  EXPECT_EQ(parse({"list", "--", "-v"}), 2U);
+  EXPECT_EQ(domain_, "-v");
+  parse({"-r", "/a", "paint", "--disk", "vda", "--", "-x", "--json"});
+  EXPECT_THAT(names_, ElementsAre("-x", "--json"));
+  EXPECT_FALSE(json_);
+  EXPECT_EQ(verbose_, 0);
+  EXPECT_STREQ(failure_of({"list", "--", "-a", "-b"}).what(), "'-b' is one argument too many");
 }
 
 TEST_F(CommandParser, SessionOptionsStandBeforeOrAfterTheCommand) {

@@ -53,6 +53,17 @@ TEST_F(MaintenanceProgramTest, LostBlocksAreTold) {
   EXPECT_THAT(err_.str(), HasSubstr("--allow-damaged"));
 }
 
+TEST_F(MaintenanceProgramTest, ADomainMayBeCalledLikeAnOption) {
+  variables_["ICECORE_KEY_FILE"] = folder_ / "key";
+  ASSERT_EQ(run({"init"}), ExitCode::ok);
+  publish_point("-web1");
+  EXPECT_EQ(run({"list", "--json", "--", "-web1"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(record()["points"].size(), 1U);
+  EXPECT_EQ(run({"show", "--", "-web1"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"list", "--", "-web"}), ExitCode::not_found);
+  EXPECT_THAT(err_.str(), HasSubstr("try: icecore list -- -web1"));
+}
+
 TEST_F(MaintenanceProgramTest, DamageIsNamedWithTheNextCommand) {
   variables_["ICECORE_KEY_FILE"] = folder_ / "key";
   ASSERT_EQ(run({"init"}), ExitCode::ok);
