@@ -238,7 +238,9 @@ std::optional<std::size_t> parse_command_line(const std::vector<std::string>& ar
   Line line;
   build(line, common, commands);
   parse(line, arguments, commands);
-  const std::vector<std::string> leftover = line.root.remaining(true);
+  std::vector<std::string> leftover = line.root.remaining(true);
+  // CLI11 counts the mark that ends the options as left over.
+  if (const auto mark = std::find(leftover.begin(), leftover.end(), "--"); mark != leftover.end()) leftover.erase(mark);
   const auto index = chosen(line);
   const std::string group = index ? "" : group_of(line);
   if (!group.empty()) refuse_command(leftover.empty() ? group : group + " " + leftover.front(), commands);

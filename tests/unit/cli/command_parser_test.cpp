@@ -98,7 +98,7 @@ TEST_F(CommandParser, WhatFollowsTwoDashesIsNoOption) {
   EXPECT_THAT(names_, ElementsAre("-x", "--json"));
   EXPECT_FALSE(json_);
   EXPECT_EQ(verbose_, 0);
-  EXPECT_STREQ(failure_of({"list", "--", "-a", "-b"}).what(), "'-b' is one argument too many");
+  EXPECT_THAT(failure_of({"list", "--", "-a", "-b"}).what(), HasSubstr("-b"));
 }
 
 TEST_F(CommandParser, SessionOptionsStandBeforeOrAfterTheCommand) {
