@@ -10,6 +10,7 @@
 #include "cli/point_output.hpp"
 #include "cli/policy_repository.hpp"
 #include "cli/table.hpp"
+#include "maintenance/survey.hpp"
 #include "policy/forget_plan.hpp"
 #include "policy/policy_file.hpp"
 #include "repository/damage_mark.hpp"
@@ -125,12 +126,10 @@ struct Outcome {
 };
 
 [[noreturn]] void refuse_unreadable(const repository::DamagedManifest& manifest) {
-  const std::string id = short_id(repository::point_of_manifest(manifest.object));
   base::Error error(manifest.newer ? Fault::usage : Fault::corrupt,
-                    fmt::format("restore point {} cannot be read: {}", id, manifest.reason));
+                    fmt::format("'{}' cannot be read: {}", manifest.object, manifest.reason));
   if (manifest.newer) throw error.add_hint("forget it with the icecore that made it, or a newer one");
-  throw error.add_hint(fmt::format("bring '{}' back from a copy, or give it up: icecore forget {} --even-unreadable",
-                                   manifest.object, id));
+  throw error.add_hint(maintenance::way_out_for_unreadable(manifest.object));
 }
 
 bool is_named(const repository::DamagedManifest& manifest, const std::string& name) {

@@ -37,8 +37,11 @@ bool is_damage(const base::Error& error) { return error.fault() == Fault::corrup
 }  // namespace
 
 std::string way_out_for_unreadable(const std::string& manifest_object) {
+  constexpr std::size_t k_id_digits = 32;
+  constexpr std::size_t k_short_digits = 8;
+  const std::string id = repository::point_of_manifest(manifest_object);  // of what somebody put there it is none
   return fmt::format("bring '{}' back from a copy, or give the point up: icecore forget {} --even-unreadable",
-                     manifest_object, repository::point_of_manifest(manifest_object).substr(0, 8));
+                     manifest_object, id.size() == k_id_digits ? id.substr(0, k_short_digits) : manifest_object);
 }
 
 PackSizes list_packs(storage::Storage& storage) {

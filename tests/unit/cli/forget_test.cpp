@@ -170,6 +170,15 @@ TEST_F(ForgetTest, AnUnreadablePointIsGivenUpByName) {
   EXPECT_EQ(run({"prune"}), ExitCode::ok) << err_.str();
 }
 
+// By somebody's hand.
+TEST_F(ForgetTest, WhatIsNoManifestAmongThemIsGivenUpByItsName) {
+  open([](repository::Repository& repository) { repository.storage().put("manifests/junk", base::as_bytes("x")); });
+  EXPECT_EQ(run({"prune"}), ExitCode::corrupt);
+  EXPECT_THAT(err_.str(), HasSubstr("icecore forget manifests/junk --even-unreadable"));
+  EXPECT_EQ(run({"forget", "manifests/junk", "--even-unreadable"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(run({"prune"}), ExitCode::ok) << err_.str();
+}
+
 TEST_F(ForgetTest, APointOfANewerVersionIsNotGivenUp) {
   const std::string newer = publish_at("web1", "2026-01-01");
   std::string object = write_over(newer, "");
