@@ -94,6 +94,21 @@ TEST_F(Maintenance, ADamagedPointRestoresWithHolesWhenThatIsAccepted) {
   EXPECT_EQ(holes, k_blocks_of_a_frame);
 }
 
+// Nothing but reading finds that; then list, show and forget know.
+TEST_F(Maintenance, APointWhoseBytesRottedIsNotTheLastGoodOne) {
+  init();
+  const std::string whole = store("web1", range(1, 20));
+  const std::string rotten = store("web1", range(100, 160));
+  change_byte(largest_pack(), 40);
+  must({"verify"}, with_key());
+  EXPECT_EQ(rig::icecore({"verify", "--read-data=100"}, with_key()).exit_code, 8);
+  EXPECT_EQ(must({"list", "--json"}, with_key()).json()["lossy"], base::Json::array({rotten}));
+  EXPECT_FALSE(must({"show", rotten, "--json"}, with_key()).json()["lost"].empty());
+  EXPECT_EQ(rig::icecore({"forget", whole}, with_key()).exit_code, 10);
+  must({"forget", "--keep-last", "1"}, with_key());
+  EXPECT_EQ(must({"list", "--json"}, with_key()).json()["points"].size(), 2U);
+}
+
 // A whole repository into another with a key of its own; then one whose source has a point nobody can read.
 TEST_F(Maintenance, ACopyBringsWhatCanBeRead) {
   init();
