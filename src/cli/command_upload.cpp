@@ -16,23 +16,28 @@ constexpr int k_retry_seconds_max = 1'000'000;
 struct UploadCommandOptions {
   staging::UploadOptions upload;
   int retry_seconds = 0;
+  bool drop_refused = false;
 };
 
 void declare(WordList& words, UploadCommandOptions& options) {
   declare_upload_words(words, options.upload);
   words.option("--retry-for", "SECONDS", "give up after so long without any progress; default: never",
                WordList::whole_number(options.retry_seconds, 1, k_retry_seconds_max));
+  words.flag("--drop-refused", "at last remove the points that cannot be published from staging", options.drop_refused);
+}
+
+base::Json record_of(const std::vector<staging::RefusedPoint>& points) {
+  base::Json refused = base::Json::array();
+  for (const auto& point : points) refused.push_back({{"object", point.manifest}, {"reason", point.reason}});
+  return refused;
 }
 
 base::Json record_of(const SpoolOutcome& outcome) {
-  base::Json refused = base::Json::array();
-  for (const auto& point : outcome.report.refused)
-    refused.push_back({{"object", point.manifest}, {"reason", point.reason}});
   base::Json record = {{"repository", outcome.place.url},
                        {"objects", outcome.report.objects},
                        {"bytes", outcome.report.bytes},
                        {"published", outcome.report.published},
-                       {"refused", refused}};
+                       {"refused", record_of(outcome.report.refused)}};
   if (outcome.error) record["error"] = error_record(*outcome.error);
   return record;
 }
@@ -52,12 +57,16 @@ ExitCode run(Session& session, const UploadCommandOptions& options) {
   upload.stall_max = std::chrono::seconds(options.retry_seconds);
   const std::vector<SpoolOutcome> outcomes = drain_spools(jobs, upload);
   const ExitCode code = exit_code_of(outcomes);
+  std::vector<staging::RefusedPoint> dropped;
+  if (options.drop_refused) dropped = drop_refused(session);
   if (session.options.json) {
     base::Json results = base::Json::array();
     for (const SpoolOutcome& outcome : outcomes) results.push_back(record_of(outcome));
-    session.console.print_json({{"results", results}, {"exit_code", static_cast<int>(code)}});
+    session.console.print_json(
+        {{"results", results}, {"dropped", record_of(dropped)}, {"exit_code", static_cast<int>(code)}});
   } else {
     for (const SpoolOutcome& outcome : outcomes) print_outcome(session.console, outcome);
+    for (const auto& point : dropped) session.console.print(fmt::format("'{}' is dropped", point.manifest));
     if (outcomes.empty()) session.console.print("nothing waits for its upload");
   }
   return code;
@@ -84,6 +93,7 @@ Command make_upload_command() {
                 {"results[].published[]", "restore points, as object names"},
                 {"results[].refused[]", "points that cannot be published: object, reason"},
                 {"results[].error", "when it did not end well: fault, message, hint"},
+                {"dropped[]", "points that --drop-refused removed: object, reason"},
                 {"exit_code", "as icecore ends"}}},
       declare, run);
 }

@@ -10,8 +10,6 @@ namespace icecore::cli {
 namespace {
 
 constexpr int k_keep_local_max = 1000;
-// A repository that does not answer holds up the next one for no longer.
-constexpr base::Milliseconds k_turn_stall_max = std::chrono::seconds(15);
 
 staging::OnUploadStatus shown_by(JobSession& jobs) {
   return [&jobs](const staging::UploadStatus& status) {
@@ -52,11 +50,12 @@ void drain(JobSession& jobs, Draining& spool, const staging::UploadOptions& opti
   uploader.finish();
 }
 
-// Its turn: until it is empty, fails for good, or the others' turn comes.
-void take_turn(JobSession& jobs, Draining& spool, staging::UploadOptions options, bool alone) {
+// Its turn: until it is empty, fails for good, or the others' turn comes; they have none when `turn` has no end.
+void take_turn(JobSession& jobs, Draining& spool, staging::UploadOptions options,
+               std::optional<base::Milliseconds> turn) {
   const base::Milliseconds stall_max = options.stall_max;
   const auto left = [&] { return stall_max - std::min(stall_max, spool.since_progress.elapsed()); };
-  if (!alone) options.stall_max = k_turn_stall_max;
+  if (turn) options.stall_max = *turn;
   if (stall_max.count() > 0) options.stall_max = std::max(base::Milliseconds(1), std::min(left(), options.stall_max));
   spool.begun = spool.ended = true;
   try {
@@ -117,7 +116,8 @@ void UploadSession::wait_for(const repository::Manifest& point) {
   }
 }
 
-std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options) {
+std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options,
+                                       base::Milliseconds turn) {
   std::vector<Draining> spools;
   for (const staging::SpoolPlace& place : staging::find_spools(staging_dir(jobs.session()))) {
     if (!staging::Spool(place, 1).queue().queued(1).empty()) spools.push_back({{place, {}, {}}, {}});
@@ -126,7 +126,8 @@ std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOp
   while (!jobs.stop().stop_requested() && std::any_of(spools.begin(), spools.end(), waits)) {
     for (Draining& spool : spools) {
       if (spool.ended || jobs.stop().stop_requested()) continue;
-      take_turn(jobs, spool, options, std::count_if(spools.begin(), spools.end(), waits) == 1);
+      const bool alone = std::count_if(spools.begin(), spools.end(), waits) == 1;
+      take_turn(jobs, spool, options, alone ? std::nullopt : std::optional(turn));
       jobs.progress().clear();
       tell_error(jobs, spool);
     }
@@ -136,6 +137,19 @@ std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOp
     if (spool.begun) outcomes.push_back(std::move(spool.outcome));
   }
   return outcomes;
+}
+
+std::vector<staging::RefusedPoint> drop_refused(const Session& session) {
+  std::vector<staging::RefusedPoint> dropped;
+  for (const staging::SpoolPlace& place : staging::find_spools(staging_dir(session))) {
+    staging::Spool spool(place, 1);
+    for (const staging::QueuedObject& object : spool.queue().in_state(staging::ObjectState::refused)) {
+      if (object.kind != staging::ObjectClass::manifest) continue;  // the rest goes by itself
+      dropped.push_back({object.name, object.note});
+      spool.drop(object);
+    }
+  }
+  return dropped;
 }
 
 ExitCode exit_code_of(const std::vector<SpoolOutcome>& outcomes) {

@@ -44,10 +44,17 @@ struct SpoolOutcome {
   std::optional<base::Error> error;
 };
 
+// A repository that does not answer holds up the next one for no longer.
+constexpr base::Milliseconds k_turn_stall_max = std::chrono::seconds(15);
+
 // Uploads what waits in the spools of this session's staging folder. A spool that fails does not stop the others: one
-// whose remote does not answer gives way to the next, and has another turn, until options.stall_max is over for it.
-// Ones with nothing to do are not opened and not in the result.
-std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options);
+// whose remote does not answer gives way to the next after `turn`, and has another one, until options.stall_max is over
+// for it. Ones with nothing to do are not opened and not in the result.
+std::vector<SpoolOutcome> drain_spools(JobSession& jobs, const staging::UploadOptions& options,
+                                       base::Milliseconds turn = k_turn_stall_max);
+
+// Removes the points that cannot be published from the spools of this session's staging folder; returns them.
+std::vector<staging::RefusedPoint> drop_refused(const Session& session);
 
 ExitCode exit_code_of(const std::vector<SpoolOutcome>& outcomes);
 

@@ -62,7 +62,8 @@ void find_waiting(const staging::UploadQueue& queue, const std::string& url, con
        upload});
 }
 
-void find_refused(const staging::UploadQueue& queue, const std::string& url, std::vector<Finding>& findings) {
+void find_refused(const staging::UploadQueue& queue, const std::string& url, const std::string& upload,
+                  std::vector<Finding>& findings) {
   Objects later = manifests_in(queue, ObjectState::published);
   for (const QueuedObject& kept : manifests_in(queue, ObjectState::kept)) later.push_back(kept);
   for (const QueuedObject& object : manifests_in(queue, ObjectState::refused)) {
@@ -71,10 +72,12 @@ void find_refused(const staging::UploadQueue& queue, const std::string& url, std
       return other.number > object.number && point_of(other.name).domain_uuid == point.domain_uuid;
     });
     if (made_up_for) continue;
-    findings.push_back({Severity::problem, "staging",
-                        fmt::format("restore point {} of domain {} cannot be published in '{}': {}", point.id,
-                                    point.domain_uuid, url, object.note),
-                        "back that domain up again: icecore backup " + point.domain_uuid});
+    findings.push_back(
+        {Severity::problem, "staging",
+         fmt::format("restore point {} of domain {} cannot be published in '{}': {}", point.id, point.domain_uuid, url,
+                     object.note),
+         fmt::format("back that domain up again: icecore backup {}; or when it is gone: {} --drop-refused",
+                     point.domain_uuid, upload)});
   }
 }
 
@@ -89,7 +92,7 @@ std::vector<Finding> diagnose_staging(const std::filesystem::path& staging_dir, 
     try {
       const staging::UploadQueue queue(place.folder);
       find_waiting(queue, place.url, upload, now, findings);
-      find_refused(queue, place.url, findings);
+      find_refused(queue, place.url, upload, findings);
     } catch (const base::Error& error) {
       findings.push_back({Severity::problem, "staging '" + place.folder.string() + "'", error.what(), error.hint()});
     }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/upload_session.hpp"
+
+#include <thread>
+
 #include "job/staging_check.hpp"
 #include "unit/cli/program_case.hpp"
 
@@ -96,6 +99,61 @@ TEST_F(UploadTest, DoctorNamesWhatWaitsInStaging) {
   spool.queue().add(later, 1, "writer");
   spool.queue().set_state(spool.queue().find(later)->number, staging::ObjectState::published);
   EXPECT_EQ(findings(base::now()).at(0).severity, job::Severity::good) << "a later point made up for it";
+}
+
+TEST_F(UploadTest, RefusedPointsAreDroppedWhenAskedFor) {
+  const std::string id = stage_point();
+  staging::Spool spool(staging::find_spools(folder_ / "staging").at(0), 1);
+  const auto manifest = spool.queue().in_state(staging::ObjectState::queued).at(0);
+  spool.queue().set_state(manifest.number, staging::ObjectState::refused, "", "blocks are missing");
+  ASSERT_EQ(run({"upload"}), ExitCode::ok) << err_.str();
+  EXPECT_TRUE(spool.queue().find(manifest.name));
+  ASSERT_EQ(run({"upload", "--drop-refused", "--json"}), ExitCode::ok) << err_.str();
+  EXPECT_EQ(record().at("dropped"), (base::Json{{{"object", manifest.name}, {"reason", "blocks are missing"}}}));
+  EXPECT_FALSE(spool.queue().find(manifest.name));
+  EXPECT_FALSE(spool.objects().exists(manifest.name));
+}
+
+class UploadTurns : public UploadTest {
+ protected:
+  // Each a repository of its own with a point in staging.
+  UploadTurns() {
+    stage_point();
+    variables_["ICECORE_REPOSITORY"] = other_;
+    variables_.erase("ICECORE_STAGING_DIR");
+    run({"init", "--encryption", "none"});
+    variables_["ICECORE_STAGING_DIR"] = folder_ / "staging";
+    stage_point();
+    std::filesystem::rename(one_, away_);
+  }
+  static bool has_point(const std::filesystem::path& repository) {
+    return std::filesystem::exists(repository / "manifests");
+  }
+
+  const std::filesystem::path one_ = folder_ / "repository";
+  const std::filesystem::path other_ = folder_ / "other";
+  const std::filesystem::path away_ = folder_ / "away";
+};
+
+TEST_F(UploadTurns, RemoteThatIsAwayHoldsNoOtherUp) {
+  EXPECT_EQ(run({"upload", "--retry-for", "1"}), ExitCode::partial);
+  EXPECT_TRUE(has_point(other_));
+}
+
+// Whichever is first, it has another turn.
+TEST_F(UploadTurns, RemoteThatComesBackHasItsTurnAgain) {
+  const std::jthread mount([&](const std::stop_token& stop) {
+    while (!has_point(other_) && !stop.stop_requested()) std::this_thread::yield();
+    std::filesystem::rename(away_, one_);
+  });
+  Session session{{.state_dir = folder_ / "state", .staging_dir = folder_ / "staging"},
+                  console_,
+                  [](const std::string&) { return std::nullopt; }};
+  JobSession jobs(session);
+  const std::vector<SpoolOutcome> outcomes = drain_spools(jobs, {}, base::Milliseconds(10));
+  EXPECT_EQ(exit_code_of(outcomes), ExitCode::ok);
+  EXPECT_EQ(outcomes.size(), 2U);
+  EXPECT_TRUE(has_point(one_));
 }
 
 TEST_F(UploadTest, LimitsThatAreNoneAreUsage) {
