@@ -158,7 +158,8 @@ TEST_F(HypervisorFreeze, AnAgentThatHangsWhileFrozenIsThawedLater) {
   while (test.guest.agent_answers()) {
   }
   const ThawReport thawed = freeze.thaw();
-  EXPECT_EQ(thawed.thawed, thawed.reason.find("watchdog") == std::string::npos) << thawed.reason;
+  // By the time that the agent answers again, the watchdog may have thawed it, too.
+  EXPECT_TRUE(thawed.thawed || thawed.reason.find("watchdog") != std::string::npos) << thawed.reason;
   test.guest.wait_agent(seconds(60));
   test.wait_thawed(seconds(20));
 }
