@@ -69,7 +69,7 @@ std::string manual_page(const std::vector<Command>& commands, const WordList& co
          entry("ICECORE_SSH_PASSWORD_FILE, ICECORE_SSH_PASSWORD",
                "sftp: a file whose first line is the account's password, or the password; tried after ssh-agent and "
                "the key files") +
-         entry("ICECORE_SFTP_CONNECTIONS", "sftp: connections at most at the same time, 8 when it is not set");
+         entry("ICECORE_SFTP_CONNECTIONS", "sftp: connections at most at the same time, 10 when it is not set");
   out += ".SH EXIT STATUS\n";
   for (const ExitCodeMeaning& row : exit_codes()) {
     out += entry(std::to_string(static_cast<int>(row.code)), row.meaning);

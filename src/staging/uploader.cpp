@@ -30,6 +30,12 @@ base::Milliseconds jittered(base::Milliseconds time) {
   return time * (75 + quarter) / 100;
 }
 
+unsigned threads_wanted(const UploadOptions& options) {
+  constexpr unsigned k_for_others = 2;
+  if (options.threads != 0) return options.threads;
+  return std::max(storage::sftp_connections(), k_for_others + 1) - k_for_others;
+}
+
 }  // namespace
 
 bool is_pending(Spool& spool, const std::string& manifest) {
@@ -50,7 +56,7 @@ Uploader::Uploader(SpooledStorage& storage, repository::Repository& repository, 
       threads_(std::move(stop)) {
   storage_.claim_spool();
   state_.with([&](State& state) { may_upload(state); });  // now: who waits for room looks for one at work
-  threads_.run("upload", options_.threads, [this](const std::stop_token& inner) { work(inner); });
+  threads_.run("upload", threads_wanted(options_), [this](const std::stop_token& inner) { work(inner); });
 }
 
 void Uploader::wait_for(const std::string& manifest) {

@@ -23,7 +23,8 @@
 namespace icecore::staging {
 
 struct UploadOptions {
-  unsigned threads = 4;
+  // 0: two less than storage::sftp_connections(), so that what reads, and the lock, never wait behind packs.
+  unsigned threads = 0;
   UploadLimit limit;
   std::optional<unsigned> keep_local;  // points of each domain that stay in the spool; nothing: leave those that are
   base::Milliseconds stall_max{0};     // without any progress for so long it fails; 0: it waits on

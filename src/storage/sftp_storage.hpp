@@ -16,7 +16,7 @@
 namespace icecore::storage {
 
 struct SftpSettings {
-  unsigned connections = 8;  // at most; as many are made as threads call at once
+  unsigned connections = 10;  // at most; as many are made as threads call at once
   bool create = false;       // makes the folder and those above it
   bool accept_new_host_key = false;
   SshDeadlines deadlines = {};

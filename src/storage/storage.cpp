@@ -27,7 +27,9 @@ std::filesystem::path local_path(const std::string& url) {
   return url;
 }
 
-unsigned connections_wanted() {
+}  // namespace
+
+unsigned sftp_connections() {
   const char* text = std::getenv("ICECORE_SFTP_CONNECTIONS");
   if (text == nullptr || *text == '\0') return SftpSettings().connections;
   char* end = nullptr;
@@ -37,8 +39,6 @@ unsigned connections_wanted() {
   }
   return static_cast<unsigned>(count);
 }
-
-}  // namespace
 
 std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
   for (const ObjectInfo& object : list(name.substr(0, name.rfind('/')))) {
@@ -53,7 +53,7 @@ std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptio
   if (is_sftp_url(url)) {
     SftpSettings settings{.create = options.create, .accept_new_host_key = options.accept_new_host_key};
     settings.deadlines.stop = options.stop;
-    settings.connections = options.connections != 0 ? options.connections : connections_wanted();
+    settings.connections = options.connections != 0 ? options.connections : sftp_connections();
     return std::make_unique<SftpStorage>(parse_sftp_url(url), settings);
   }
   const std::filesystem::path path = std::filesystem::absolute(local_path(url));

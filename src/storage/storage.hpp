@@ -82,7 +82,7 @@ class Storage {
 struct StorageOptions {
   bool create = false;               // makes the folder and its parents; else it must exist
   bool accept_new_host_key = false;  // sftp: an unknown host key is learned; a changed one never is
-  // sftp: connections at most; each thread that stores or reads takes one. 0: ICECORE_SFTP_CONNECTIONS, or else 8.
+  // sftp: connections at most; each thread that stores or reads takes one. 0: sftp_connections().
   unsigned connections = 0;
   // sftp: once asked for, a server that does not answer at once is given up with Fault::cancelled. One that does is
   // served on: whoever ends has something to put away.
@@ -93,6 +93,10 @@ struct StorageOptions {
 // usage (unknown scheme); sftp also unavailable, cancelled, and conflict for a changed host key.
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options);
 std::unique_ptr<Storage> open_storage(const std::string& url, bool create = false);
+
+// How many connections are made to one server at most: ICECORE_SFTP_CONNECTIONS, or else 10 (an sshd of OpenSSH lets
+// no more in at once that have not logged in, and some hosters no more in all). Fault::usage when it is no number.
+unsigned sftp_connections();
 
 // What helps against a fault of a storage.
 enum class Remedy {

@@ -30,8 +30,8 @@ constexpr base::Milliseconds k_deadline{300'000};
 
 struct Setting {
   int rounds = 5;
-  std::size_t packs = 24;
-  unsigned connections = 4;
+  std::size_t packs = 48;
+  unsigned connections = 8;  // as an uploader has
 };
 
 double cpu_seconds(int who) {
