@@ -57,12 +57,6 @@ void leave_page_cache(int fd) {
   ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
-std::uint64_t file_size(int fd, const std::filesystem::path& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) fail_errno(errno, "stat '" + path.string() + "'");
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
 void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesystem::path& path) {
   std::size_t done = 0;
   while (done < out.size()) {
@@ -77,6 +71,12 @@ void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesys
 }
 
 }  // namespace
+
+std::uint64_t file_size(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) fail_errno(errno, "stat '" + path.string() + "'");
+  return static_cast<std::uint64_t>(info.st_size);
+}
 
 Fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);

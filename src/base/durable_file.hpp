@@ -29,6 +29,8 @@ Bytes read_file(const std::filesystem::path& path, std::uint64_t size_max = 256 
 // Of one that is open already; `path` is for messages.
 Bytes read_file(int fd, const std::filesystem::path& path, std::uint64_t size_max);
 
+std::uint64_t file_size(int fd, const std::filesystem::path& path);
+
 // `length` bytes at `offset`; a shorter file is Fault::corrupt.
 Bytes read_file_range(const std::filesystem::path& path, std::uint64_t offset, std::size_t length);
 

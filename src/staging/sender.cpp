@@ -39,15 +39,16 @@ Sender::Sender(SpooledStorage& storage, repository::Repository& repository, cons
       limiter_(limit) {}
 
 void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
-  const auto bytes = sound_bytes(spool_, repository_, object);
+  auto bytes = sound_bytes(spool_, repository_, object);
   if (!bytes && object.kind == ObjectClass::manifest) base::fail(Fault::busy, "'{}' has just rotted", object.name);
   if (!bytes) return set_aside(remote, object);
   if (object.kind == ObjectClass::index && was_replaced(remote, object, *bytes)) return;
-  if (object.kind != ObjectClass::manifest) limiter_.pay(bytes->size(), stop);
+  bytes.reset();  // many packs go up at once: only what is under way of them stays in memory
+  if (object.kind != ObjectClass::manifest) limiter_.pay(object.size, stop);
   if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was uploaded", object.name);
   const std::string epoch = epoch_of(remote);
   upload_step(object.kind, "sending");
-  put(remote, object, *bytes);
+  put(remote, object);
   upload_step(object.kind, "sent");
   if (object.kind == ObjectClass::manifest) return;
   spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);
@@ -62,18 +63,19 @@ void Sender::note_published(const Storage& remote, const QueuedObject& manifest)
 
 // Packs are named by their content, others at random: what is there under the name and is not the same is what a power
 // loss left of it.
-void Sender::put(Storage& remote, const QueuedObject& object, base::ByteView bytes) {
+void Sender::put(Storage& remote, const QueuedObject& object) {
+  const std::filesystem::path file = spool_.objects().file_of(object.name);
   const bool is_manifest = object.kind == ObjectClass::manifest;
   if (is_manifest && remote.size_of(object.name) == object.size && !is_intact(remote, spool_, object))
     remote.remove(object.name);
   try {
-    remote.put(object.name, bytes);
+    remote.put_file(object.name, file);
   } catch (const base::Error& error) {
     if (error.fault() != Fault::conflict) throw;
     if (const auto size = remote.size_of(object.name); !size || *size == object.size) throw;
     base::log_warning("'{}' is damaged on '{}' and is uploaded again", object.name, storage_.url());
     remote.remove(object.name);
-    remote.put(object.name, bytes);
+    remote.put_file(object.name, file);
   }
 }
 

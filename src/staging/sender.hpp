@@ -46,7 +46,7 @@ class Sender {
     std::int64_t number;
     base::Stopwatch since;
   };
-  void put(storage::Storage& remote, const QueuedObject& object, base::ByteView bytes);
+  void put(storage::Storage& remote, const QueuedObject& object);
   void set_aside(storage::Storage& remote, const QueuedObject& object);
   bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
   void remember_recent(std::int64_t number);

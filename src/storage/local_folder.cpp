@@ -51,11 +51,11 @@ void LocalFolder::expect_root() const {
     base::fail(Fault::unavailable, "nothing is mounted at '{}' any more", url());
 }
 
-std::filesystem::path LocalFolder::path_of(const std::string& name) const { return root_ / name; }
+std::filesystem::path LocalFolder::file_of(const std::string& name) const { return root_ / name; }
 
 void LocalFolder::put(const std::string& name, std::span<const base::ByteView> parts) {
   expect_root();
-  const std::filesystem::path path = path_of(name);
+  const std::filesystem::path path = file_of(name);
   std::error_code missing;
   const std::uintmax_t size = std::filesystem::file_size(path, missing);
   if (!missing) {
@@ -69,29 +69,29 @@ void LocalFolder::put(const std::string& name, std::span<const base::ByteView> p
 
 void LocalFolder::replace(const std::string& name, base::ByteView bytes) {
   expect_root();
-  base::create_folders(path_of(name).parent_path());
-  base::write_durably(path_of(name), bytes);
+  base::create_folders(file_of(name).parent_path());
+  base::write_durably(file_of(name), bytes);
 }
 
 base::Bytes LocalFolder::get(const std::string& name, std::uint64_t size_max) {
   expect_root();
-  return base::read_file(path_of(name), size_max);
+  return base::read_file(file_of(name), size_max);
 }
 
 base::Bytes LocalFolder::get_range(const std::string& name, std::uint64_t offset, std::size_t length) {
   expect_root();
-  return base::read_file_range(path_of(name), offset, length);
+  return base::read_file_range(file_of(name), offset, length);
 }
 
 bool LocalFolder::exists(const std::string& name) {
   expect_root();
-  return std::filesystem::exists(path_of(name));
+  return std::filesystem::exists(file_of(name));
 }
 
 std::optional<std::uint64_t> LocalFolder::size_of(const std::string& name) {
   expect_root();
   std::error_code missing;
-  const std::uintmax_t size = std::filesystem::file_size(path_of(name), missing);
+  const std::uintmax_t size = std::filesystem::file_size(file_of(name), missing);
   return missing ? std::nullopt : std::optional<std::uint64_t>(size);
 }
 
@@ -125,8 +125,8 @@ std::vector<std::string> LocalFolder::entries() {
 void LocalFolder::remove(const std::string& name) {
   expect_root();
   std::error_code error;
-  std::filesystem::remove(path_of(name), error);
-  if (error) base::fail_errno(error.value(), "remove '" + path_of(name).string() + "'");
+  std::filesystem::remove(file_of(name), error);
+  if (error) base::fail_errno(error.value(), "remove '" + file_of(name).string() + "'");
 }
 
 std::size_t LocalFolder::remove_leftovers(const std::string& folder, std::chrono::seconds age) {

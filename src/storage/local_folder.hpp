@@ -27,8 +27,10 @@ class LocalFolder final : public Storage {
   void remove(const std::string& name) override;
   std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age) override;
 
+  // Where an object lies, or would.
+  std::filesystem::path file_of(const std::string& name) const;
+
  private:
-  std::filesystem::path path_of(const std::string& name) const;
   void expect_root() const;
 
   std::filesystem::path root_;

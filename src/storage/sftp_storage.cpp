@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/sftp_storage.hpp"
 
+#include <fcntl.h>
+
 #include <condition_variable>
 #include <mutex>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/handle.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
-#include "storage/sftp_upload.hpp"
 #include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
@@ -128,13 +131,20 @@ SftpAttributes SftpStorage::make_root(SftpChannel& channel) {
   fail_write(channel, made, ".", "cannot make the folder '" + root_ + "'");
 }
 
-void SftpStorage::put(const std::string& name, std::span<const base::ByteView> parts) { store(name, parts, false); }
+void SftpStorage::put(const std::string& name, std::span<const base::ByteView> parts) { store(name, {.parts = parts}); }
 
-void SftpStorage::replace(const std::string& name, base::ByteView bytes) { store(name, std::span(&bytes, 1), true); }
+void SftpStorage::put_file(const std::string& name, const std::filesystem::path& file) {
+  const base::Fd fd = base::open_file(file, O_RDONLY);
+  store(name, {.file = file, .file_bytes = base::file_size(fd.get(), file)});
+}
 
-void SftpStorage::store(const std::string& name, std::span<const base::ByteView> parts, bool replace) {
+void SftpStorage::replace(const std::string& name, base::ByteView bytes) {
+  store(name, {.parts = std::span(&bytes, 1), .replace = true});
+}
+
+void SftpStorage::store(const std::string& name, SftpUpload object) {
   const std::vector<std::string> folders = folders_above(name);
-  SftpUpload object{.path = path_of(name), .parts = parts, .replace = replace};
+  object.path = path_of(name);
   // Folders known to exist are not made again, unless somebody has removed them meanwhile.
   const auto missing_folders = [&](bool all) {
     return folders_.with([&](const std::set<std::string>& known) {

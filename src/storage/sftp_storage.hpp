@@ -11,13 +11,14 @@
 #include "base/guarded.hpp"
 #include "storage/backoff.hpp"
 #include "storage/sftp_pool.hpp"
+#include "storage/sftp_upload.hpp"
 #include "storage/storage.hpp"
 
 namespace icecore::storage {
 
 struct SftpSettings {
   unsigned connections = 10;  // at most; as many are made as threads call at once
-  bool create = false;       // makes the folder and those above it
+  bool create = false;        // makes the folder and those above it
   bool accept_new_host_key = false;
   SshDeadlines deadlines = {};
   BackoffSettings backoff = {};
@@ -32,6 +33,7 @@ class SftpStorage final : public Storage {
   std::string url() const override { return url_; }
   using Storage::put;
   void put(const std::string& name, std::span<const base::ByteView> parts) override;
+  void put_file(const std::string& name, const std::filesystem::path& file) override;
   void replace(const std::string& name, base::ByteView bytes) override;
   base::Bytes get(const std::string& name, std::uint64_t size_max) override;
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
@@ -52,7 +54,7 @@ class SftpStorage final : public Storage {
   void expect_root(SftpChannel& channel) const;
   void open_root(SftpChannel& channel, bool create);
   SftpAttributes make_root(SftpChannel& channel);
-  void store(const std::string& name, std::span<const base::ByteView> parts, bool replace);
+  void store(const std::string& name, SftpUpload object);
   std::string path_of(const std::string& name) const { return root_ == "." ? name : root_ + "/" + name; }
 
   const std::string url_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "storage/sftp_fault.hpp"
 
@@ -16,16 +17,19 @@ namespace {
 
 // Unanswered writes. The server's window bounds the bytes under way long before; this bounds what is remembered.
 constexpr std::size_t k_writes_max = 256;
+constexpr std::size_t k_piece_bytes = base::k_mib;  // of a file, in memory at a time
 
 class Upload {
  public:
   Upload(SftpChannel& channel, const SftpUpload& object) : channel_(channel), object_(object) {
     for (const base::ByteView part : object.parts) size_ += part.size();
+    size_ += object.file_bytes;
   }
 
   void run() {
     if (!open()) return;
     for (const base::ByteView part : object_.parts) write(part);
+    write_file();
     if (channel_.has_sync()) writes_.push_back(channel_.sync(handle_));
     while (!writes_.empty()) settle_write();
     if (refusal_) give_up(*refusal_);
@@ -70,6 +74,13 @@ class Upload {
       offset_ += count;
       bytes = bytes.subspan(count);
       while (channel_.is_busy(k_writes_max)) settle_write();
+    }
+  }
+
+  void write_file() {
+    for (std::uint64_t at = 0; offset_ < size_ && !refusal_; at += k_piece_bytes) {
+      const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(k_piece_bytes, size_ - offset_));
+      write(base::read_file_range(object_.file, at, count));
     }
   }
 

@@ -47,6 +47,8 @@ std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
   return std::nullopt;
 }
 
+void Storage::put_file(const std::string& name, const std::filesystem::path& file) { put(name, base::read_file(file)); }
+
 std::size_t Storage::remove_leftovers(const std::string&, std::chrono::seconds) { return 0; }
 
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options) {

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,10 @@ class Storage {
   // Fault::no_space, denied, unavailable.
   virtual void put(const std::string& name, std::span<const base::ByteView> parts) = 0;
   void put(const std::string& name, base::ByteView bytes) { put(name, std::span(&bytes, 1)); }
+
+  // The same with a file's bytes, which nobody changes meanwhile. Holds no more of them in memory than is under way,
+  // where the storage can do that; here it holds them all.
+  virtual void put_file(const std::string& name, const std::filesystem::path& file);
 
   // Replaces or creates `name`, durably. Atomically where the place can do that; with an SFTP server that cannot, there
   // is no object for a moment, or until the next time when one dies in between. Only for what may be missed:

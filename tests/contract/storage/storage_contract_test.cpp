@@ -135,11 +135,30 @@ TEST_P(StorageContract, EmptyObject) {
   EXPECT_TRUE(storage().get("index/a", 100).empty());
 }
 
-TEST_P(StorageContract, LargeObject) {
+base::Bytes large_bytes() {
   base::Bytes large(5 * base::k_mib + 3);
   for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<std::byte>(i * 31 >> 8);
-  storage().put("packs/ab/large", large);
-  EXPECT_EQ(storage().get("packs/ab/large", 100 * base::k_mib), large);
+  return large;
+}
+
+TEST_P(StorageContract, LargeObject) {
+  storage().put("packs/ab/large", large_bytes());
+  EXPECT_EQ(storage().get("packs/ab/large", 100 * base::k_mib), large_bytes());
+}
+
+TEST_P(StorageContract, FileBecomesAnObject) {
+  const rig::TestFolder test;
+  const std::filesystem::path& folder = test.path();
+  base::write_durably(folder / "large", large_bytes());
+  base::write_durably(folder / "empty", base::ByteView{});
+  storage().put_file("packs/ab/large", folder / "large");
+  storage().put_file("packs/ab/empty", folder / "empty");
+  EXPECT_EQ(storage().get("packs/ab/large", 100 * base::k_mib), large_bytes());
+  EXPECT_EQ(storage().size_of("packs/ab/empty"), 0U);
+  storage().put_file("packs/ab/large", folder / "large");
+  EXPECT_EQ(fault_of([&] { storage().put_file("packs/ab/large", folder / "empty"); }), Fault::conflict);
+  EXPECT_EQ(fault_of([&] { storage().put_file("packs/ab/none", folder / "none"); }), Fault::not_found);
+  EXPECT_FALSE(storage().exists("packs/ab/none"));
 }
 
 TEST_P(StorageContract, ReadingBehindTheEndIsCorrupt) {
