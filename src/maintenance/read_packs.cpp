@@ -20,7 +20,7 @@ namespace {
 
 // Each holds a pack, so these bound the memory.
 constexpr unsigned k_threads_min = 2;
-constexpr unsigned k_threads_max = 8;
+constexpr unsigned k_threads_max = 4;
 // Proved packs the caller has not noted yet.
 constexpr std::size_t k_proved_max = 64;
 
