@@ -26,35 +26,35 @@ void declare(WordList& words, ListOptions& options) {
                    WordList::into(options.domain));
 }
 
-[[noreturn]] void fail_unknown_domain(const std::string& domain, const std::vector<repository::Manifest>& points) {
+[[noreturn]] void fail_unknown_domain(const std::string& domain, const ReadablePoints& known) {
   std::vector<std::string> names;
-  for (const repository::Manifest& point : points) names.push_back(point.domain_name);
+  for (const repository::Manifest& point : known.points) names.push_back(point.domain_name);
   base::Error error(base::Fault::not_found, fmt::format("there is no restore point of '{}'", domain));
   const std::string near = base::nearest_name(domain, names);
-  throw error.add_hint(near.empty() ? "icecore list" : "icecore list " + base::shell_operand(near));
+  throw absence(known, error.add_hint(near.empty() ? "icecore list" : "icecore list " + base::shell_operand(near)));
 }
 
-void keep_domain(std::vector<repository::Manifest>& points, const std::string& domain) {
+void keep_domain(ReadablePoints& known, const std::string& domain) {
+  std::vector<repository::Manifest>& points = known.points;
   const auto is_other = [&](const repository::Manifest& point) {
     return point.domain_name != domain && point.domain_uuid != domain;
   };
-  if (std::all_of(points.begin(), points.end(), is_other)) fail_unknown_domain(domain, points);
+  if (std::all_of(points.begin(), points.end(), is_other)) fail_unknown_domain(domain, known);
   points.erase(std::remove_if(points.begin(), points.end(), is_other), points.end());
 }
 
-base::Json record_of(const std::string& url, const std::vector<repository::Manifest>& points,
-                     const repository::Protections& protections,
-                     const std::vector<repository::DamagedManifest>& damaged) {
-  base::Json record = {{"repository", url}, {"points", base::Json::array()}, {"damaged", base::Json::array()}};
-  for (const auto& point : points) record["points"].push_back(point_record(point, protections));
-  for (const auto& bad : damaged) record["damaged"].push_back({{"object", bad.object}, {"reason", bad.reason}});
+base::Json record_of(const std::string& url, const ReadablePoints& known, const repository::Protections& protections) {
+  base::Json record = {{"repository", url},
+                       {"points", base::Json::array()},
+                       {"damaged", base::Json::array()},
+                       {"unreached", known.unreached}};
+  for (const auto& point : known.points) record["points"].push_back(point_record(point, protections));
+  for (const auto& bad : known.damaged) record["damaged"].push_back({{"object", bad.object}, {"reason", bad.reason}});
   return record;
 }
 
-// What is missing in the list, or not yet where it belongs.
-void tell_staging(Console& console, storage::Storage& storage, const std::set<std::string>& pending) {
-  if (staging::SpooledStorage* const spooled = staging::spooled(storage); spooled && !spooled->trouble().empty())
-    console.err << fmt::format("icecore: only points in staging are shown: {}\n", spooled->trouble());
+// What is not yet where it belongs.
+void tell_pending(Console& console, const std::set<std::string>& pending) {
   for (const std::string& id : pending)
     console.err << fmt::format("icecore: {} is pending upload; see `icecore upload --help`\n", short_id(id));
 }
@@ -72,9 +72,10 @@ std::vector<std::string> points_with_losses(repository::Repository& repository,
 
 ExitCode run(Session& session, const ListOptions& options) {
   const OpenRepository open = open_repository(session);
-  auto [points, damaged] = read_points(session.console, *open.repository);
+  ReadablePoints known = read_points(session.console, *open.repository);
+  const std::vector<repository::Manifest>& points = known.points;
   const repository::Protections protections = repository::list_protections(*open.repository);
-  if (options.domain) keep_domain(points, *options.domain);
+  if (options.domain) keep_domain(known, *options.domain);
   const std::set<std::string> pending = pending_points(*open.storage);
   const std::vector<std::string> lossy = points_with_losses(*open.repository, points);
   for (const std::string& id : lossy) {
@@ -82,7 +83,7 @@ ExitCode run(Session& session, const ListOptions& options) {
                                        short_id(id), short_id(id));
   }
   if (session.options.json) {
-    base::Json record = record_of(open.storage->url(), points, protections, damaged);
+    base::Json record = record_of(open.storage->url(), known, protections);
     record["pending"] = pending;
     record["lossy"] = lossy;
     session.console.print_json(record);
@@ -91,8 +92,8 @@ ExitCode run(Session& session, const ListOptions& options) {
   } else {
     session.console.out << format_point_list(points, protections);
   }
-  if (!session.options.quiet) tell_staging(session.console, *open.storage, pending);
-  return damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
+  if (!session.options.quiet) tell_pending(session.console, pending);
+  return known.damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
 }
 
 std::vector<JsonField> json_fields() {
@@ -101,6 +102,7 @@ std::vector<JsonField> json_fields() {
   fields.push_back({"pending[]", "ids of points that are complete in staging and not yet on the remote"});
   fields.push_back({"lossy[]", "ids of points that have lost blocks, as a repair or verify noted"});
   fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
+  fields.push_back({"unreached", "why only points in staging are listed; empty when all are"});
   return fields;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "job/point_name.hpp"
+#include "staging/spooled_storage.hpp"
 
 namespace icecore::cli {
 
@@ -14,7 +15,17 @@ ReadablePoints read_points(Console& console, repository::Repository& repository)
   for (const repository::DamagedManifest& bad : found.damaged) {
     console.err << fmt::format("icecore: '{}' cannot be read: {}\n", bad.object, bad.reason);
   }
+  if (staging::SpooledStorage* const spooled = staging::spooled(repository.storage()))
+    found.unreached = spooled->trouble();
+  if (!found.unreached.empty())
+    console.err << fmt::format("icecore: only points in staging are known: {}\n", found.unreached);
   return found;
+}
+
+base::Error absence(const ReadablePoints& points, const base::Error& not_found) {
+  if (points.unreached.empty()) return not_found;
+  return base::Error(base::Fault::unavailable,
+                     fmt::format("{} as far as staging knows; nobody else could be asked", not_found.what()));
 }
 
 const repository::Manifest& find_point(const ReadablePoints& points, const std::string& name) {
@@ -27,7 +38,7 @@ const repository::Manifest& find_point(const ReadablePoints& points, const std::
       throw base::Error(base::Fault::corrupt, fmt::format("restore point {} cannot be read: {}", name, bad.reason))
           .add_hint("icecore list");
     }
-    throw;
+    throw absence(points, error);
   }
 }
 

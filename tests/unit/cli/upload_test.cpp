@@ -59,7 +59,17 @@ TEST_F(UploadTest, RemoteThatStaysAwayIsExitCodeSix) {
   EXPECT_EQ(run({"upload", "--retry-for", "1"}), ExitCode::unavailable);
   EXPECT_NE(err_.str().find("there is no folder"), std::string::npos) << err_.str();
   ASSERT_EQ(run({"list"}), ExitCode::ok) << err_.str();
-  EXPECT_NE(err_.str().find("only points in staging are shown"), std::string::npos) << err_.str();
+  EXPECT_NE(err_.str().find("only points in staging are known"), std::string::npos) << err_.str();
+}
+
+TEST_F(UploadTest, WhatARemoteThatIsAwayMayHaveIsNotSaidToBeMissing) {
+  stage_point();
+  std::filesystem::rename(remote(), folder_ / "away");
+  EXPECT_EQ(run({"list", "another"}), ExitCode::unavailable) << err_.str();
+  EXPECT_EQ(run({"show", "another"}), ExitCode::unavailable) << err_.str();
+  EXPECT_NE(err_.str().find("nobody else could be asked"), std::string::npos) << err_.str();
+  run({"list", "--json"});
+  EXPECT_NE(record().at("unreached"), "");
 }
 
 TEST_F(UploadTest, OtherRepositoryBelowTheUrlIsAConflict) {
