@@ -8,13 +8,13 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <fstream>
 #include <iterator>
 #include <thread>
 
 #include "base/bytes.hpp"
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "rig/proc_file.hpp"
 
 #ifndef ICECORE_RIG_BINARY
 #define ICECORE_RIG_BINARY ""
@@ -31,8 +31,7 @@ constexpr Milliseconds k_stop_deadline{10'000};
 int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 bool is_stopped(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::string stat = proc_file(std::to_string(pid), "stat");
   const std::size_t state = stat.rfind(')') + 2;
   return state < stat.size() && stat[state] == 'T';
 }

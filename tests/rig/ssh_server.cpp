@@ -10,12 +10,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <fstream>
 #include <iterator>
 #include <thread>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "rig/proc_file.hpp"
 
 namespace icecore::rig {
 
@@ -60,8 +60,7 @@ bool greets(int port) {
 }
 
 pid_t parent_of(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/stat");
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::string stat = proc_file(pid, "stat");
   const std::size_t end = stat.rfind(')');
   return end == std::string::npos ? -1 : std::atoi(stat.c_str() + end + 4);
 }
@@ -178,8 +177,7 @@ void SshServer::refuse_key() const { write_text(folder_ / "authorized_keys", "")
 int SshServer::service_pid() const {
   const std::vector<pid_t> family = family_of(sshd_->pid());
   for (auto at = family.rbegin(); at != family.rend(); ++at) {
-    std::ifstream name("/proc/" + std::to_string(*at) + "/comm");
-    if (std::string text; std::getline(name, text) && text == "sftp-server") return *at;
+    if (proc_file(std::to_string(*at), "comm") == "sftp-server\n") return *at;
   }
   return -1;
 }

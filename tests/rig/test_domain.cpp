@@ -7,12 +7,12 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <thread>
 
 #include "base/error.hpp"
 #include "base/id.hpp"
+#include "rig/proc_file.hpp"
 #include "rig/requirements.hpp"
 #include "rig/xml_query.hpp"
 
@@ -61,9 +61,8 @@ pid_t find_qemu(const std::string& name) {
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
     const std::string pid = entry.path().filename();
     if (!std::all_of(pid.begin(), pid.end(), [](char c) { return c >= '0' && c <= '9'; })) continue;
-    std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string words{std::istreambuf_iterator<char>(file), {}};
-    if (words.find(std::string(1, '\0') + "guest=" + name + ",") != std::string::npos) return std::stoi(pid);
+    if (proc_file(pid, "cmdline").find(std::string(1, '\0') + "guest=" + name + ",") != std::string::npos)
+      return std::stoi(pid);
   }
   return -1;
 }

@@ -11,11 +11,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <fstream>
 #include <iterator>
 
 #include "base/error.hpp"
 #include "base/id.hpp"
+#include "rig/proc_file.hpp"
 
 namespace icecore::rig {
 
@@ -50,8 +50,7 @@ Pipe make_pipe() {
 }
 
 std::string start_time_of(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::string stat = proc_file(std::to_string(pid), "stat");
   std::size_t at = stat.rfind(')') + 1;
   for (int field = 3; field < 22; ++field) at = stat.find(' ', at + 1);
   return stat.substr(at + 1, stat.find(' ', at + 1) - at - 1);
