@@ -42,7 +42,18 @@ int wait_for(const LookUp& look_up, const SshDeadlines& deadlines) {
   return error;
 }
 
+// Of a host that is given as one; null when it is a name.
+Addresses address_itself(const std::string& host, int port) {
+  addrinfo wanted{};
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) return nullptr;
+  return Addresses(found);
+}
+
 Addresses look_up(const std::string& host, int port, const SshDeadlines& deadlines) {
+  if (Addresses address = address_itself(host, port)) return address;
   auto asked = std::make_unique<LookUp>(LookUp{host, std::to_string(port)});
   asked->wanted.ai_socktype = SOCK_STREAM;
   asked->wanted.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
