@@ -34,12 +34,12 @@ DomainOutcome not_begun(const std::string& domain) {
 
 void tell(JobSession& jobs, const DomainOutcome& outcome) {
   Console& console = jobs.session().console;
-  jobs.progress().clear();
-  if (outcome.error) print_error(console, *outcome.error);
-  if (outcome.report && !jobs.session().options.json) {
+  jobs.progress().print_apart([&] {
+    if (outcome.error) print_error(console, *outcome.error);
+    if (!outcome.report || jobs.session().options.json) return;
     console.print(format_report(*outcome.report));
     console.out.flush();
-  }
+  });
 }
 
 void wait_for_upload(JobSession& jobs, UploadSession& upload, DomainOutcome& outcome) {
@@ -47,12 +47,12 @@ void wait_for_upload(JobSession& jobs, UploadSession& upload, DomainOutcome& out
   try {
     upload.wait_for(point);
     outcome.report->pending = false;
-    jobs.progress().clear();
-    if (!jobs.session().options.json)
-      jobs.session().console.print(fmt::format("{}: {} is published", point.domain_name, short_id(point.id)));
+    jobs.progress().print_apart([&] {
+      if (!jobs.session().options.json)
+        jobs.session().console.print(fmt::format("{}: {} is published", point.domain_name, short_id(point.id)));
+    });
   } catch (const base::Error& error) {
-    jobs.progress().clear();
-    print_error(jobs.session().console, error);
+    jobs.progress().print_apart([&] { print_error(jobs.session().console, error); });
     outcome.error = error;
     if (!upload.is_waiting(point)) outcome.report.reset();
   }

@@ -83,8 +83,11 @@ class BarDisplay final : public ProgressDisplay {
     });
   }
 
-  void clear() override {
-    shown_.with([&](Shown& shown) { erase(shown); });
+  void print_apart(const std::function<void()>& print) override {
+    shown_.with([&](Shown& shown) {
+      erase(shown);
+      print();
+    });
   }
 
  private:
@@ -137,7 +140,9 @@ class LineDisplay final : public ProgressDisplay {
     shown_.with([&](Shown&) { console_.err << domain << ": " << text << '\n'; });
   }
 
-  void clear() override {}
+  void print_apart(const std::function<void()>& print) override {
+    shown_.with([&](Shown&) { print(); });
+  }
 
  private:
   Console& console_;
@@ -150,7 +155,7 @@ class SilentDisplay final : public ProgressDisplay {
   void phase(std::string_view, std::string_view) override {}
   void transfer(const job::Transfer&) override {}
   void note(std::string_view, std::string_view) override {}
-  void clear() override {}
+  void print_apart(const std::function<void()>& print) override { print(); }
 };
 
 }  // namespace

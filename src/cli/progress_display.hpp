@@ -24,8 +24,12 @@ ProgressStyle progress_style(const Console& console, bool quiet);
 // A Progress that can be cleared away before something else is printed. Thread-safe as Progress demands.
 class ProgressDisplay : public job::Progress {
  public:
-  // Ends the line on the terminal, so that the next output starts at its left edge.
-  virtual void clear() = 0;
+  // Ends the line on the terminal, so that what `print` prints starts at its left edge, and shows nothing beside it. It
+  // must not call the display.
+  virtual void print_apart(const std::function<void()>& print) = 0;
+  void clear() {
+    print_apart([] {});
+  }
 };
 
 // The console must outlive the display.
