@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects that go between a list and their reading, as they do beside a prune or a forget.
+#include <atomic>
+
 #include "maintenance/stats.hpp"
 #include "maintenance/verify.hpp"
 #include "unit/maintenance/fixture.hpp"
@@ -24,7 +26,7 @@ class VanishingTest : public MaintenanceFixture {
   // A repository where `act` happens just before the first such call.
   Repository& before(const std::string& call, std::function<void()> act) {
     hooked_.emplace(storage_, [this, call, act = std::move(act)](const std::string& now) {
-      if (now.starts_with(call) && !std::exchange(happened_, true)) act();
+      if (now.starts_with(call) && !happened_.exchange(true)) act();
     });
     beside_ = std::make_unique<Repository>(*hooked_, key(), folder_ / "beside-cache");
     return *beside_;
@@ -38,7 +40,7 @@ class VanishingTest : public MaintenanceFixture {
 
   std::optional<HookedStorage> hooked_;
   std::unique_ptr<Repository> beside_;
-  bool happened_ = false;
+  std::atomic<bool> happened_ = false;  // packs are read by several threads
 };
 
 TEST_F(VanishingTest, ABackupBesideAPruneReadsTheNewIndex) {
