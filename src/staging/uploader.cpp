@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "staging/kept_points.hpp"
 #include "staging/proof.hpp"
+#include "storage/sftp_url.hpp"
 
 namespace icecore::staging {
 
@@ -30,9 +31,11 @@ base::Milliseconds jittered(base::Milliseconds time) {
   return time * (75 + quarter) / 100;
 }
 
-unsigned threads_wanted(const UploadOptions& options) {
+unsigned threads_wanted(const UploadOptions& options, const std::string& url) {
+  constexpr unsigned k_threads = 4;
   constexpr unsigned k_for_others = 2;
   if (options.threads != 0) return options.threads;
+  if (!storage::is_sftp_url(url)) return k_threads;
   return std::max(storage::sftp_connections(), k_for_others + 1) - k_for_others;
 }
 
@@ -56,7 +59,8 @@ Uploader::Uploader(SpooledStorage& storage, repository::Repository& repository, 
       threads_(std::move(stop)) {
   storage_.claim_spool();
   state_.with([&](State& state) { may_upload(state); });  // now: who waits for room looks for one at work
-  threads_.run("upload", threads_wanted(options_), [this](const std::stop_token& inner) { work(inner); });
+  threads_.run("upload", threads_wanted(options_, storage_.url()),
+               [this](const std::stop_token& inner) { work(inner); });
 }
 
 void Uploader::wait_for(const std::string& manifest) {

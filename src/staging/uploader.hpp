@@ -23,7 +23,8 @@
 namespace icecore::staging {
 
 struct UploadOptions {
-  // 0: two less than storage::sftp_connections(), so that what reads, and the lock, never wait behind packs.
+  // 0: over SFTP two less than storage::sftp_connections(), so that what reads, and the lock, never wait behind packs;
+  // else 4.
   unsigned threads = 0;
   UploadLimit limit;
   std::optional<unsigned> keep_local;  // points of each domain that stay in the spool; nothing: leave those that are
