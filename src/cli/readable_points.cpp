@@ -25,7 +25,8 @@ ReadablePoints read_points(Console& console, repository::Repository& repository)
 base::Error absence(const ReadablePoints& points, const base::Error& not_found) {
   if (points.unreached.empty()) return not_found;
   return base::Error(base::Fault::unavailable,
-                     fmt::format("{} as far as staging knows; nobody else could be asked", not_found.what()));
+                     fmt::format("as far as staging knows {}, and the repository cannot be asked", not_found.what()))
+      .add_hint("the same again once it answers");
 }
 
 const repository::Manifest& find_point(const ReadablePoints& points, const std::string& name) {

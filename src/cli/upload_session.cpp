@@ -72,7 +72,7 @@ void take_turn(JobSession& jobs, Draining& spool, staging::UploadOptions options
 void tell_error(JobSession& jobs, Draining& spool) {
   if (!spool.outcome.error || spool.told == spool.outcome.error->what()) return;
   spool.told = spool.outcome.error->what();
-  print_error(jobs.session().console, *spool.outcome.error);
+  jobs.progress().print_apart([&] { print_error(jobs.session().console, *spool.outcome.error); });
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ namespace icecore::job {
 
 namespace {
 
+constexpr base::Milliseconds k_asking{1};
 constexpr base::Milliseconds k_asking_max{100};
 
 // Users other than root have a runtime folder of their own; where there is none, one for each user below /tmp.
@@ -67,7 +68,7 @@ std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
 DomainLock::DomainLock(const std::string& domain_uuid, const std::string& domain_name) {
   std::optional<DomainLock> lock = try_lock(domain_uuid);
   for (const base::Stopwatch watch; !lock && watch.elapsed() < k_asking_max; lock = try_lock(domain_uuid))
-    std::this_thread::yield();  // it may only have been asked about
+    std::this_thread::sleep_for(k_asking);  // it may only have been asked about
   if (!lock) {
     base::Error error(base::Fault::busy, fmt::format("another icecore (process {}) is working on domain '{}'",
                                                      read_holder(lock_path(domain_uuid)), domain_name));
