@@ -5,13 +5,13 @@
 #include <fmt/core.h>
 #include <libvirt/libvirt.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "benchmarks/median.hpp"
 #include "rig/guest.hpp"
 #include "rig/icecore_run.hpp"
 #include "rig/requirements.hpp"
@@ -20,11 +20,6 @@
 namespace icecore {
 
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.at(values.size() / 2);
-}
 
 double bare_freeze_ms(virDomainPtr domain) {
   const base::Stopwatch watch;

@@ -4,7 +4,6 @@
 // over connections that stand; over 50 ms. Needs root and libvirt. Usage: round_trips [ROUNDS]
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "benchmarks/median.hpp"
 #include "rig/icecore_run.hpp"
 #include "rig/requirements.hpp"
 #include "rig/ssh_server.hpp"
@@ -27,11 +27,6 @@ namespace {
 constexpr std::size_t k_changed_bytes = 64 * base::k_mib;
 constexpr std::size_t k_pack_bytes = 16 * base::k_mib;
 constexpr base::Milliseconds k_one_way{25};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.at(values.size() / 2);
-}
 
 rig::DomainOptions small_raw_disk() {
   rig::DomainOptions options;

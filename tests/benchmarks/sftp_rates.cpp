@@ -7,13 +7,13 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <map>
 #include <thread>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/process.hpp"
+#include "benchmarks/median.hpp"
 #include "rig/ssh_server.hpp"
 #include "rig/tcp_proxy.hpp"
 #include "storage/sftp_storage.hpp"
@@ -23,6 +23,7 @@ namespace {
 namespace base = icecore::base;
 namespace rig = icecore::rig;
 namespace storage = icecore::storage;
+using icecore::median;
 
 constexpr std::size_t k_pack_bytes = 16 * base::k_mib;
 constexpr base::Milliseconds k_one_way{25};
@@ -150,10 +151,6 @@ class Benchmark {
     std::fflush(stdout);
   }
 
-  static double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-  }
   static double median_ratio(const std::vector<double>& above, const std::vector<double>& below) {
     std::vector<double> ratios;
     for (std::size_t i = 0; i < above.size(); ++i) ratios.push_back(above[i] / below[i]);
