@@ -6,6 +6,7 @@
 
 #include <ostream>
 
+#include "base/process.hpp"
 #include "rig/requirements.hpp"
 #include "system/job/remote_guest.hpp"
 
@@ -18,7 +19,11 @@ struct RemoteFault {
   const char* name;
   void (*begin)(RemoteGuest&);
   void (*end)(RemoteGuest&);
-  int upload_exit_code = 0;  // of an upload while it lasts
+  // Of an upload while it lasts:
+  int upload_exit_code = 0;
+  const char* upload_says = "";
+  // Gives the repository's folder a file system of its own.
+  void (*mount)(RemoteGuest&) = nullptr;
 };
 
 void PrintTo(const RemoteFault& fault, std::ostream* out) { *out << fault.name; }
@@ -65,14 +70,36 @@ void mount_at(const fs::path& place, unsigned long flags, const std::string& opt
   ASSERT_EQ(::mount("tmpfs", place.c_str(), "tmpfs", flags, options.c_str()), 0);
 }
 
+void mount_memory(RemoteGuest& remote) { mount_at(remote.repository(), 0, "size=64m,mode=0700,uid=65534,gid=65534"); }
+
+void run(std::vector<std::string> words) {
+  base::run_checked({.arguments = std::move(words), .pass_descriptors = {}, .input = {}}, base::Milliseconds(60'000));
+}
+
+// The one file system with quotas that every kernel of Debian has, and some others': its free space says nothing.
+void mount_btrfs(RemoteGuest& remote) {
+  const std::string image = remote.server.files().parent_path() / "btrfs";
+  const std::string place = remote.repository();
+  run({"truncate", "--size=256M", image});
+  run({"mkfs.btrfs", "--quiet", image});
+  run({"mount", "-o", "loop", image, place});
+  run({"btrfs", "quota", "enable", place});
+  run({"chown", "nobody", place});
+}
+
+void limit_quota(RemoteGuest& remote, const std::string& size) {
+  run({"btrfs", "qgroup", "limit", size, remote.repository()});
+}
+
 class RefusingServer : public FaultTest {
  protected:
   // A file system of its own, of the account that serves.
   void SetUp() override {
+    ICECORE_NEEDS("program:mkfs.btrfs", "program:btrfs");
     FaultTest::SetUp();
     if (!remote_) return;
     fs::create_directory(remote_->repository());
-    mount_at(remote_->repository(), 0, "size=64m,mode=0700,uid=65534,gid=65534");
+    GetParam().mount(*remote_);
     remote_->subject.init();
   }
 };
@@ -90,6 +117,7 @@ TEST_P(RefusingServer, TheNextUploadGoesOn) {
   EXPECT_NE(outcome.error_output.find("waits for its upload"), std::string::npos) << outcome.error_output;
   const auto refused = remote_->subject.run({"upload", "--retry-for", "1"});
   EXPECT_EQ(refused.exit_code, GetParam().upload_exit_code) << refused.error_output;
+  EXPECT_NE(refused.error_output.find(GetParam().upload_says), std::string::npos) << refused.error_output;
   remote_->subject.expect_at_rest();
   GetParam().end(*remote_);
   remote_->subject.must({"upload"});
@@ -100,11 +128,16 @@ INSTANTIATE_TEST_SUITE_P(
     , RefusingServer,
     testing::Values(
         RemoteFault{"Full", [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, "size=2m"); },
-                    [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, "size=64m"); }, 9},
+                    [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, "size=64m"); }, 9, "is full",
+                    mount_memory},
+        RemoteFault{"OverQuota", [](RemoteGuest& remote) { limit_quota(remote, "1M"); },
+                    [](RemoteGuest& remote) { limit_quota(remote, "none"); }, 9, "are free: a quota?", mount_btrfs},
         RemoteFault{"ReadOnly", [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT | MS_RDONLY, ""); },
-                    [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, ""); }, 7},
+                    [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, ""); }, 7, "is read-only",
+                    mount_memory},
         RemoteFault{"Permission", [](RemoteGuest& remote) { fs::permissions(remote.repository(), fs::perms::none); },
-                    [](RemoteGuest& remote) { fs::permissions(remote.repository(), fs::perms(0700)); }, 7}),
+                    [](RemoteGuest& remote) { fs::permissions(remote.repository(), fs::perms(0700)); }, 7,
+                    "no permission", mount_memory}),
     [](const auto& parameter) { return std::string(parameter.param.name); });
 
 }  // namespace
