@@ -9,6 +9,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
@@ -31,16 +32,25 @@ std::optional<dev_t> device_of(const std::filesystem::path& folder) {
   return std::nullopt;
 }
 
+// The same hints as of a folder on a server.
+void require_folder(const std::filesystem::path& root) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(root, failure);
+  if (std::filesystem::is_directory(status)) return;
+  if (status.type() == std::filesystem::file_type::not_found) {
+    throw base::Error(Fault::not_found, fmt::format("there is no folder '{}'", root.string()))
+        .add_hint("icecore init -r " + base::shell_word(root.string()));
+  }
+  if (failure) base::fail_errno(failure.value(), "look at '" + root.string() + "'");
+  throw base::Error(Fault::not_found, fmt::format("'{}' is no folder", root.string())).add_hint("name a folder");
+}
+
 bool is_mount_point(const std::filesystem::path& folder) { return device_of(folder) != device_of(folder / ".."); }
 
 }  // namespace
 
 LocalFolder::LocalFolder(std::filesystem::path root) : root_(std::move(root)) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(root_, error)) {
-    base::fail(error && error != std::errc::no_such_file_or_directory ? Fault::denied : Fault::not_found,
-               "there is no folder '{}'", root_.string());
-  }
+  require_folder(root_);
   was_mounted_ = is_mount_point(root_);
 }
 

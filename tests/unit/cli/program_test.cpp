@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "base/durable_file.hpp"
 #include "cli/help.hpp"
 #include "repository/envelope.hpp"
 #include "unit/cli/program_case.hpp"
@@ -13,6 +14,7 @@
 namespace icecore::cli {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -68,12 +70,19 @@ TEST_F(ProgramTest, WrongKeyIsDenied) {
 
 TEST_F(ProgramTest, NoRepositoryThere) {
   EXPECT_EQ(run({"list"}), ExitCode::not_found);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("there is no folder"), HasSubstr("try: icecore init -r ")));
   std::filesystem::create_directory(folder_ / "repository");
   EXPECT_EQ(run({"list"}), ExitCode::not_found);
   EXPECT_THAT(err_.str(), HasSubstr("try: icecore init -r "));
   variables_.erase("ICECORE_REPOSITORY");
   EXPECT_EQ(run({"list"}), ExitCode::usage);
   EXPECT_THAT(err_.str(), HasSubstr("ICECORE_REPOSITORY"));
+}
+
+TEST_F(ProgramTest, ARepositoryThatIsAFile) {
+  base::write_durably(folder_ / "repository", base::as_bytes("text"));
+  EXPECT_EQ(run({"list"}), ExitCode::not_found);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("is no folder"), HasSubstr("try: name a folder")));
 }
 
 TEST_F(ProgramTest, ShowFindsPointsByName) {
