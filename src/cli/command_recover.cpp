@@ -24,7 +24,7 @@ struct RecoverCommandOptions {
 void declare(WordList& words, RecoverCommandOptions& options) {
   words.positional("DOMAIN", "only this domain's jobs, by name or UUID", Count::optional,
                    WordList::into(options.recover.domain));
-  words.flag("--dry-run", "only tell what would be done", options.recover.dry_run);
+  words.flag("--dry-run", "only look, and tell what would be done", options.recover.dry_run);
 }
 
 // Opens what can be opened; a repository whose key is not here must not keep a guest on its overlay.
@@ -50,10 +50,16 @@ std::string title_of(const job::RecoveredJob& job) {
                             : fmt::format("{}: job {}", job.domain_name, short_id(job.job_id));
 }
 
+const char* outcome_of(const job::RecoveredJob& job, bool dry_run) {
+  if (job.at_work) return ", at work now";
+  if (dry_run) return ", would be done:";
+  return job.finished ? ", recovered:" : ", not finished:";
+}
+
 void print_report(Console& console, const job::RecoverReport& report, bool dry_run) {
   if (report.jobs.empty()) console.print("nothing to recover: no job was interrupted");
   for (const job::RecoveredJob& job : report.jobs) {
-    console.print(title_of(job) + (dry_run ? ", would be done:" : job.finished ? ", recovered:" : ", not finished:"));
+    console.print(title_of(job) + outcome_of(job, dry_run));
     for (const std::string& action : job.actions) console.print("  " + action);
     if (!job.problem.empty()) console.err << fmt::format("icecore: {}: {}\n", job.domain_name, job.problem);
   }

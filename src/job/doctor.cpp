@@ -70,7 +70,7 @@ void examine_job(Findings& findings, const JobRecord& job) {
 
 // Opening a journal makes one; a diagnosis makes nothing.
 std::vector<JobRecord> open_jobs(const JobContext& context) {
-  if (!std::filesystem::exists(context.state_dir / "journal.sqlite")) return {};
+  if (!Journal::is_there(context.state_dir)) return {};
   return Journal(context.state_dir).open_jobs();
 }
 

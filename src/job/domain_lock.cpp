@@ -57,9 +57,10 @@ bool DomainLock::is_held(const std::string& domain_uuid) {
 
 std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
   base::Fd file = base::open_file(lock_path(domain_uuid), O_RDWR | O_CREAT);
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return std::nullopt;
-    base::fail_errno(errno, "lock domain " + domain_uuid);
+  for (const base::Stopwatch watch; ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;) {
+    if (errno != EWOULDBLOCK) base::fail_errno(errno, "lock domain " + domain_uuid);
+    if (watch.elapsed() > k_asking_max) return std::nullopt;
+    std::this_thread::sleep_for(k_asking);  // it may only have been asked about
   }
   write_holder(file.get());
   return DomainLock(std::move(file));
@@ -67,8 +68,6 @@ std::optional<DomainLock> DomainLock::try_lock(const std::string& domain_uuid) {
 
 DomainLock::DomainLock(const std::string& domain_uuid, const std::string& domain_name) {
   std::optional<DomainLock> lock = try_lock(domain_uuid);
-  for (const base::Stopwatch watch; !lock && watch.elapsed() < k_asking_max; lock = try_lock(domain_uuid))
-    std::this_thread::sleep_for(k_asking);  // it may only have been asked about
   if (!lock) {
     base::Error error(base::Fault::busy, fmt::format("another icecore (process {}) is working on domain '{}'",
                                                      read_holder(lock_path(domain_uuid)), domain_name));

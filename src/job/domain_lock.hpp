@@ -15,7 +15,7 @@ class DomainLock {
   // Fault::busy naming the process that holds it.
   DomainLock(const std::string& domain_uuid, const std::string& domain_name);
 
-  // Whether somebody holds it. Several may ask at once, and a job that starts meanwhile waits for the moment it takes.
+  // Whether somebody holds it. Several may ask at once, and who wants the lock meanwhile waits for the moment it takes.
   static bool is_held(const std::string& domain_uuid);
 
   // Empty when somebody holds it.

@@ -10,6 +10,7 @@ namespace icecore::job {
 namespace {
 
 constexpr int k_schema_version = 1;
+constexpr const char* k_file = "journal.sqlite";
 
 constexpr const char* k_schema = R"(
 CREATE TABLE IF NOT EXISTS job(
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS job(
 CREATE INDEX IF NOT EXISTS job_created ON job(created);
 )";
 
+constexpr const char* k_open = "WHERE state NOT IN ('done','failed')";
 constexpr const char* k_columns = "id, kind, domain_uuid, domain_name, state, intent, plan, created, updated, error";
 
 using base::Statement;
@@ -41,7 +43,9 @@ JobRecord record_of(const Statement& row) {
 }  // namespace
 
 Journal::Journal(const std::filesystem::path& state_dir)
-    : database_(state_dir / "journal.sqlite", "journal", k_schema_version, k_schema) {}
+    : database_(state_dir / k_file, "journal", k_schema_version, k_schema) {}
+
+bool Journal::is_there(const std::filesystem::path& state_dir) { return std::filesystem::exists(state_dir / k_file); }
 
 void Journal::begin(const JobRecord& job) {
   set_durability(Durability::power_loss);
@@ -86,9 +90,15 @@ void Journal::set_error(JobRecord& job, std::string error) {
 }
 
 std::vector<JobRecord> Journal::open_jobs(const std::optional<std::string>& domain_uuid) {
-  const std::string open = "WHERE state NOT IN ('done','failed')";
+  const std::string open = k_open;
   if (domain_uuid) return query(open + " AND domain_uuid=? ORDER BY created", {*domain_uuid});
   return query(open + " ORDER BY created", {});
+}
+
+std::optional<JobRecord> Journal::open_job(const std::string& id) {
+  std::vector<JobRecord> found = query(std::string(k_open) + " AND id=?", {id});
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
 }
 
 std::vector<JobRecord> Journal::query(const std::string& where_clause, const std::vector<std::string>& arguments) {

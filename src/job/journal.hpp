@@ -40,6 +40,9 @@ class Journal {
   // Creates the file when missing. Fault::denied, unavailable; a newer schema is Fault::usage.
   explicit Journal(const std::filesystem::path& state_dir);
 
+  // Whether there is one: for who only looks, and makes none.
+  static bool is_there(const std::filesystem::path& state_dir);
+
   // Writes a new job in state `planned`.
   void begin(const JobRecord& job);
 
@@ -57,6 +60,9 @@ class Journal {
 
   // Jobs that are neither done nor failed, oldest first; of one domain when given.
   std::vector<JobRecord> open_jobs(const std::optional<std::string>& domain_uuid = std::nullopt);
+
+  // The job as it is now; nothing when it is done, failed or unknown.
+  std::optional<JobRecord> open_job(const std::string& id);
 
  private:
   void set_durability(Durability durability);

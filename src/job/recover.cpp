@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
@@ -45,7 +46,8 @@ void advance(Journal& journal, JobRecord& record, JobState target) {
 
 class Recovery {
  public:
-  Recovery(const JobContext& context, hypervisor::Connection& connection, Journal& journal,
+  // `journal` may be null when job() is not called.
+  Recovery(const JobContext& context, hypervisor::Connection& connection, Journal* journal,
            const OpenRepository& open_repository, bool dry_run)
       : context_(context),
         connection_(connection),
@@ -91,14 +93,14 @@ class Recovery {
     if (is_sealed(record.state) && !plan.commit_begun && !dry_run_) {
       plan.commit_begun = true;
       record.plan = to_json(plan);
-      journal_.update_plan(record);
+      journal_->update_plan(record);
     }
     merge(record.domain_uuid, plan, result);
     if (is_sealed(record.state)) return publish(record, plan, result);
     result.actions.push_back("forget the unfinished backup");
     if (!dry_run_) {
-      if (record.state != JobState::aborting) journal_.reach(record, JobState::aborting);
-      journal_.reach(record, JobState::failed);
+      if (record.state != JobState::aborting) journal_->reach(record, JobState::aborting);
+      journal_->reach(record, JobState::failed);
     }
     result.finished = true;
   }
@@ -120,10 +122,9 @@ class Recovery {
   void merge(const std::string& uuid, const BackupPlan& plan, RecoveredJob& result) {
     if (dry_run_) {
       for (const PlannedDisk& disk : plan.disks) {
-        if (std::filesystem::exists(disk.overlay_path)) {
-          result.actions.push_back(
-              fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
-        }
+        if (!std::filesystem::exists(disk.overlay_path) || !told_.insert(disk.overlay_path).second) continue;
+        result.actions.push_back(
+            fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
       }
       return;
     }
@@ -135,13 +136,14 @@ class Recovery {
 
   void publish(JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
     const std::string point = "publish restore point " + record.id.substr(0, 8);
+    const bool is_published = record.state == JobState::published || record.state == JobState::done;
     if (dry_run_) {
-      result.actions.push_back(point);
+      if (!is_published) result.actions.push_back(point);
       return;
     }
     if (record.state == JobState::sealed || record.state == JobState::committing)
-      advance(journal_, record, JobState::committed);
-    if (record.state != JobState::published && record.state != JobState::done) {
+      advance(*journal_, record, JobState::committed);
+    if (!is_published) {
       const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url, plan.staging);
       if (!repository || !is_repository_of(plan, *repository)) {
         result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
@@ -152,10 +154,10 @@ class Recovery {
       const bool staged = staging::spooled(repository->storage()) != nullptr;
       result.actions.push_back(staged ? point + " by its upload from staging" : point);
       // From here on it is the spool's queue that remembers it.
-      if (staged && record.state == JobState::committed) journal_.reach(record, JobState::uploading);
-      if (staged) journal_.reach(record, JobState::done);
+      if (staged && record.state == JobState::committed) journal_->reach(record, JobState::uploading);
+      if (staged) journal_->reach(record, JobState::done);
     }
-    advance(journal_, record, JobState::done);
+    advance(*journal_, record, JobState::done);
     result.finished = true;
   }
 
@@ -175,8 +177,8 @@ class Recovery {
       result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
                                    record.id.substr(0, 8), error.what());
     }
-    journal_.set_error(record, result.problem);
-    advance(journal_, record, JobState::done);
+    journal_->set_error(record, result.problem);
+    advance(*journal_, record, JobState::done);
     result.finished = true;
     return false;
   }
@@ -190,8 +192,8 @@ class Recovery {
     result.actions.push_back("remove the unfinished restore's files");
     if (!dry_run_) {
       remove_files(plan, false);
-      if (record.state != JobState::aborting) journal_.reach(record, JobState::aborting);
-      journal_.reach(record, JobState::failed);
+      if (record.state != JobState::aborting) journal_->reach(record, JobState::aborting);
+      journal_->reach(record, JobState::failed);
     }
     result.finished = true;
   }
@@ -202,22 +204,24 @@ class Recovery {
     if (!dry_run_) {
       name_files(&connection_, plan);
       define_domain(connection_, plan);
-      journal_.reach(record, JobState::done);
+      journal_->reach(record, JobState::done);
     }
     result.finished = true;
   }
 
   const JobContext& context_;
   hypervisor::Connection& connection_;
-  Journal& journal_;
+  Journal* journal_;
   const OpenRepository& open_repository_;
   bool dry_run_;
+  std::set<std::filesystem::path> told_;  // overlays a dry run has named
 };
 
 // A plan for the disks of this domain that are on overlays with our names; without disks: there are none.
-BackupPlan stray_plan(const hypervisor::DomainModel& model, bool persistent) {
+BackupPlan stray_plan(hypervisor::Domain& domain) {
+  const hypervisor::DomainModel model = domain.model();
   BackupPlan plan;
-  plan.transient = !persistent;
+  plan.transient = !domain.persistent();
   for (const hypervisor::DiskModel& disk : model.disks) {
     if (!is_our_overlay(disk.source.path, model.uuid)) continue;
     const disk::ImageInfo overlay = disk::inspect_image(disk.source.path, "qcow2");
@@ -228,44 +232,81 @@ BackupPlan stray_plan(const hypervisor::DomainModel& model, bool persistent) {
   return plan;
 }
 
-bool is_asked_for(const RecoverOptions& options, const std::string& name, const std::string& uuid) {
-  return !options.domain || *options.domain == name || *options.domain == uuid;
-}
+// One look at all that is to be recovered. `journal`: null only in a dry run, when there is none.
+class Search {
+ public:
+  Search(const RecoverOptions& options, hypervisor::Connection& connection, Journal* journal, Recovery& recovery)
+      : options_(options), connection_(connection), journal_(journal), recovery_(recovery) {}
 
-void recover_journal(const RecoverOptions& options, Recovery& recovery, Journal& journal, RecoverReport& report) {
-  for (const JobRecord& record : journal.open_jobs()) {
-    if (!is_asked_for(options, record.domain_name, record.domain_uuid)) continue;
-    const auto lock = DomainLock::try_lock(record.domain_uuid);
-    if (!lock) {
-      report.jobs.push_back(
-          {.job_id = record.id, .domain_name = record.domain_name, .problem = "another icecore is at work on it"});
-      continue;
-    }
-    report.jobs.push_back(recovery.job(record));
+  RecoverReport run() {
+    if (journal_ != nullptr) journalled();
+    if (options_.domain) strays(*options_.domain);
+    return std::move(report_);
   }
-}
 
-// Only for a domain that was named: an overlay with our name that this journal does not know may belong to an icecore
-// with another state folder, which is the one that knows what to do with it.
-void recover_strays(const std::string& name, hypervisor::Connection& connection, Recovery& recovery,
-                    RecoverReport& report) {
-  if (!connection.has_domain(name)) return;
-  hypervisor::Domain domain = connection.domain(name);
-  const BackupPlan plan = stray_plan(domain.model(), domain.persistent());
-  if (plan.disks.empty()) return;
-  if (const auto lock = DomainLock::try_lock(domain.uuid())) report.jobs.push_back(recovery.strays(domain, plan));
-}
+ private:
+  void journalled() {
+    const std::vector<JobRecord> open = journal_->open_jobs();
+    base::failpoint("recover.listed");
+    for (const JobRecord& listed : open) {
+      if (!is_asked_for(listed)) continue;
+      const bool ours = unless_at_work(listed.domain_uuid, [&] {
+        // Whoever had the lock may have ended the job since it was listed.
+        if (const auto record = journal_->open_job(listed.id)) report_.jobs.push_back(recovery_.job(*record));
+      });
+      if (!ours) report_.jobs.push_back(at_work(listed.id, listed.domain_name));
+    }
+  }
+
+  // Only for a domain that was named: an overlay with our name that this journal does not know may belong to an icecore
+  // with another state folder, which is the one that knows what to do with it.
+  void strays(const std::string& name) {
+    if (!connection_.has_domain(name)) return;
+    hypervisor::Domain domain = connection_.domain(name);
+    if (stray_plan(domain).disks.empty()) return;
+    const bool ours = unless_at_work(domain.uuid(), [&] {
+      const BackupPlan plan = stray_plan(domain);
+      if (plan.disks.empty()) return;
+      RecoveredJob job = recovery_.strays(domain, plan);
+      if (!job.actions.empty() || !job.problem.empty()) report_.jobs.push_back(std::move(job));
+    });
+    if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));
+  }
+
+  bool is_asked_for(const JobRecord& job) const {
+    return !options_.domain || *options_.domain == job.domain_name || *options_.domain == job.domain_uuid;
+  }
+
+  // False: somebody is at work on the domain. A dry run asks and holds nothing.
+  template <typename Action>
+  bool unless_at_work(const std::string& uuid, Action&& action) const {
+    std::optional<DomainLock> lock;
+    if (options_.dry_run ? DomainLock::is_held(uuid) : !(lock = DomainLock::try_lock(uuid))) return false;
+    base::failpoint("recover.begun");
+    action();
+    return true;
+  }
+
+  static RecoveredJob at_work(const std::string& id, const std::string& name) {
+    return {.job_id = id, .domain_name = name, .at_work = true, .problem = "another icecore is at work on it"};
+  }
+
+  const RecoverOptions& options_;
+  hypervisor::Connection& connection_;
+  Journal* journal_;
+  Recovery& recovery_;
+  RecoverReport report_;
+};
 
 }  // namespace
 
 RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository) {
   hypervisor::Connection connection(context.connect_uri);
-  Journal journal(context.state_dir);
-  Recovery recovery(context, connection, journal, open_repository, options.dry_run);
-  RecoverReport report;
-  recover_journal(options, recovery, journal, report);
-  if (options.domain) recover_strays(*options.domain, connection, recovery, report);
-  return report;
+  std::optional<Journal> journal;
+  if (!options.dry_run || Journal::is_there(context.state_dir)) journal.emplace(context.state_dir);
+  Journal* const found = journal ? &*journal : nullptr;
+  Recovery recovery(context, connection, found, open_repository, options.dry_run);
+  return Search(options, connection, found, recovery).run();
 }
 
 void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
@@ -275,7 +316,7 @@ void recover_before_backup(const JobContext& context, hypervisor::Connection& co
   const OpenRepository this_one = [&](const std::string&, const std::string&) {
     return std::shared_ptr<repository::Repository>(&repository, [](auto*) {});
   };
-  Recovery recovery(context, connection, journal, this_one, false);
+  Recovery recovery(context, connection, &journal, this_one, false);
   for (const JobRecord& record : journal.open_jobs(domain.uuid())) {
     const RecoveredJob result = recovery.job(record);
     for (const std::string& action : result.actions) context.progress.note(domain.name(), "recovered: " + action);

@@ -19,6 +19,7 @@ namespace icecore::job {
 struct RecoveredJob {
   std::string job_id;  // empty: an overlay of ours that no journal knows
   std::string domain_name;
+  bool at_work = false;              // another icecore has the domain now: nothing was looked at
   std::vector<std::string> actions;  // what was done, or with dry_run would be
   bool finished = false;             // nothing of the job is left
   std::string problem;               // why not finished, or what is lost for good; and the next command
@@ -30,7 +31,7 @@ struct RecoverReport {
 
 struct RecoverOptions {
   std::optional<std::string> domain;  // name or UUID; empty: all
-  bool dry_run = false;
+  bool dry_run = false;               // looks only: holds no lock, makes no journal
 };
 
 // Opens the repository with this URL for publishing a sealed point, over the staging folder its blocks are in (empty:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What recover says before it does it.
+// What recover says before it does it, and what it leaves alone.
 #include <gmock/gmock.h>
 
+#include "base/process.hpp"
 #include "repository/repository_lock.hpp"
 #include "rig/requirements.hpp"
 #include "system/job/protected_domain.hpp"
@@ -9,7 +10,9 @@
 namespace icecore::system_test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 
@@ -23,6 +26,7 @@ TEST_F(Recover, ADryRunTellsAllAndChangesNothing) {
   subject.init();
   subject.domain.start_paused();
   EXPECT_THAT(subject.must({"recover", "--dry-run"}).output, HasSubstr("nothing to recover"));
+  EXPECT_FALSE(std::filesystem::exists(subject.state_dir() / "journal.sqlite"));
   subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.sealed=kill"}});
   const std::string overlay = subject.domain.live_source();
   EXPECT_NE(overlay, subject.domain.disk_path());
@@ -33,11 +37,70 @@ TEST_F(Recover, ADryRunTellsAllAndChangesNothing) {
     EXPECT_EQ(subject.domain.live_source(), overlay);
     EXPECT_TRUE(subject.points().empty());
   }
+  const base::Json named = subject.must({"recover", "--dry-run", "--json", subject.domain.name()}).json();
+  EXPECT_EQ(named.at("jobs").size(), 1U) << named.dump();  // the overlay is the job's
   const base::Json done = subject.must({"recover", "--json"}).json();
   ASSERT_EQ(done.at("jobs").size(), 1U);
   EXPECT_EQ(done.at("jobs")[0].at("finished"), true);
   EXPECT_EQ(done.at("jobs")[0].at("problem"), "");
   EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+TEST_F(Recover, ADryRunHoldsNobodyUp) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  rig::IcecoreRun looking(subject.with_options({"recover", "--dry-run"}),
+                          {{"ICECORE_FAILPOINTS", "recover.begun=pause"}});
+  looking.wait_failpoint();
+  subject.must({"backup", subject.domain.name()});
+  looking.go_on();
+  EXPECT_THAT(looking.wait().output, HasSubstr("nothing to recover"));
+  subject.expect_at_rest();
+}
+
+TEST_F(Recover, ADryRunTellsThatTheDomainIsAtWork) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+  backup.wait_failpoint();
+  std::vector<std::string> elsewhere = subject.with_options({"recover", "--dry-run", subject.domain.name()});
+  elsewhere.back() = subject.domain.folder() / "other-state";
+  for (const rig::IcecoreOutcome& told :
+       {subject.must({"recover", "--dry-run", subject.domain.name()}), rig::icecore(elsewhere)}) {
+    EXPECT_THAT(told.output, AllOf(HasSubstr(", at work now"), Not(HasSubstr("would be done"))));
+    EXPECT_THAT(told.error_output, HasSubstr("another icecore is at work on it"));
+  }
+  backup.go_on();
+  EXPECT_EQ(backup.wait().exit_code, 0);
+}
+
+// Listed while it was running, at work no more when its turn comes: what the user did since is not undone.
+TEST_F(Recover, AJobThatEndedSinceItWasListedIsLeftAlone) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  const std::string copy = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(copy);
+  rig::IcecoreRun restore(
+      subject.with_options({"restore", "latest", "--as", copy, "--to", subject.domain.folder() / "copy"}),
+      {{"ICECORE_FAILPOINTS", "restore.fact.written=pause"}});
+  restore.wait_failpoint();
+  rig::IcecoreRun recover(subject.with_options({"recover"}), {{"ICECORE_FAILPOINTS", "recover.listed=pause"}});
+  recover.wait_failpoint();
+  restore.go_on();
+  EXPECT_EQ(restore.wait().exit_code, 0);
+  base::run_checked({.arguments = {"virsh", "-q", "undefine", copy}}, base::Milliseconds(30'000));
+  recover.go_on();
+  const auto outcome = recover.wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_THAT(outcome.output, HasSubstr("nothing to recover"));
+  EXPECT_NE(base::run({.arguments = {"virsh", "-q", "dominfo", copy}}, base::Milliseconds(30'000)).exit_code, 0);
   subject.expect_at_rest();
 }
 
