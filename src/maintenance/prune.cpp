@@ -196,10 +196,9 @@ class Prune {
 
   // Of uploads, and of anybody else who was killed while writing.
   void remove_leftovers() {
-    std::size_t removed = 0;
-    for (const char* folder : {"packs", "index", "manifests", "prunes", "locks"}) {
-      removed += storage_.remove_leftovers(folder, k_leftover_age);
-    }
+    static const std::vector<std::string> k_folders = {"packs",      "index",       "manifests", "prunes", "locks",
+                                                       "heartbeats", "protections", "damage",    "keys"};
+    const std::size_t removed = storage_.remove_leftovers(k_folders, k_leftover_age);
     if (removed > 0) note(fmt::format("{} half-written files of interrupted runs were removed", removed));
   }
 

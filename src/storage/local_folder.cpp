@@ -139,18 +139,20 @@ void LocalFolder::remove(const std::string& name) {
   if (error) base::fail_errno(error.value(), "remove '" + file_of(name).string() + "'");
 }
 
-std::size_t LocalFolder::remove_leftovers(const std::string& folder, std::chrono::seconds age) {
+std::size_t LocalFolder::remove_leftovers(std::span<const std::string> folders, std::chrono::seconds age) {
   namespace fs = std::filesystem;
   expect_root();
   std::vector<std::pair<fs::path, fs::file_time_type>> temporaries;
   fs::file_time_type newest = fs::file_time_type::min();
   std::error_code error;
-  for (fs::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code gone;
-    const fs::file_time_type changed = at->last_write_time(gone);
-    if (gone || !at->is_regular_file(gone)) continue;
-    newest = std::max(newest, changed);
-    if (is_temporary(at->path().filename().string())) temporaries.emplace_back(at->path(), changed);
+  for (const std::string& folder : folders) {
+    for (fs::recursive_directory_iterator at(root_ / folder, error), end; !error && at != end; at.increment(error)) {
+      std::error_code gone;
+      const fs::file_time_type changed = at->last_write_time(gone);
+      if (gone || !at->is_regular_file(gone)) continue;
+      newest = std::max(newest, changed);
+      if (is_temporary(at->path().filename().string())) temporaries.emplace_back(at->path(), changed);
+    }
   }
   std::size_t removed = 0;
   for (const auto& [path, changed] : temporaries) {

@@ -25,7 +25,7 @@ class LocalFolder final : public Storage {
   std::vector<ObjectInfo> list(const std::string& folder) override;
   std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
-  std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age) override;
+  std::size_t remove_leftovers(std::span<const std::string> folders, std::chrono::seconds age) override;
 
   // Where an object lies, or would.
   std::filesystem::path file_of(const std::string& name) const;

@@ -211,11 +211,17 @@ void SftpStorage::remove(const std::string& name) {
   });
 }
 
-std::size_t SftpStorage::remove_leftovers(const std::string& folder, std::chrono::seconds age) {
-  const SftpListing found = perform([&](SftpChannel& channel) { return list_below(channel, root_, folder); });
+std::size_t SftpStorage::remove_leftovers(std::span<const std::string> folders, std::chrono::seconds age) {
+  std::vector<SftpTemporary> temporaries;
+  std::uint32_t newest = 0;
+  for (const std::string& folder : folders) {
+    SftpListing found = perform([&](SftpChannel& channel) { return list_below(channel, root_, folder); });
+    newest = std::max(newest, found.newest);
+    std::move(found.temporaries.begin(), found.temporaries.end(), std::back_inserter(temporaries));
+  }
   std::size_t removed = 0;
-  for (const SftpTemporary& temporary : found.temporaries) {
-    if (std::chrono::seconds(found.newest - temporary.changed) < age) continue;
+  for (const SftpTemporary& temporary : temporaries) {
+    if (std::chrono::seconds(newest - temporary.changed) < age) continue;
     remove(temporary.name);
     ++removed;
   }

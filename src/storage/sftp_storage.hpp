@@ -42,7 +42,7 @@ class SftpStorage final : public Storage {
   std::vector<ObjectInfo> list(const std::string& folder) override;
   std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
-  std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age) override;
+  std::size_t remove_leftovers(std::span<const std::string> folders, std::chrono::seconds age) override;
   bool durable_puts() const override { return pool_.has_sync(); }
   std::uint64_t generation() const override { return pool_.losses(); }
 

@@ -49,7 +49,7 @@ std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
 
 void Storage::put_file(const std::string& name, const std::filesystem::path& file) { put(name, base::read_file(file)); }
 
-std::size_t Storage::remove_leftovers(const std::string&, std::chrono::seconds) { return 0; }
+std::size_t Storage::remove_leftovers(std::span<const std::string>, std::chrono::seconds) { return 0; }
 
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options) {
   if (is_sftp_url(url)) {

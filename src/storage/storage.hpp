@@ -71,10 +71,10 @@ class Storage {
   // Removing what is not there is no error: deletion is re-entered after a crash.
   virtual void remove(const std::string& name) = 0;
 
-  // Removes the half-written objects below `folder` that writers left who died: those older by `age` than the newest
-  // file there. So the storage's own clock counts, right or wrong, and who still writes is left alone. Returns how
-  // many.
-  virtual std::size_t remove_leftovers(const std::string& folder, std::chrono::seconds age);
+  // Removes the half-written objects below `folders` that writers left who died: those older by `age` than the newest
+  // file below any of them. So the storage's own clock counts, right or wrong, and who still writes is left alone.
+  // Returns how many.
+  virtual std::size_t remove_leftovers(std::span<const std::string> folders, std::chrono::seconds age);
 
   // False where put() cannot promise that an object survives power loss (a server without fsync): who needs to be
   // sure reads it again.

@@ -283,8 +283,14 @@ TEST_P(StorageContract, OldLeftoversGo) {
   add("packs/ab/z.tmp-0123456789abcdef", std::chrono::hours(23));
   add("packs/ab/note.tmp-of mine", std::chrono::hours(25));
   add("packs/ab/old", std::chrono::hours(25));
-  EXPECT_EQ(storage().remove_leftovers("packs", std::chrono::hours(24)), 1U);
-  EXPECT_EQ(storage().remove_leftovers("index", std::chrono::hours(24)), 0U);
+  storage().put("damage/x", base::as_bytes("1"));
+  storage().remove("damage/x");
+  add("damage/only.tmp-0123456789abcdef", std::chrono::hours(25));
+  const std::vector<std::string> elsewhere = {"index", "damage"};
+  EXPECT_EQ(storage().remove_leftovers(elsewhere, std::chrono::hours(24)), 0U) << "the newest there";
+  const std::vector<std::string> folders = {"damage", "index", "packs"};
+  EXPECT_EQ(storage().remove_leftovers(folders, std::chrono::hours(24)), 2U);
+  EXPECT_FALSE(std::filesystem::exists(files() / "damage/only.tmp-0123456789abcdef"));
   EXPECT_FALSE(std::filesystem::exists(files() / "packs/ab/y.tmp-0123456789abcdef"));
   EXPECT_TRUE(std::filesystem::exists(files() / "packs/ab/z.tmp-0123456789abcdef"));
   EXPECT_TRUE(std::filesystem::exists(files() / "packs/ab/note.tmp-of mine"));

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "maintenance/repair.hpp"
+#include "storage/local_folder.hpp"
 #include "unit/maintenance/fixture.hpp"
 
 namespace icecore::maintenance {
@@ -232,6 +233,25 @@ TEST_P(PruneLife, EveryPointReadsAfterEveryStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PruneLife, testing::Range(1U, 9U));
+
+// In a folder on this host: objects in memory are never half-written.
+TEST_F(PruneTest, RemovesWhatKilledWritersLeftInEveryFolder) {
+  const std::filesystem::path root = folder_ / "repository";
+  base::create_folders(root);
+  storage::LocalFolder storage(root);
+  Repository::create(storage, small_options(false), {});
+  Repository repository(storage, {}, folder_ / "other-cache");
+  std::vector<std::filesystem::path> leftovers;
+  for (const char* folder :
+       {"packs/ab", "index", "manifests/uuid", "prunes", "locks", "heartbeats", "protections", "damage", "keys"}) {
+    leftovers.push_back(root / folder / "x.tmp-0123456789abcdef");
+    base::create_folders(leftovers.back().parent_path());
+    base::write_durably(leftovers.back(), base::as_bytes("half"));
+    std::filesystem::last_write_time(leftovers.back(), std::filesystem::file_time_type::clock::now() - 2 * k_day);
+  }
+  maintenance::prune(repository, {}, {});
+  for (const std::filesystem::path& file : leftovers) EXPECT_FALSE(std::filesystem::exists(file)) << file;
+}
 
 }  // namespace
 }  // namespace icecore::maintenance
