@@ -5,6 +5,7 @@
 
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
+#include "maintenance/damage_notes.hpp"
 #include "maintenance/index_rewrite.hpp"
 #include "maintenance/prune_plan.hpp"
 #include "maintenance/repack.hpp"
@@ -58,6 +59,7 @@ class Prune {
   // ---- look
   void look() {
     for (;;) {
+      survey_.doubtful_packs = DamageNotes(repository_).suspects();
       survey_.read();
       marks_ = repository::load_prune_marks(repository_);
       refuse_unreadable();

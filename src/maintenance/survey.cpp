@@ -120,7 +120,7 @@ bool Survey::read_index() {
   for (const PackEntry& pack : taken_back) {
     if (!table.has(pack.id) && what_is_wrong(pack).empty()) table.add(pack, k_no_object, bad_blocks);
   }
-  table.seal();
+  table.seal(doubtful_packs);
   return true;
 }
 

@@ -54,6 +54,8 @@ class Survey {
   repository::BadBlocks bad_blocks;
   // Packs that are as good as missing.
   std::set<repository::PackId> bad_packs;
+  // Packs to be believed last: of a block that lies in another one too, that copy counts.
+  std::set<repository::PackId> doubtful_packs;
   // Packs no index names, taken for indexed by the next read(): tells what would be whole if they were taken back.
   std::vector<repository::PackEntry> taken_back;
   // Adds to them, and returns how many are new.

@@ -48,12 +48,15 @@ void BlockTable::add_nodes(const PackEntry& pack) {
   }
 }
 
-void BlockTable::seal() {
+void BlockTable::seal(const std::set<PackId>& doubtful) {
   std::sort(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) {
     if (a.tag != b.tag) return a.tag < b.tag;
     const TablePack& a_pack = pack_of(a.number);
     const TablePack& b_pack = pack_of(b.number);
-    return std::tuple(b_pack.blocks, a_pack.id, a.number) < std::tuple(a_pack.blocks, b_pack.id, b.number);
+    const bool a_doubtful = doubtful.contains(a_pack.id);
+    const bool b_doubtful = doubtful.contains(b_pack.id);
+    return std::tuple(a_doubtful, b_pack.blocks, a_pack.id, a.number) <
+           std::tuple(b_doubtful, a_pack.blocks, b_pack.id, b.number);
   });
   const auto same = [](const Entry& a, const Entry& b) { return a.tag == b.tag; };
   entries_.erase(std::unique(entries_.begin(), entries_.end(), same), entries_.end());

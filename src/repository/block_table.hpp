@@ -33,9 +33,9 @@ class BlockTable {
   void reserve(std::size_t blocks) { entries_.reserve(blocks); }
   // Numbers the pack's blocks; those in `bad` are not to be found. A pack that is there already changes nothing.
   void add(const PackEntry& pack, std::uint32_t source, const BadBlocks& bad = {});
-  // Ends adding. Of a block that lies in several packs one copy is found from now on, the one in the fullest pack;
-  // the others are as dead as blocks that nobody needs.
-  void seal();
+  // Ends adding. Of a block that lies in several packs one copy is found from now on, the one in the fullest pack that
+  // is not `doubtful`; the others are as dead as blocks that nobody needs.
+  void seal(const std::set<PackId>& doubtful = {});
 
   // The block's number.
   std::optional<std::uint32_t> find(const BlockName& name) const;

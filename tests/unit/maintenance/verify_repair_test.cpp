@@ -231,5 +231,28 @@ TEST_F(VerifyRepairTest, StoppedItGoesOnWhereItWas) {
   EXPECT_EQ(read, 1U);
 }
 
+// Two hosts stored the same blocks at the same time, and the fuller of the packs rots.
+TEST_F(VerifyRepairTest, APruneKeepsTheCopyThatIsNotRotten) {
+  const Objects before = snapshot();
+  backup("c", range(1000, 1060));
+  const Objects with_c = snapshot();
+  restore(before);
+  const Seeds few = range(1000, 1016);
+  Repository other(storage_, key(), folder_ / "other-cache");
+  const Manifest twin = store(other, "d", few);
+  repository::publish(other, twin);
+  for (const auto& [name, bytes] : with_c) {
+    storage_.replace(name, bytes);
+    if (before.contains(name) || !name.starts_with("packs/") || bytes.size() < 8 * k_block) continue;
+    change(name, 40);
+    change(name, bytes.size() / 2);
+  }
+  EXPECT_FALSE(verify(100).losses.empty());
+  prune();
+  repair(true);
+  Repository fresh(storage_, key(), folder_ / "fresh-cache");
+  EXPECT_EQ(read_image(fresh, twin.disks[0].image), make_image(few));
+}
+
 }  // namespace
 }  // namespace icecore::maintenance
