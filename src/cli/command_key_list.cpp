@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/key_session.hpp"
 #include "cli/point_output.hpp"
+#include "cli/program.hpp"
 #include "cli/table.hpp"
 
 namespace icecore::cli {
@@ -54,33 +55,45 @@ void print_slots(Console& console, const std::vector<FoundSlot>& slots, const st
   if (!in_use.empty()) console.print("* opened the repository just now");
 }
 
+struct SlotInUse {
+  std::string id;                        // empty: no key was named, or see `failure`
+  std::optional<base::Error> failure{};  // why the key that was named opens none
+};
+
 // Which slot the named credential opens; the list itself needs none, so nobody is asked for a passphrase.
-std::string slot_in_use(Session& session) {
+SlotInUse slot_in_use(Session& session) {
   if (!names_credential(credential_sources(session, {}))) return {};
-  return open_keys(session, {}).slots->in_use();
+  try {
+    return {open_keys(session, {}).slots->in_use()};
+  } catch (const base::Error& error) {
+    if (error.fault() == Fault::cancelled) throw;
+    return {{}, error};
+  }
 }
 
 ExitCode run_list(Session& session, const KeyListOptions&) {
   const std::unique_ptr<storage::Storage> storage = storage::open_storage(need_repository_url(session));
   check_known_repository(session, *storage);
   const repository::Config config = repository::decode_config(repository::read_config_object(*storage));
-  const std::string in_use = config.encrypted ? slot_in_use(session) : "";
+  const SlotInUse in_use = config.encrypted ? slot_in_use(session) : SlotInUse{};
   const std::vector<FoundSlot> slots = repository::list_slots(*storage);
   if (session.options.json) {
     base::Json records = base::Json::array();
-    for (const FoundSlot& found : slots) records.push_back(record_of(found, in_use));
+    for (const FoundSlot& found : slots) records.push_back(record_of(found, in_use.id));
     session.console.print_json({{"repository", storage->url()},
                                 {"repository_id", config.repository_id},
                                 {"encrypted", config.encrypted},
-                                {"keys", records}});
+                                {"keys", records},
+                                {"key_problem", in_use.failure ? in_use.failure->what() : ""}});
     return ExitCode::ok;
   }
   session.console.print(fmt::format("repository {} at {}", config.repository_id, storage->url()));
   if (!config.encrypted) {
     session.console.print("it is not encrypted and has no keys");
   } else {
-    print_slots(session.console, slots, in_use);
+    print_slots(session.console, slots, in_use.id);
   }
+  if (in_use.failure) print_error(session.console, *in_use.failure);
   return ExitCode::ok;
 }
 
@@ -111,7 +124,7 @@ Command make_key_list_command() {
        .summary = "List the key slots of the repository",
        .description =
            "Shows what opens the repository, oldest first. This needs no key; with one, the slot it opens is "
-           "marked.",
+           "marked, and one that opens none is told on standard error.",
        .examples = {{"icecore key list -r /var/backups/icecore", "all slots"}},
        .json = {{"repository, repository_id", "its URL and id"},
                 {"encrypted", "false: it has no keys"},
@@ -119,7 +132,8 @@ Command make_key_list_command() {
                 {"keys[].kind", "key file or passphrase"},
                 {"keys[].label, created", "as given, and when"},
                 {"keys[].in_use", "true: the key in use opens this one"},
-                {"keys[].damage", "why it cannot be read"}}},
+                {"keys[].damage", "why it cannot be read"},
+                {"key_problem", "why the key that was named opens none; empty otherwise"}}},
       declare_list, run_list);
 }
 

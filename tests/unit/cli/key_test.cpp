@@ -56,6 +56,25 @@ TEST_F(KeyTest, ASecondKeyFileOpensAndIsListed) {
   EXPECT_EQ(run({"key", "list"}), ExitCode::ok) << "asks for nothing";
 }
 
+// Who has lost the key, or holds the wrong one, wants to know what would open it.
+TEST_F(KeyTest, AKeyThatOpensNothingIsToldBesideTheList) {
+  init_with_key();
+  variables_["ICECORE_REPOSITORY"] = folder_ / "other";
+  variables_["ICECORE_KEY_FILE"] = folder_ / "other-key";
+  ASSERT_EQ(run({"init"}), ExitCode::ok) << err_.str();
+  variables_["ICECORE_REPOSITORY"] = folder_ / "repository";
+  for (const char* wrong : {"other-key", "missing"}) {
+    variables_["ICECORE_KEY_FILE"] = folder_ / wrong;
+    const base::Json listed = keys();
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0]["in_use"], false);
+    EXPECT_NE(record()["key_problem"], "");
+    EXPECT_EQ(run({"key", "list"}), ExitCode::ok);
+    EXPECT_THAT(out_.str(), HasSubstr("key file"));
+    EXPECT_THAT(err_.str(), HasSubstr("icecore: "));
+  }
+}
+
 TEST_F(KeyTest, RemoveRefusesTheOneInUseAndTheLast) {
   init_with_key();
   const std::string first = keys()[0]["id"];
