@@ -386,9 +386,10 @@ void SpooledStorage::remove(const std::string& name) {
     if (!when_reachable([&] { link_.attempt(act); })) base::log_warning("lock '{}' may be left on '{}'", name, url_);
     return;
   }
+  // Here first: what waits for its upload must not go up later because the remote is silent now.
+  if (const auto known = spool_->queue().find(name)) spool_->drop(*known);
   link_.attempt(act);
   if (is_cached(name)) spool_->cached().remove(name);
-  if (const auto known = spool_->queue().find(name)) spool_->drop(*known);
 }
 
 }  // namespace icecore::staging

@@ -64,6 +64,7 @@ class SpooledStorage final : public storage::Storage {
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
   bool exists(const std::string& name) override;
   std::vector<storage::ObjectInfo> list(const std::string& folder) override;
+  // What is spooled is gone here, and will not be uploaded, also when the remote cannot be asked.
   void remove(const std::string& name) override;
 
  private:

@@ -98,6 +98,18 @@ TEST_F(SpooledStorageTest, RemovedKeySlotNoLongerOpensFromTheCache) {
   EXPECT_THROW(open(), base::Error);
 }
 
+// As of a point that turns out incomplete just then.
+TEST_F(SpooledStorageTest, WhatIsRemovedWhileTheRemoteIsSilentIsNeverUploaded) {
+  Process process = open();
+  const std::string point = back_up(process, seeds(1, 4));
+  remote_.fail_all(Fault::unavailable);
+  EXPECT_THROW(process.storage->remove(point), base::Error);
+  EXPECT_FALSE(is_pending(process.storage->spool(), point));
+  remote_.fail_all(std::nullopt);
+  EXPECT_TRUE(upload(process).published.empty());
+  EXPECT_TRUE(names_of("manifests").empty());
+}
+
 TEST_F(SpooledStorageTest, FullSpoolWaitsUntilTheHookEndsIt) {
   Process process = open(/*bytes_max=*/3000);
   process.storage->put("packs/aa/one", base::Bytes(2000));
