@@ -71,6 +71,9 @@ void Sender::put(Storage& remote, const QueuedObject& object) {
   try {
     remote.put_file(object.name, file);
   } catch (const base::Error& error) {
+    // It was sound when it was looked at: the next attempt looks again, and sets it aside.
+    if (error.fault() == Fault::corrupt && !sound_bytes(spool_, repository_, object))
+      base::fail(Fault::busy, "'{}' rotted in staging while it was sent", object.name);
     if (error.fault() != Fault::conflict) throw;
     if (const auto size = remote.size_of(object.name); !size || *size == object.size) throw;
     base::log_warning("'{}' is damaged on '{}' and is uploaded again", object.name, storage_.url());

@@ -24,8 +24,8 @@ class Sender {
 
   // Stores it on the remote and, but for a manifest, notes that. A pack or an index whose bytes have rotted in the
   // spool is not sent but refused, and an index that names such a pack is replaced by one without it: points that need
-  // it are found out when their blocks are looked up. Packs and indexes are paid for from the limit. Fault::cancelled
-  // after a stop.
+  // it are found out when their blocks are looked up. One that rots while it is sent is Fault::busy, and refused the
+  // next time. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
   void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
   // It was sent, and its blocks were looked for after that.
   void note_published(const storage::Storage& remote, const QueuedObject& manifest);

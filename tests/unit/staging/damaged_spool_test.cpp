@@ -55,6 +55,26 @@ TEST_F(DamagedSpool, RottenPackCostsOnlyThePointsThatNeedIt) {
   EXPECT_EQ(std::count(there.begin(), there.end(), *packs.begin()), 0);
 }
 
+// It was sound a moment before, and is shorter than that as its bytes are read for the remote.
+TEST_F(DamagedSpool, PackThatRotsWhileItIsSentDoesTheSame) {
+  std::string bad;
+  const auto packs = new_packs([&] { bad = back_up(process_, seeds(1, 64)); });
+  const std::string good = back_up(process_, seeds(500, 64));
+  remote_.before_put([&](const std::string& name) {
+    if (name != *packs.begin()) return;
+    rot(name);
+    base::fail(base::Fault::corrupt, "'{}' is shorter than expected", name);
+  });
+  UploadOptions one_by_one = fast();
+  one_by_one.limit.rate = base::k_gib;
+  const UploadReport report = upload(process_, one_by_one);
+  EXPECT_EQ(report.published, std::vector<std::string>{good});
+  ASSERT_EQ(report.refused.size(), 1U);
+  EXPECT_EQ(report.refused[0].manifest, bad);
+  const auto there = names_of("packs");
+  EXPECT_EQ(std::count(there.begin(), there.end(), *packs.begin()), 0);
+}
+
 TEST_F(DamagedSpool, OthersAreNotPromisedWhatNeverCame) {
   const auto packs = new_packs([&] { back_up(process_, seeds(1, 64)); });
   rot(*packs.begin());
