@@ -50,10 +50,10 @@ class SftpChannel {
   Id file_system(const std::string& path);                     // only where has_file_system()
 
   SftpReply await(Id id);
+  // Whether await() would return at once, as far as is known: it looks at nothing new.
+  bool is_answered(Id id) const { return answers_.contains(id); }
   // The handle of an OPEN's or OPENDIR's answer.
   static std::string handle_of(const SftpReply& reply);
-  // True when that many requests are unanswered.
-  bool is_busy(std::size_t requests) const noexcept { return unanswered_.size() >= requests; }
 
   bool has_replace() const noexcept { return extensions_.contains("posix-rename@openssh.com"); }
   bool has_sync() const noexcept { return extensions_.contains("fsync@openssh.com"); }
@@ -62,6 +62,8 @@ class SftpChannel {
   std::size_t write_bytes_max() const noexcept { return write_bytes_max_; }
 
   bool is_settled() const noexcept { return !broken_ && unanswered_.empty() && answers_.empty(); }
+  // Nothing more will be answered.
+  bool is_broken() const noexcept { return broken_; }
   bool has_hung_up() const noexcept { return stream_->has_hung_up(); }
 
  private:

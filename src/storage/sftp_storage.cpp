@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/sftp_storage.hpp"
 
-#include <fcntl.h>
-
 #include <condition_variable>
 #include <mutex>
 #include <utility>
 
-#include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/handle.hpp"
-#include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
-#include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
 
 using base::Fault;
 
 namespace {
-
-constexpr std::size_t k_temp_random_bytes = 8;
 
 // "a/b/c": "a", "a/b". An absolute path's are absolute.
 std::vector<std::string> folders_above(const std::string& path) {
@@ -49,10 +42,6 @@ bool pause_for(base::Milliseconds time, const std::stop_token& stop) {
   return !stop.stop_requested();
 }
 
-std::string new_temporary(const std::string& path) {
-  return fmt::format("{}{}{}", path, k_temporary_mark, base::random_id(k_temp_random_bytes));
-}
-
 }  // namespace
 
 // Does it over one connection. `answered`: a failure is what the server says, and not that it is away.
@@ -74,7 +63,7 @@ auto SftpStorage::attempt(Operation&& operation, bool& answered) {
 
 // When a connection breaks, over the next, with pauses between.
 template <typename Operation>
-auto SftpStorage::perform(Operation&& operation) {
+auto SftpStorage::perform(Operation&& operation, SftpBatch* batch) {
   Backoff backoff(backoff_);
   std::optional<base::Stopwatch> failing;
   for (bool answered = false;;) {
@@ -82,6 +71,10 @@ auto SftpStorage::perform(Operation&& operation) {
       return attempt(operation, answered);
     } catch (const base::Error& error) {
       if (error.fault() != Fault::unavailable || answered) throw;
+      if (batch != nullptr && batch->take_progress()) {
+        backoff = Backoff(backoff_);
+        failing.reset();
+      }
       if (!failing) failing.emplace();
       const auto pause = backoff.next(failing->elapsed());
       if (!pause) throw;
@@ -131,44 +124,55 @@ SftpAttributes SftpStorage::make_root(SftpChannel& channel) {
   fail_write(channel, made, ".", "cannot make the folder '" + root_ + "'");
 }
 
-void SftpStorage::put(const std::string& name, std::span<const base::ByteView> parts) { store(name, {.parts = parts}); }
+void SftpStorage::put(const std::string& name, std::span<const base::ByteView> parts) {
+  store(item_of(name, {.parts = parts}));
+}
 
 void SftpStorage::put_file(const std::string& name, const std::filesystem::path& file) {
-  const base::Fd fd = base::open_file(file, O_RDONLY);
-  store(name, {.file = file, .file_bytes = base::file_size(fd.get(), file)});
+  store(item_of(name, {.file = file}));
 }
 
 void SftpStorage::replace(const std::string& name, base::ByteView bytes) {
-  store(name, {.parts = std::span(&bytes, 1), .replace = true});
+  store(item_of(name, {.parts = std::span(&bytes, 1), .replace = true}));
 }
 
-void SftpStorage::store(const std::string& name, SftpUpload object) {
-  const std::vector<std::string> folders = folders_above(name);
-  object.path = path_of(name);
-  // Folders known to exist are not made again, unless somebody has removed them meanwhile.
-  const auto missing_folders = [&](bool all) {
-    return folders_.with([&](const std::set<std::string>& known) {
-      std::vector<std::string> missing;
-      for (const std::string& folder : folders) {
-        if (all || !known.contains(folder)) missing.push_back(path_of(folder));
-      }
-      return missing;
-    });
+void SftpStorage::put_files(const NextFile& next, const FileStored& stored) {
+  const auto next_item = [&]() -> std::optional<SftpBatch::Item> {
+    const std::optional<NamedFile> file = next();
+    if (!file) return std::nullopt;
+    return item_of(file->name, {.file = file->file});
   };
-  perform([&](SftpChannel& channel) {
-    object.abandoned = std::exchange(object.temporary, new_temporary(object.path));
-    object.folders = missing_folders(/*all=*/false);
-    try {
-      upload(channel, object);
-    } catch (const base::Error& error) {
-      if (error.fault() != Fault::not_found) throw;
-      expect_root(channel);
-      if (object.folders.size() == folders.size()) throw;
-      object.folders = missing_folders(/*all=*/true);
-      upload(channel, object);
+  SftpBatch batch(folders_, next_item, stored);
+  store(batch);
+}
+
+SftpBatch::Item SftpStorage::item_of(const std::string& name, SftpObject object) const {
+  object.path = path_of(name);
+  std::vector<std::string> folders = folders_above(name);
+  for (std::string& folder : folders) folder = path_of(folder);
+  return {.name = name, .object = std::move(object), .folders = std::move(folders)};
+}
+
+void SftpStorage::store(SftpBatch::Item item) {
+  std::optional<SftpBatch::Item> only = std::move(item);
+  SftpBatch batch(
+      folders_, [&] { return std::exchange(only, std::nullopt); }, [](const std::string&) {});
+  store(batch);
+}
+
+void SftpStorage::store(SftpBatch& batch) {
+  const auto send = [&](SftpChannel& channel) {
+    for (;;) {
+      try {
+        return batch.send(channel, stop_);
+      } catch (const base::Error& error) {
+        if (error.fault() != Fault::not_found) throw;
+        expect_root(channel);
+        if (!batch.doubt_folders()) throw;
+      }
     }
-    folders_.with([&](std::set<std::string>& known) { known.insert(folders.begin(), folders.end()); });
-  });
+  };
+  perform(send, &batch);
 }
 
 base::Bytes SftpStorage::get(const std::string& name, std::uint64_t size_max) {

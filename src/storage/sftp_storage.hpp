@@ -5,13 +5,11 @@
 #pragma once
 
 #include <atomic>
-#include <set>
 
 #include "base/error.hpp"
-#include "base/guarded.hpp"
 #include "storage/backoff.hpp"
+#include "storage/sftp_batch.hpp"
 #include "storage/sftp_pool.hpp"
-#include "storage/sftp_upload.hpp"
 #include "storage/storage.hpp"
 
 namespace icecore::storage {
@@ -34,6 +32,8 @@ class SftpStorage final : public Storage {
   using Storage::put;
   void put(const std::string& name, std::span<const base::ByteView> parts) override;
   void put_file(const std::string& name, const std::filesystem::path& file) override;
+  // A broken connection costs those under way another attempt; the time for that begins anew with each that is stored.
+  void put_files(const NextFile& next, const FileStored& stored) override;
   void replace(const std::string& name, base::ByteView bytes) override;
   base::Bytes get(const std::string& name, std::uint64_t size_max) override;
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
@@ -48,13 +48,15 @@ class SftpStorage final : public Storage {
 
  private:
   template <typename Operation>
-  auto perform(Operation&& operation);
+  auto perform(Operation&& operation, SftpBatch* batch = nullptr);
   template <typename Operation>
   auto attempt(Operation&& operation, bool& answered);
   void expect_root(SftpChannel& channel) const;
   void open_root(SftpChannel& channel, bool create);
   SftpAttributes make_root(SftpChannel& channel);
-  void store(const std::string& name, SftpUpload object);
+  void store(SftpBatch& batch);
+  void store(SftpBatch::Item item);
+  SftpBatch::Item item_of(const std::string& name, SftpObject object) const;
   std::string path_of(const std::string& name) const { return root_ == "." ? name : root_ + "/" + name; }
 
   const std::string url_;
@@ -63,7 +65,7 @@ class SftpStorage final : public Storage {
   const std::stop_token stop_;
   std::atomic<bool> given_up_ = false;  // the server did not answer after a stop
   SftpPool pool_;
-  base::Guarded<std::set<std::string>> folders_;  // below the root, known to exist
+  KnownFolders folders_;
 };
 
 }  // namespace icecore::storage

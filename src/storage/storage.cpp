@@ -49,6 +49,13 @@ std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
 
 void Storage::put_file(const std::string& name, const std::filesystem::path& file) { put(name, base::read_file(file)); }
 
+void Storage::put_files(const NextFile& next, const FileStored& stored) {
+  while (const std::optional<NamedFile> file = next()) {
+    put_file(file->name, file->file);
+    stored(file->name);
+  }
+}
+
 std::size_t Storage::remove_leftovers(std::span<const std::string>, std::chrono::seconds) { return 0; }
 
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,15 @@ struct ObjectInfo {
   std::string name;
   std::uint64_t size = 0;
 };
+
+struct NamedFile {
+  std::string name;  // of the object
+  std::filesystem::path file;
+};
+// Gives the next file, or nothing when there is none now.
+using NextFile = std::function<std::optional<NamedFile>()>;
+// One is stored.
+using FileStored = std::function<void(const std::string& name)>;
 
 class Storage {
  public:
@@ -42,6 +52,14 @@ class Storage {
   // The same with a file's bytes, which nobody changes meanwhile. Holds no more of them in memory than is under way,
   // where the storage can do that; here it holds them all.
   virtual void put_file(const std::string& name, const std::filesystem::path& file);
+
+  // Stores files as put_file() does until next() gives none: one after another, but where the storage is far away the
+  // bytes of the next are under way while the last becomes durable. stored() is called in the same order, with each
+  // once it is durable. Ends with what keeps the first of them from being stored, or with what next() or stored()
+  // throws: those before are stored then, it and at most one behind it are not. After StorageOptions::stop one whose
+  // bytes were not under way may be left without that. While it runs it has one of the storage's connections: next()
+  // and stored() do not use the storage, and do not wait.
+  virtual void put_files(const NextFile& next, const FileStored& stored);
 
   // Replaces or creates `name`, durably. Atomically where the place can do that; with an SFTP server that cannot, there
   // is no object for a moment, or until the next time when one dies in between. Only for what may be missed:

@@ -5,8 +5,8 @@
 
 #include "fuzz/fuzz.hpp"
 #include "storage/sftp_download.hpp"
+#include "storage/sftp_pipeline.hpp"
 #include "storage/sftp_stream.hpp"
-#include "storage/sftp_upload.hpp"
 
 namespace {
 

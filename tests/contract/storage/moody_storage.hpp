@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/handle.hpp"
 #include "contract/storage/memory_storage.hpp"
 
 namespace icecore::contract {
@@ -55,6 +56,10 @@ class RemoteEnd {
   std::vector<std::string> puts() const {
     return state_.with([](const State& state) { return state.put_names; });
   }
+  // How many files each put_files() stored.
+  std::vector<std::size_t> runs() const {
+    return state_.with([](const State& state) { return state.runs; });
+  }
   std::uint64_t calls() const {
     return state_.with([](const State& state) { return state.calls; });
   }
@@ -71,6 +76,7 @@ class RemoteEnd {
     std::uint64_t generation = 0;
     std::uint64_t calls = 0;
     std::vector<std::string> put_names;
+    std::vector<std::size_t> runs;
   };
   base::Guarded<State> state_;
 };
@@ -91,6 +97,19 @@ class MoodyStorage final : public storage::Storage {
     if (action) action(name);
     end_.objects.put(name, parts);
     end_.state_.with([&](RemoteEnd::State& state) { state.put_names.push_back(name); });
+  }
+  // As over a network: the next is taken while the bytes of the last are under way.
+  void put_files(const storage::NextFile& next, const storage::FileStored& stored) override {
+    std::size_t count = 0;
+    const base::ScopeExit note(
+        [&] { end_.state_.with([&](RemoteEnd::State& state) { state.runs.push_back(count); }); });
+    for (std::optional<storage::NamedFile> file = next(); file;) {
+      std::optional<storage::NamedFile> following = next();
+      put_file(file->name, file->file);
+      ++count;
+      stored(file->name);
+      file = following ? std::move(following) : next();
+    }
   }
   void replace(const std::string& name, base::ByteView bytes) override { called().replace(name, bytes); }
   base::Bytes get(const std::string& name, std::uint64_t size_max) override { return called().get(name, size_max); }

@@ -10,8 +10,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/id.hpp"
-#include "contract/storage/memory_storage.hpp"
-#include "contract/storage/moody_storage.hpp"
+#include "contract/storage/storage_contract.hpp"
 #include "repository/repository.hpp"
 #include "rig/requirements.hpp"
 #include "rig/ssh_server.hpp"
@@ -23,96 +22,6 @@ namespace icecore::storage {
 namespace {
 
 using base::Fault;
-
-// A storage and whatever it needs, gone with the object.
-struct Subject {
-  std::filesystem::path folder;
-  std::filesystem::path files;  // where its objects are files; empty: they are none
-  std::unique_ptr<rig::SshServer> server;
-  std::unique_ptr<contract::RemoteEnd> remote;
-  std::unique_ptr<Storage> storage;
-  Subject() = default;
-  Subject(Subject&&) = default;
-  ~Subject() {
-    storage.reset();
-    if (!folder.empty()) std::filesystem::remove_all(folder);
-  }
-};
-
-Subject make_local() {
-  Subject subject;
-  subject.folder = std::filesystem::temp_directory_path() / ("icecore-test-" + base::random_id(6));
-  base::create_folders(subject.folder);
-  subject.files = subject.folder;
-  subject.storage = std::make_unique<LocalFolder>(subject.folder);
-  return subject;
-}
-
-Subject make_memory() {
-  Subject subject;
-  subject.storage = std::make_unique<contract::MemoryStorage>();
-  return subject;
-}
-
-// Packs, indexes and manifests stay in its spool, the rest goes to the remote.
-Subject make_spooled() {
-  Subject subject;
-  subject.folder = std::filesystem::temp_directory_path() / ("icecore-test-" + base::random_id(6));
-  subject.remote = std::make_unique<contract::RemoteEnd>();
-  contract::RemoteEnd& remote = *subject.remote;
-  repository::Repository::create(remote.objects, {.encrypt = false}, {});
-  subject.storage = std::make_unique<staging::SpooledStorage>(
-      "memory", [&remote] { return std::make_unique<contract::MoodyStorage>(remote); }, subject.folder);
-  return subject;
-}
-
-template <rig::SftpService service>
-Subject make_sftp() {
-  Subject subject;
-  subject.server = std::make_unique<rig::SshServer>(rig::SshServerSettings{.service = service, .configuration = {}});
-  subject.server->enter_home();
-  subject.storage = open_storage(subject.server->url("repository"), /*create=*/true);
-  subject.files = subject.server->files() / "repository";
-  return subject;
-}
-
-struct Kind {
-  const char* name;
-  Subject (*make)();
-  bool needs_sshd = false;
-};
-
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
-
-class StorageContract : public testing::TestWithParam<Kind> {
- protected:
-  void SetUp() override {
-    if (GetParam().needs_sshd) ICECORE_NEEDS("root", "program:sshd", "program:ssh-keygen");
-    subject_.emplace(GetParam().make());
-  }
-  Storage& storage() { return *subject_->storage; }
-  const std::filesystem::path& files() { return subject_->files; }
-
-  template <typename Action>
-  static Fault fault_of(Action&& action) {
-    try {
-      action();
-    } catch (const base::Error& error) {
-      return error.fault();
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return Fault::internal;
-  }
-  std::vector<std::string> names(const std::string& folder) {
-    std::vector<std::string> found;
-    for (const ObjectInfo& object : storage().list(folder)) found.push_back(object.name);
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-
- private:
-  std::optional<Subject> subject_;
-};
 
 TEST_P(StorageContract, PartsComeBackAsOne) {
   const std::array<base::ByteView, 3> parts = {base::as_bytes("one"), base::as_bytes(""), base::as_bytes("two")};
@@ -297,13 +206,7 @@ TEST_P(StorageContract, OldLeftoversGo) {
   EXPECT_TRUE(storage().exists("packs/ab/old"));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, StorageContract,
-                         testing::Values(Kind{"Local", &make_local}, Kind{"Memory", &make_memory},
-                                         Kind{"Spooled", &make_spooled},
-                                         Kind{"SftpInternal", &make_sftp<rig::SftpService::internal>, true},
-                                         Kind{"SftpProgram", &make_sftp<rig::SftpService::program>, true},
-                                         Kind{"SftpBare", &make_sftp<rig::SftpService::bare>, true},
-                                         Kind{"SftpChroot", &make_sftp<rig::SftpService::chroot>, true}),
+INSTANTIATE_TEST_SUITE_P(All, StorageContract, testing::ValuesIn(k_kinds),
                          [](const auto& chosen) { return std::string(chosen.param.name); });
 
 // Only a folder can be looked into from outside.

@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "storage/sftp_download.hpp"
-#include "storage/sftp_upload.hpp"
+#include "storage/sftp_pipeline.hpp"
 #include "unit/storage/scripted_server.hpp"
 
 namespace icecore::storage {
