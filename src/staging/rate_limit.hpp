@@ -43,6 +43,8 @@ class RateLimiter {
  public:
   explicit RateLimiter(UploadLimit limit, std::function<int()> minute_of_day = minute_of_day_now);
 
+  // False: pay() never waits.
+  bool is_limited() const noexcept { return limit_.rate || !limit_.windows.empty(); }
   // Waits until what was paid for before has had its time at the rate, then owes `bytes`. Returns early on stop.
   void pay(std::uint64_t bytes, const std::stop_token& stop);
 

@@ -49,6 +49,35 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
   const std::string epoch = epoch_of(remote);
   upload_step(object.kind, "sending");
   put(remote, object);
+  note_sent(remote, object, epoch);
+}
+
+void Sender::send_packs(Storage& remote, const NextPack& next, const PackSent& sent) {
+  struct UnderWay {
+    QueuedObject pack;
+    std::string epoch;
+  };
+  std::deque<UnderWay> under_way;
+  bool is_rotten = false;
+  const auto next_file = [&]() -> std::optional<storage::NamedFile> {
+    const std::optional<QueuedObject> pack = is_rotten ? std::nullopt : next();
+    if (!pack) return std::nullopt;
+    is_rotten = !sound_bytes(spool_, repository_, *pack);
+    if (is_rotten) return std::nullopt;
+    under_way.push_back({*pack, epoch_of(remote)});
+    upload_step(pack->kind, "sending");
+    return storage::NamedFile{pack->name, spool_.objects().file_of(pack->name)};
+  };
+  const auto stored = [&](const std::string&) {
+    const UnderWay done = std::move(under_way.front());
+    under_way.pop_front();
+    note_sent(remote, done.pack, done.epoch);
+    sent(done.pack);
+  };
+  remote.put_files(next_file, stored);
+}
+
+void Sender::note_sent(const Storage& remote, const QueuedObject& object, const std::string& epoch) {
   upload_step(object.kind, "sent");
   if (object.kind == ObjectClass::manifest) return;
   spool_.queue().set_state(object.number, ObjectState::uploaded, epoch);

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -27,6 +29,13 @@ class Sender {
   // it are found out when their blocks are looked up. One that rots while it is sent is Fault::busy, and refused the
   // next time. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
   void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
+  // Stores and notes packs as send() does, without a pause between them (Storage::put_files), until next() gives none;
+  // sent() is called after each. A rotten pack is not sent, ends it, and is left to send(). Not where is_limited():
+  // nobody waits for the limit while bytes are under way. Throws at the first that cannot be stored.
+  using NextPack = std::function<std::optional<QueuedObject>()>;
+  using PackSent = std::function<void(const QueuedObject&)>;
+  void send_packs(storage::Storage& remote, const NextPack& next, const PackSent& sent);
+  bool is_limited() const noexcept { return limiter_.is_limited(); }
   // It was sent, and its blocks were looked for after that.
   void note_published(const storage::Storage& remote, const QueuedObject& manifest);
 
@@ -47,6 +56,7 @@ class Sender {
     base::Stopwatch since;
   };
   void put(storage::Storage& remote, const QueuedObject& object);
+  void note_sent(const storage::Storage& remote, const QueuedObject& object, const std::string& epoch);
   void set_aside(storage::Storage& remote, const QueuedObject& object);
   bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
   void remember_recent(std::int64_t number);

@@ -19,6 +19,10 @@ namespace {
 constexpr base::Milliseconds k_poll{200};  // for what other processes do
 // More than threads, so that each finds something; few, so that a week's queue costs no more than a day's.
 constexpr unsigned k_window = 64;
+// Packs that a thread sends in one turn, over one connection; the pause behind it is nothing beside them. Fewer in a
+// spool that is too full: room is made between turns.
+constexpr unsigned k_turn = 16;
+constexpr unsigned k_turn_in_full_spool = 4;
 
 bool is_permanent(Fault fault) {
   // not_found: a disk that was unmounted; the next look at the repository says so.
@@ -118,11 +122,45 @@ void Uploader::end_with(const base::Error& error) {
 
 // Another repository below the URL, or a damaged one, ends the uploading; every point is left to the next.
 void Uploader::attempt(const QueuedObject& object, const std::stop_token& stop) {
+  Taken taken = {object};
   try {
-    upload(*connect(), object, stop);
+    const std::shared_ptr<Storage> remote = connect();
+    if (object.kind == ObjectClass::pack && !sender_.is_limited()) send_packs(*remote, taken, stop);
+    for (; !taken.empty(); taken.pop_front()) upload(*remote, taken.front(), stop);
   } catch (const base::Error& error) {
-    failed(object, error);
+    failed(taken, error);
   }
+}
+
+// It, and others that nobody has taken. Those that stay in `taken` are rotten, or damaged on the remote, or behind one
+// that is: to be looked at one by one.
+void Uploader::send_packs(Storage& remote, Taken& taken, const std::stop_token& stop) {
+  unsigned count = 0;
+  const auto next = [&]() -> std::optional<QueuedObject> {
+    if (count > 0) {
+      const std::optional<QueuedObject> pack = choose_pack(stop, count);
+      if (!pack) return std::nullopt;
+      taken.push_back(*pack);
+    }
+    ++count;
+    return taken.back();
+  };
+  const auto sent = [&](const QueuedObject& pack) {
+    succeeded(pack);
+    taken.pop_front();
+  };
+  try {
+    sender_.send_packs(remote, next, sent);
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::conflict && error.fault() != Fault::corrupt) throw;
+  }
+  make_room(remote);
+}
+
+std::optional<QueuedObject> Uploader::choose_pack(const std::stop_token& stop, unsigned taken) {
+  if (stop.stop_requested() || taken >= k_turn || (taken >= k_turn_in_full_spool && is_too_full())) return std::nullopt;
+  return state_.with(
+      [&](State& state) { return state.fatal ? std::nullopt : choose(state, /*packs_only=*/true).object; });
 }
 
 bool Uploader::may_upload(State& state) {
@@ -141,7 +179,7 @@ void Uploader::watch_other(State& state) {
 }
 
 // The oldest object that may go now. A row stays queued while it is under way, so what waits for it waits on.
-Uploader::Pick Uploader::choose(State& state) {
+Uploader::Pick Uploader::choose(State& state, bool packs_only) {
   Pick pick{.wait = k_poll};
   const bool ours = may_upload(state);
   const std::vector<QueuedObject> queued = spool_.queue().queued(k_window);
@@ -157,7 +195,9 @@ Uploader::Pick Uploader::choose(State& state) {
     const bool may_go = object.kind == ObjectClass::pack || (object.kind == ObjectClass::index && !pack_before) ||
                         object.number == queued.front().number;
     pack_before = pack_before || object.kind == ObjectClass::pack;
-    if (!may_go || !state.in_flight.insert(object.number).second) continue;
+    if (!may_go || state.in_flight.contains(object.number)) continue;
+    if (packs_only && object.kind != ObjectClass::pack) return pick;
+    state.in_flight.insert(object.number);
     pick.object = object;
     return pick;
   }
@@ -181,7 +221,7 @@ void Uploader::upload(Storage& remote, const QueuedObject& object, const std::st
 void Uploader::publish(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
   const Publication publication = publisher_.publish(remote, manifest, stop);
   switch (publication.outcome) {
-    case Publication::Outcome::later: return failed(manifest, base::Error(Fault::busy, publication.reason));
+    case Publication::Outcome::later: return failed({manifest}, base::Error(Fault::busy, publication.reason));
     case Publication::Outcome::refused: return refuse(manifest, publication.reason);
     case Publication::Outcome::published: break;
   }
@@ -237,7 +277,7 @@ void Uploader::make_room_while_idle() {
   try {
     make_room(*connect());
   } catch (const base::Error& error) {
-    failed({.number = -1}, error);
+    failed({}, error);
   }
 }
 
@@ -257,14 +297,14 @@ void Uploader::succeeded(const QueuedObject& object) {
   tell();
 }
 
-void Uploader::failed(const QueuedObject& object, const base::Error& error) {
+void Uploader::failed(const Taken& undone, const base::Error& error) {
   storage_.remote().note(error);
   if (error.fault() == Fault::unavailable || error.fault() == Fault::not_found) {
     storage_.doubt_remote();
     sender_.note_loss();
   }
   const bool over = state_.with([&](State& state) {
-    state.in_flight.erase(object.number);
+    for (const QueuedObject& object : undone) state.in_flight.erase(object.number);
     if (error.fault() == Fault::cancelled) return false;
     state.waiting_for = error.what();
     state.not_before = std::chrono::steady_clock::now() + pause_after(error, state);

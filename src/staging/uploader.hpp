@@ -7,6 +7,7 @@
 // Threads: made, waited for and finished by one thread; its own ones end with it.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -88,12 +89,15 @@ class Uploader {
     bool ended = false;
     base::Milliseconds wait{0};
   };
+  using Taken = std::deque<QueuedObject>;  // in flight by one thread, oldest first
   void work(const std::stop_token& stop);
-  Pick choose(State& state);
+  Pick choose(State& state, bool packs_only = false);
   bool may_upload(State& state);
   void watch_other(State& state);
   void end_with(const base::Error& error);
   void attempt(const QueuedObject& object, const std::stop_token& stop);
+  void send_packs(storage::Storage& remote, Taken& taken, const std::stop_token& stop);
+  std::optional<QueuedObject> choose_pack(const std::stop_token& stop, unsigned taken);
   void upload(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
   void publish(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
   std::shared_ptr<storage::Storage> connect();
@@ -103,7 +107,7 @@ class Uploader {
   void make_room(storage::Storage& remote);
   void make_room_while_idle();
   void succeeded(const QueuedObject& object);
-  void failed(const QueuedObject& object, const base::Error& error);
+  void failed(const Taken& undone, const base::Error& error);
   void refuse(const QueuedObject& manifest, const std::string& reason);
   base::Milliseconds pause_after(const base::Error& error, State& state) const;
   void tell();
