@@ -82,31 +82,44 @@ class Benchmark {
     const auto target = std::make_unique<storage::SftpStorage>(
         storage::parse_sftp_url(server_.url("repository", port)),
         storage::SftpSettings{.connections = setting_.connections, .create = true});
-    on_all_threads([&](std::size_t i) { target->put(fmt::format("warm/{}", i), pack_); }, setting_.connections);
-    measure("icecore", place, "put", [&](std::size_t i) { target->put(fmt::format("packs/{:02x}/x", i), pack_); });
-    measure("icecore", place, "get", [&](std::size_t i) {
-      if (target->get(fmt::format("packs/{:02x}/x", i), k_pack_bytes).size() != k_pack_bytes) std::abort();
+    on_all_threads(
+        [&](auto&& take) {
+          while (const auto i = take()) target->put(fmt::format("warm/{}", *i), pack_);
+        },
+        setting_.connections);
+    measure(place, "put", [&](auto&& take) {
+      const auto next = [&]() -> std::optional<storage::NamedFile> {
+        const auto i = take();
+        if (!i) return std::nullopt;
+        return storage::NamedFile{fmt::format("packs/{:02x}/x", *i), local_ / fmt::format("pack{}", *i)};
+      };
+      target->put_files(next, [](const std::string&) {});
+    });
+    measure(place, "get", [&](auto&& take) {
+      while (const auto i = take()) {
+        if (target->get(fmt::format("packs/{:02x}/x", *i), k_pack_bytes).size() != k_pack_bytes) std::abort();
+      }
     });
   }
 
-  // Its threads take one pack after another.
   template <typename Action>
-  void measure(const std::string& who, const std::string& place, const std::string& what, Action&& action) {
+  void measure(const std::string& place, const std::string& what, Action&& action) {
     const double cpu = cpu_seconds(RUSAGE_SELF);
     const base::Stopwatch watch;
     on_all_threads(std::forward<Action>(action), setting_.packs);
-    note(who, place, what, watch.elapsed(), cpu_seconds(RUSAGE_SELF) - cpu);
+    note("icecore", place, what, watch.elapsed(), cpu_seconds(RUSAGE_SELF) - cpu);
   }
 
+  // Each takes one pack after another, from 0 on; `take` gives nothing when `count` are taken.
   template <typename Action>
   void on_all_threads(Action&& action, std::size_t count) {
     std::atomic<std::size_t> next = 0;
+    const auto take = [&]() -> std::optional<std::size_t> {
+      const std::size_t pack = next++;
+      return pack < count ? std::optional(pack) : std::nullopt;
+    };
     std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < setting_.connections; ++i) {
-      threads.emplace_back([&] {
-        for (std::size_t pack = next++; pack < count; pack = next++) action(pack);
-      });
-    }
+    for (unsigned i = 0; i < setting_.connections; ++i) threads.emplace_back([&] { action(take); });
   }
 
   void openssh(const std::string& place, int port) {
