@@ -16,6 +16,8 @@ namespace {
 
 // Bytes asked for and not yet there; less than the window that SshSession gives the server.
 constexpr std::size_t k_asked_bytes_max = 6 * base::k_mib;
+// Unanswered questions after names.
+constexpr std::size_t k_looks_max = 256;
 // So much is taken on a server's word for a file's size; memory for more is had as the bytes come.
 constexpr std::size_t k_believed_bytes = 64 * base::k_mib;
 
@@ -123,10 +125,27 @@ base::Bytes download_range(SftpChannel& channel, const std::string& path, std::u
 }
 
 std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& path) {
-  const SftpReply seen = channel.await(channel.path_request(SftpType::stat, path));
-  if (seen.type == SftpType::attributes) return SftpPacketReader(seen.body).attributes();
-  if (seen.status == SftpStatus::no_such_file) return std::nullopt;
-  fail_status(seen, "cannot look at '" + path + "'");
+  return look_at(channel, std::vector{path}).front();
+}
+
+std::vector<std::optional<SftpAttributes>> look_at(SftpChannel& channel, const std::vector<std::string>& paths) {
+  std::deque<Id> asked;
+  std::vector<std::optional<SftpAttributes>> found;
+  std::optional<SftpReply> refusal;
+  const auto settle = [&] {
+    const SftpReply seen = channel.await(asked.front());
+    asked.pop_front();
+    const bool is_there = seen.type == SftpType::attributes;
+    found.push_back(is_there ? std::optional(SftpPacketReader(seen.body).attributes()) : std::nullopt);
+    if (!is_there && seen.status != SftpStatus::no_such_file && !refusal) refusal = seen;
+  };
+  for (const std::string& path : paths) {
+    while (asked.size() >= k_looks_max) settle();
+    asked.push_back(channel.path_request(SftpType::stat, path));
+  }
+  while (!asked.empty()) settle();
+  if (refusal) fail_status(*refusal, "cannot look at '" + paths.front() + (paths.size() > 1 ? "' and others" : "'"));
+  return found;
 }
 
 }  // namespace icecore::storage

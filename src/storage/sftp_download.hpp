@@ -17,6 +17,8 @@ base::Bytes download_range(SftpChannel& channel, const std::string& path, std::u
 
 // Nothing when there is no such file or folder.
 std::optional<SftpAttributes> look_at(SftpChannel& channel, const std::string& path);
+// The same of several, in their order, in about one round trip.
+std::vector<std::optional<SftpAttributes>> look_at(SftpChannel& channel, const std::vector<std::string>& paths);
 
 // What a server may tell us before we no longer believe it. Names are counted with what keeping one costs.
 struct ListingLimits {

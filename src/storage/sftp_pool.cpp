@@ -25,10 +25,26 @@ SftpPool::Lease SftpPool::take() {
   losses_ += dead.size();
   lock.unlock();
   base::ScopeExit not_lent([&] { give_back(nullptr); });
-  if (!channel) channel = std::make_unique<SftpChannel>(std::make_unique<SshSession>(target_, deadlines_));
+  if (!channel) channel = connect();
   has_sync_ = channel->has_sync();
   not_lent.dismiss();
   return Lease(*this, std::move(channel));
+}
+
+void SftpPool::connect_ahead() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (lent_ + idle_.size() >= connections_max_) return;
+    ++lent_;
+  }
+  base::ScopeExit not_lent([&] { give_back(nullptr); });
+  std::unique_ptr<SftpChannel> channel = connect();
+  not_lent.dismiss();
+  give_back(std::move(channel));
+}
+
+std::unique_ptr<SftpChannel> SftpPool::connect() {
+  return std::make_unique<SftpChannel>(std::make_unique<SshSession>(target_, deadlines_));
 }
 
 void SftpPool::give_back(std::unique_ptr<SftpChannel> channel) noexcept {

@@ -40,12 +40,16 @@ class SftpPool {
   // Takes the one used last, connects when all are lent and more are allowed, or else waits. Throws as SftpChannel.
   Lease take();
 
+  // Makes one connection more for the next to take, unless as many as are allowed are there. Throws as SftpChannel.
+  void connect_ahead();
+
   // Connections that broke so far.
   std::uint64_t losses() const noexcept { return losses_; }
   // Whether the server connected to last has fsync.
   bool has_sync() const noexcept { return has_sync_; }
 
  private:
+  std::unique_ptr<SftpChannel> connect();
   void give_back(std::unique_ptr<SftpChannel> channel) noexcept;
 
   const SshTarget target_;

@@ -90,8 +90,17 @@ SftpStorage::SftpStorage(const SftpUrl& url, const SftpSettings& settings)
       backoff_(settings.backoff),
       stop_(settings.deadlines.stop),
       pool_(resolve_ssh_target(url, settings.accept_new_host_key), settings.deadlines, settings.connections) {
+  for (unsigned i = 0; i < settings.connected_ahead; ++i) ahead_.emplace_back([this] { make_ahead(); });
   bool answered = false;
   attempt([&](SftpChannel& channel) { open_root(channel, settings.create); }, answered);
+}
+
+void SftpStorage::make_ahead() noexcept {
+  try {
+    pool_.connect_ahead();
+  } catch (const std::exception& error) {
+    base::log_info("no connection to '{}' was made ahead: {}", url_, error.what());
+  }
 }
 
 void SftpStorage::open_root(SftpChannel& channel, bool create) {
@@ -187,10 +196,15 @@ bool SftpStorage::exists(const std::string& name) {
   return perform([&](SftpChannel& channel) { return look_at(channel, path_of(name)).has_value(); });
 }
 
-std::optional<std::uint64_t> SftpStorage::size_of(const std::string& name) {
+std::optional<std::uint64_t> SftpStorage::size_of(const std::string& name) { return sizes_of({name}).front(); }
+
+std::vector<std::optional<std::uint64_t>> SftpStorage::sizes_of(const std::vector<std::string>& names) {
+  std::vector<std::string> paths;
+  for (const std::string& name : names) paths.push_back(path_of(name));
   return perform([&](SftpChannel& channel) {
-    const auto found = look_at(channel, path_of(name));
-    return found ? found->size : std::nullopt;
+    std::vector<std::optional<std::uint64_t>> sizes;
+    for (const auto& found : look_at(channel, paths)) sizes.push_back(found ? found->size : std::nullopt);
+    return sizes;
   });
 }
 

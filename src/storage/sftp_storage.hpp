@@ -5,8 +5,10 @@
 #pragma once
 
 #include <atomic>
+#include <vector>
 
 #include "base/error.hpp"
+#include "flow/ahead.hpp"
 #include "storage/backoff.hpp"
 #include "storage/sftp_batch.hpp"
 #include "storage/sftp_pool.hpp"
@@ -15,8 +17,9 @@
 namespace icecore::storage {
 
 struct SftpSettings {
-  unsigned connections = 10;  // at most; as many are made as threads call at once
-  bool create = false;        // makes the folder and those above it
+  unsigned connections = 10;     // at most; as many are made as threads call at once
+  unsigned connected_ahead = 0;  // made beside the first; the constructor does not wait for them
+  bool create = false;           // makes the folder and those above it
   bool accept_new_host_key = false;
   SshDeadlines deadlines = {};
   BackoffSettings backoff = {};
@@ -39,6 +42,8 @@ class SftpStorage final : public Storage {
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
   bool exists(const std::string& name) override;
   std::optional<std::uint64_t> size_of(const std::string& name) override;
+  std::vector<std::optional<std::uint64_t>> sizes_of(const std::vector<std::string>& names) override;
+  void connect_ahead() override { pool_.connect_ahead(); }
   std::vector<ObjectInfo> list(const std::string& folder) override;
   std::vector<std::string> entries() override;
   void remove(const std::string& name) override;
@@ -57,6 +62,7 @@ class SftpStorage final : public Storage {
   void store(SftpBatch& batch);
   void store(SftpBatch::Item item);
   SftpBatch::Item item_of(const std::string& name, SftpObject object) const;
+  void make_ahead() noexcept;
   std::string path_of(const std::string& name) const { return root_ == "." ? name : root_ + "/" + name; }
 
   const std::string url_;
@@ -66,6 +72,7 @@ class SftpStorage final : public Storage {
   std::atomic<bool> given_up_ = false;  // the server did not answer after a stop
   SftpPool pool_;
   KnownFolders folders_;
+  std::vector<flow::Ahead<void>> ahead_;  // end before the rest
 };
 
 }  // namespace icecore::storage

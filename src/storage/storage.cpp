@@ -41,10 +41,18 @@ unsigned sftp_connections() {
 }
 
 std::optional<std::uint64_t> Storage::size_of(const std::string& name) {
-  for (const ObjectInfo& object : list(name.substr(0, name.rfind('/')))) {
+  const std::size_t slash = name.rfind('/');
+  if (slash == std::string::npos) return exists(name) ? std::optional<std::uint64_t>(get(name).size()) : std::nullopt;
+  for (const ObjectInfo& object : list(name.substr(0, slash))) {
     if (object.name == name) return object.size;
   }
   return std::nullopt;
+}
+
+std::vector<std::optional<std::uint64_t>> Storage::sizes_of(const std::vector<std::string>& names) {
+  std::vector<std::optional<std::uint64_t>> sizes;
+  for (const std::string& name : names) sizes.push_back(size_of(name));
+  return sizes;
 }
 
 void Storage::put_file(const std::string& name, const std::filesystem::path& file) { put(name, base::read_file(file)); }
@@ -62,6 +70,7 @@ std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptio
   if (is_sftp_url(url)) {
     SftpSettings settings{.create = options.create, .accept_new_host_key = options.accept_new_host_key};
     settings.deadlines.stop = options.stop;
+    settings.connected_ahead = options.connected_ahead;
     settings.connections = options.connections != 0 ? options.connections : sftp_connections();
     return std::make_unique<SftpStorage>(parse_sftp_url(url), settings);
   }

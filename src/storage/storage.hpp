@@ -75,8 +75,11 @@ class Storage {
 
   virtual bool exists(const std::string& name) = 0;
 
-  // Its size, or nothing when there is no such object. As it is here it lists the object's folder.
+  // Its size, or nothing when there is no such object. As it is here it lists the object's folder, or reads it at the
+  // top.
   virtual std::optional<std::uint64_t> size_of(const std::string& name);
+  // The same of several, in their order and looked at in that order: at once, where the storage can do that.
+  virtual std::vector<std::optional<std::uint64_t>> sizes_of(const std::vector<std::string>& names);
 
   // All objects whose name starts with `folder` + "/", in no particular order. A missing folder is empty.
   // Half-written temporary objects are never listed.
@@ -85,6 +88,9 @@ class Storage {
   // What lies at the top of the place, files and folders, whoever made them; for `init`, which must not fill somebody's
   // folder. Nothing where only objects can be.
   virtual std::vector<std::string> entries() { return {}; }
+
+  // Makes a connection more ready for who comes next, where there are connections and one more is allowed.
+  virtual void connect_ahead() {}
 
   // Removing what is not there is no error: deletion is re-entered after a crash.
   virtual void remove(const std::string& name) = 0;
@@ -107,6 +113,8 @@ struct StorageOptions {
   bool accept_new_host_key = false;  // sftp: an unknown host key is learned; a changed one never is
   // sftp: connections at most; each thread that stores or reads takes one. 0: sftp_connections().
   unsigned connections = 0;
+  // sftp: connections made at once beside the first, for who will ask several things side by side.
+  unsigned connected_ahead = 0;
   // sftp: once asked for, a server that does not answer at once is given up with Fault::cancelled. One that does is
   // served on: whoever ends has something to put away.
   std::stop_token stop = {};

@@ -36,6 +36,27 @@ TEST_P(StorageContract, SizeWithoutReading) {
   EXPECT_EQ(storage().size_of("packs/ab/x"), 5U);
   EXPECT_EQ(storage().size_of("packs/ab/y"), std::nullopt);
   EXPECT_EQ(storage().size_of("packs/cd/x"), std::nullopt);
+  EXPECT_EQ(storage().size_of("config"), std::nullopt);
+  storage().put("config", base::as_bytes("123"));
+  EXPECT_EQ(storage().size_of("config"), 3U);
+}
+
+TEST_P(StorageContract, SizesOfMany) {
+  std::vector<std::string> names;
+  std::vector<std::optional<std::uint64_t>> sizes;
+  for (std::size_t i = 0; i < 600; ++i) {
+    names.push_back(fmt::format("packs/ab/{}", i));
+    sizes.push_back(i % 100 == 7 ? std::optional(i) : std::nullopt);
+    if (sizes.back()) storage().put(names.back(), base::Bytes(i));
+  }
+  EXPECT_EQ(storage().sizes_of(names), sizes);
+  EXPECT_TRUE(storage().sizes_of({}).empty());
+}
+
+TEST_P(StorageContract, AConnectionAheadChangesNothing) {
+  storage().connect_ahead();
+  storage().put("packs/ab/x", base::as_bytes("12345"));
+  EXPECT_EQ(storage().size_of("packs/ab/x"), 5U);
 }
 
 TEST_P(StorageContract, EmptyObject) {
