@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "staging/proof.hpp"
 
-#include <map>
+#include <set>
 
 #include "base/error.hpp"
 #include "repository/envelope.hpp"
@@ -53,19 +53,22 @@ std::optional<base::Bytes> sound_bytes(Spool& spool, repository::Repository& rep
   }
 }
 
-std::vector<std::optional<std::uint64_t>> sizes_on(storage::Storage& remote, const std::vector<QueuedObject>& sent) {
-  std::vector<std::optional<std::uint64_t>> sizes;
-  if (sent.size() < k_list_from) {
-    for (const QueuedObject& object : sent) sizes.push_back(remote.size_of(object.name));
-    return sizes;
+Sizes sizes_on(storage::Storage& remote, const std::vector<std::string>& names) {
+  Sizes sizes;
+  std::set<std::string> listed;
+  if (names.size() >= k_list_from) {
+    for (const char* folder : {"packs", "index"}) {
+      for (const storage::ObjectInfo& object : remote.list(folder)) sizes[object.name] = object.size;
+      listed.insert(folder);
+    }
   }
-  std::map<std::string, std::uint64_t> found;
-  for (const char* folder : {"packs", "index"}) {
-    for (const storage::ObjectInfo& object : remote.list(folder)) found[object.name] = object.size;
+  std::vector<std::string> asked;
+  for (const std::string& name : names) {
+    if (!listed.contains(name.substr(0, name.find('/')))) asked.push_back(name);
   }
-  for (const QueuedObject& object : sent) {
-    const auto at = found.find(object.name);
-    sizes.push_back(at == found.end() ? std::nullopt : std::optional(at->second));
+  const auto found = remote.sizes_of(asked);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    if (found[i]) sizes[asked[i]] = *found[i];
   }
   return sizes;
 }

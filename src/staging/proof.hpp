@@ -3,6 +3,7 @@
 // files, whatever it answered before.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,9 @@ bool is_intact(storage::Storage& remote, Spool& spool, const QueuedObject& objec
 // tell.
 std::optional<base::Bytes> sound_bytes(Spool& spool, repository::Repository& repository, const QueuedObject& object);
 
-// The sizes the remote has, in the order of `sent`; nothing for what is missing. Costs one round trip an object, or a
-// listing for many.
-std::vector<std::optional<std::uint64_t>> sizes_on(storage::Storage& remote, const std::vector<QueuedObject>& sent);
+using Sizes = std::map<std::string, std::uint64_t>;
+// Of these objects, those the remote has. Asks for all at once and in their order; packs and indexes are listed, before
+// the rest, when there are many.
+Sizes sizes_on(storage::Storage& remote, const std::vector<std::string>& names);
 
 }  // namespace icecore::staging

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "staging/publisher.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "base/log.hpp"
 #include "repository/publish_check.hpp"
-#include "staging/proof.hpp"
 
 namespace icecore::staging {
 
@@ -30,21 +30,40 @@ Publisher::Publisher(SpooledStorage& storage, repository::Repository& repository
 // manifest, and has to be on the remote: no prune takes anything in between.
 Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
   if (!sound_bytes(spool_, repository_, manifest)) return {Outcome::refused, "its manifest is damaged in staging"};
-  storage_.expect_mounted(remote);
-  read_back(remote, manifest, stop);
-  repository::RepositoryLock lock(repository_, repository::LockMode::shared, "upload of a restore point");
-  if (!remote.exists(repository::lock_object(lock.id())))
-    base::fail(Fault::unavailable, "the repository could not be locked: {}", storage_.trouble());
+  Lock lock = prepared_lock();
+  if (is_doubted(remote, manifest)) {
+    lock.reset();
+    read_back(remote, manifest, stop);
+  }
+  if (!lock) lock = take_lock(remote);
   try {
-    Publication publication = publish_locked(remote, manifest, lock, stop);
+    Publication publication = publish_locked(remote, manifest, *lock, stop);
     // It may have come before it turned out incomplete, also by an uploader that was killed then.
     if (publication.outcome == Outcome::refused) remote.remove(manifest.name);
     return publication;
   } catch (const base::Error& error) {
-    if (error.fault() != Fault::conflict || is_locked(remote, lock)) throw;
+    if (error.fault() != Fault::conflict || is_locked(remote, *lock)) throw;
     spool_.queue().stop_relying(manifest.name);  // under the next lock all its blocks are looked up
     return {Outcome::later, error.what()};
   }
+}
+
+void Publisher::prepare(Storage& remote) {
+  Lock lock = take_lock(remote);
+  prepared_.with([&](Lock& prepared) { std::swap(prepared, lock); });
+}
+
+Publisher::Lock Publisher::prepared_lock() {
+  return prepared_.with([](Lock& prepared) { return std::move(prepared); });
+}
+
+Publisher::Lock Publisher::take_lock(Storage& remote) {
+  storage_.expect_mounted(remote);
+  auto lock = std::make_unique<repository::RepositoryLock>(repository_, repository::LockMode::shared,
+                                                           "upload of a restore point");
+  if (!storage_.is_on_remote(repository::lock_object(lock->id())))
+    base::fail(Fault::unavailable, "the repository could not be locked: {}", storage_.trouble());
+  return lock;
 }
 
 // Somebody may take our lock for left behind, and a prune sweep then.
@@ -56,42 +75,68 @@ bool Publisher::is_locked(Storage& remote, const repository::RepositoryLock& loc
 
 Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
                                       const std::stop_token& stop) {
-  if (auto loss = find_loss(remote, manifest)) return *loss;
+  const std::vector<QueuedObject> sent = spool_.queue().sent_before(manifest.number);
+  const Sizes there = look(remote, manifest, sent, lock);
+  if (auto loss = find_loss(remote, sent, there)) return *loss;
   upload_step(manifest.kind, "proved");
-  if (!is_indexed(remote, manifest)) {
+  if (!is_indexed(manifest, there)) {
     if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
+    lock.check();
   }
-  lock.check();
+  // What an uploader that was killed has sent, and a power loss may have damaged.
+  const auto rest = there.find(manifest.name);
+  if (rest != there.end() && rest->second == manifest.size && !is_intact(remote, spool_, manifest))
+    remote.remove(manifest.name);
   sender_.send(remote, manifest, stop);
   // Once more: a prune may have read the manifests before this one and replaced the index after the first look.
-  if (!is_indexed(remote, manifest)) {
+  if (!is_indexed(manifest, look(remote, manifest, {}, lock))) {
     if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
+    lock.check();
   }
-  lock.check();
   sender_.note_published(remote, manifest);
   return {};
 }
 
+// One question about all that the point needs, and last about the lock: it was held while the rest was looked at.
+Sizes Publisher::look(Storage& remote, const QueuedObject& manifest, const std::vector<QueuedObject>& sent,
+                      repository::RepositoryLock& lock) const {
+  const std::string lock_name = repository::lock_object(lock.id());
+  std::vector<std::string> names{std::string(repository::k_config_name), manifest.name};
+  for (const QueuedObject& object : sent) names.push_back(object.name);
+  for (const std::string& index : spool_.queue().relied_on(manifest.name)) names.push_back(index);
+  names.push_back(lock_name);
+  Sizes there = sizes_on(remote, names);
+  if (!there.contains(names.front())) storage_.expect_mounted(remote);
+  if (!there.contains(lock_name)) lock.check();
+  return there;
+}
+
 // By size: the rest was read back. What was lost goes back into the queue, before the manifest.
-std::optional<Publication> Publisher::find_loss(Storage& remote, const QueuedObject& manifest) {
+std::optional<Publication> Publisher::find_loss(Storage& remote, const std::vector<QueuedObject>& sent,
+                                                const Sizes& there) {
   std::optional<Publication> loss;
-  const std::vector<QueuedObject> sent = spool_.queue().sent_before(manifest.number);
-  const auto sizes = sizes_on(remote, sent);
-  for (std::size_t i = 0; i < sent.size(); ++i) {
-    if (sizes[i] == sent[i].size) continue;
-    loss = Publication{Outcome::later, fmt::format("'{}' was lost there", sent[i].name)};
-    base::log_warning("'{}' was lost on '{}'", sent[i].name, storage_.url());
-    if (sent[i].state == ObjectState::released) {
-      lose(sent[i], sent);
+  for (const QueuedObject& object : sent) {
+    const auto found = there.find(object.name);
+    if (found != there.end() && found->second == object.size) continue;
+    loss = Publication{Outcome::later, fmt::format("'{}' was lost there", object.name)};
+    base::log_warning("'{}' was lost on '{}'", object.name, storage_.url());
+    if (object.state == ObjectState::released) {
+      lose(object, sent);
     } else {
-      remote.remove(sent[i].name);
-      spool_.queue().set_state(sent[i].number, ObjectState::queued);
+      remote.remove(object.name);
+      spool_.queue().set_state(object.number, ObjectState::queued);
     }
   }
   return loss;
 }
 
+bool Publisher::is_doubted(Storage& remote, const QueuedObject& manifest) const {
+  const std::vector<QueuedObject> sent = spool_.queue().sent_before(manifest.number);
+  return std::any_of(sent.begin(), sent.end(), [&](const auto& object) { return sender_.is_doubted(remote, object); });
+}
+
 void Publisher::read_back(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
+  storage_.expect_mounted(remote);
   for (const QueuedObject& object : spool_.queue().sent_before(manifest.number)) {
     if (!sender_.is_doubted(remote, object)) continue;
     if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was proved", manifest.name);
@@ -115,11 +160,10 @@ void Publisher::lose(const QueuedObject& pack, const std::vector<QueuedObject>& 
 
 // Whether the remote has every index object the point's blocks were found in. While a point waits, a prune of another
 // host may replace them.
-bool Publisher::is_indexed(Storage& remote, const QueuedObject& manifest) const {
-  std::set<std::string> missing = spool_.queue().relied_on(manifest.name);
-  if (missing.empty()) return false;  // of an icecore that did not note them, or a point without any block
-  for (const storage::ObjectInfo& object : remote.list("index")) missing.erase(object.name);
-  return missing.empty();
+bool Publisher::is_indexed(const QueuedObject& manifest, const Sizes& there) const {
+  const std::set<std::string> relied_on = spool_.queue().relied_on(manifest.name);
+  if (relied_on.empty()) return false;  // of an icecore that did not note them, or a point without any block
+  return std::all_of(relied_on.begin(), relied_on.end(), [&](const auto& index) { return there.contains(index); });
 }
 
 // Takes packs that a prune has marked back into the index, by way of the spool; what names the blocks now may itself

@@ -2,15 +2,18 @@
 // The last step of an upload: a point's manifest, sent only while the remote is proved to hold everything the point
 // needs, and what it makes needless in the spool let go.
 //
-// Threads: one manifest at a time; keep_newest_points() and settle() belong to the same thread.
+// Threads: one manifest at a time, but prepare() goes beside the sending of what comes before it; keep_newest_points()
+// and settle() belong to the same thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 
 #include "repository/manifest.hpp"
 #include "repository/repository_lock.hpp"
+#include "staging/proof.hpp"
 #include "staging/sender.hpp"
 
 namespace icecore::staging {
@@ -30,6 +33,10 @@ class Publisher {
   // All outlive it; `repository` is over `storage`.
   Publisher(SpooledStorage& storage, repository::Repository& repository, Sender& sender);
 
+  // Takes the lock that the next publish() needs, so that it need not wait for it then. Throws what the remote says;
+  // publish() does without.
+  void prepare(storage::Storage& remote);
+
   // Everything queued before `manifest` was sent. Throws what the remote says; then nothing is lost, and it is tried
   // again.
   Publication publish(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
@@ -41,13 +48,20 @@ class Publisher {
   void drop_abandoned();
 
  private:
+  using Lock = std::unique_ptr<repository::RepositoryLock>;
+  Lock take_lock(storage::Storage& remote);
+  Lock prepared_lock();
   Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
                              const std::stop_token& stop);
   bool is_locked(storage::Storage& remote, const repository::RepositoryLock& lock) const;
-  std::optional<Publication> find_loss(storage::Storage& remote, const QueuedObject& manifest);
+  Sizes look(storage::Storage& remote, const QueuedObject& manifest, const std::vector<QueuedObject>& sent,
+             repository::RepositoryLock& lock) const;
+  std::optional<Publication> find_loss(storage::Storage& remote, const std::vector<QueuedObject>& sent,
+                                       const Sizes& there);
+  bool is_doubted(storage::Storage& remote, const QueuedObject& manifest) const;
   void read_back(storage::Storage& remote, const QueuedObject& manifest, const std::stop_token& stop);
   void lose(const QueuedObject& pack, const std::vector<QueuedObject>& sent);
-  bool is_indexed(storage::Storage& remote, const QueuedObject& manifest) const;
+  bool is_indexed(const QueuedObject& manifest, const Sizes& there) const;
   std::optional<Publication> look_blocks_up(const QueuedObject& manifest, repository::RepositoryLock& lock);
   void drop_refused(const QueuedObject& published);
   void let_go(const QueuedObject& object);
@@ -56,6 +70,7 @@ class Publisher {
   Spool& spool_;
   repository::Repository& repository_;
   Sender& sender_;
+  base::Guarded<Lock> prepared_;
 };
 
 }  // namespace icecore::staging

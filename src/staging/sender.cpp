@@ -94,9 +94,6 @@ void Sender::note_published(const Storage& remote, const QueuedObject& manifest)
 // loss left of it.
 void Sender::put(Storage& remote, const QueuedObject& object) {
   const std::filesystem::path file = spool_.objects().file_of(object.name);
-  const bool is_manifest = object.kind == ObjectClass::manifest;
-  if (is_manifest && remote.size_of(object.name) == object.size && !is_intact(remote, spool_, object))
-    remote.remove(object.name);
   try {
     remote.put_file(object.name, file);
   } catch (const base::Error& error) {

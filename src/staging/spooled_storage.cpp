@@ -9,6 +9,7 @@
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "repository/config.hpp"
+#include "staging/when_reachable.hpp"
 
 namespace icecore::staging {
 
@@ -78,43 +79,6 @@ base::Bytes read_known_config(Storage& storage) {
   }
 }
 
-// Runs action() and swallows that the remote does not answer, or is not waited for after a stop; false then.
-template <typename Action>
-bool when_reachable(Action&& action) {
-  try {
-    action();
-    return true;
-  } catch (const base::Error& error) {
-    if (error.fault() != Fault::unavailable && error.fault() != Fault::cancelled) throw;
-    return false;
-  }
-}
-
-// Runs action() and returns what keeps the remote from telling: the same, or that it no longer lets us.
-template <typename Action>
-std::optional<base::Error> silence_at(Action&& action) {
-  try {
-    action();
-    return std::nullopt;
-  } catch (const base::Error& error) {
-    if (error.fault() != Fault::unavailable && error.fault() != Fault::cancelled && error.fault() != Fault::denied)
-      throw;
-    return error;
-  }
-}
-
-// Runs action() and swallows that the remote does not answer, is full or does not permit it; false then.
-template <typename Action>
-bool when_helpful(Action&& action) {
-  try {
-    action();
-    return true;
-  } catch (const base::Error& error) {
-    if (storage::remedy_of(error.fault()) == storage::Remedy::none) throw;
-    return false;
-  }
-}
-
 }  // namespace
 
 SpooledStorage::SpooledStorage(const std::string& url, RemoteLink::Opener remote,
@@ -131,6 +95,9 @@ SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const st
   const bool is_known = known != places.end() && std::filesystem::exists(known->folder / "cached" / config_name);
   const bool reached = when_reachable([&] {
     config_ = link_.attempt([&](Storage& storage) {
+      keys_ahead_.with([&](auto& keys) {
+        keys = flow::Ahead<std::vector<ObjectInfo>>([remote = link_.open()] { return remote->list("keys"); });
+      });
       return is_known ? read_known_config(storage) : repository::read_config_object(storage);
     });
   });
@@ -193,6 +160,13 @@ void SpooledStorage::write_lock(const std::string& name, const std::function<voi
   const bool on_remote = when_helpful([&] { link_.attempt(write); });
   if (!on_remote) base::log_info("lock '{}' is not on the remote: {}", name, trouble());
   own_locks_.with([&](auto& locks) { locks[name] = on_remote; });
+}
+
+bool SpooledStorage::is_on_remote(const std::string& lock) const {
+  return own_locks_.with([&](const auto& locks) {
+    const auto found = locks.find(lock);
+    return found != locks.end() && found->second;
+  });
 }
 
 void SpooledStorage::put_in_spool(const std::string& name, std::span<const base::ByteView> parts) {
@@ -369,8 +343,9 @@ void SpooledStorage::remember_indexes(const std::vector<ObjectInfo>& objects) {
 // A slot that was removed must not open the repository from the cache.
 std::vector<ObjectInfo> SpooledStorage::list_keys(const std::string& folder) {
   std::vector<ObjectInfo> objects;
-  if (!when_reachable([&] { objects = link_.attempt([&](Storage& storage) { return storage.list(folder); }); }))
-    return spool_->cached().list(folder);
+  auto ahead = keys_ahead_.with([](auto& keys) { return std::move(keys); });
+  const auto ask = [&](Storage& storage) { return ahead.is_there() ? ahead.get() : storage.list(folder); };
+  if (!when_reachable([&] { objects = link_.attempt(ask); })) return spool_->cached().list(folder);
   for (const ObjectInfo& cached : spool_->cached().list(folder)) {
     const bool there =
         std::any_of(objects.begin(), objects.end(), [&](const auto& o) { return o.name == cached.name; });

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/guarded.hpp"
+#include "flow/ahead.hpp"
 #include "staging/remote_link.hpp"
 #include "staging/spool.hpp"
 #include "storage/storage.hpp"
@@ -42,6 +43,9 @@ class SpooledStorage final : public storage::Storage {
   void doubt_remote();
   // Fault::unavailable: the repository is not there now, as when a disk was unmounted since it was opened.
   void expect_mounted(storage::Storage& remote) const;
+
+  // Whether a lock of ours was put on the remote, and not just done without.
+  bool is_on_remote(const std::string& lock) const;
 
   // From now on this URL is where the spool's objects go. Fault::conflict: some wait for another.
   void claim_spool() { spool_->claim(url_); }
@@ -85,6 +89,8 @@ class SpooledStorage final : public storage::Storage {
   std::string url_;
   RemoteLink link_;
   std::optional<base::Bytes> config_;  // as the remote had it at the start
+  // Asked for beside the config, since whoever opens the repository asks for them next.
+  base::Guarded<flow::Ahead<std::vector<storage::ObjectInfo>>> keys_ahead_;
   std::unique_ptr<Spool> spool_;
   std::string writer_;
   base::Guarded<bool> proven_{false};

@@ -20,9 +20,11 @@ constexpr base::Milliseconds k_poll{200};  // for what other processes do
 // More than threads, so that each finds something; few, so that a week's queue costs no more than a day's.
 constexpr unsigned k_window = 64;
 // Packs that a thread sends in one turn, over one connection; the pause behind it is nothing beside them. Fewer in a
-// spool that is too full: room is made between turns.
+// spool that is too full: room is made between turns. One where the connection is the only one: others wait for it.
 constexpr unsigned k_turn = 16;
 constexpr unsigned k_turn_in_full_spool = 4;
+// A login takes some ten round trips: the first packs find connections that were made while they were read.
+constexpr unsigned k_connected_ahead = 4;
 
 bool is_permanent(Fault fault) {
   // not_found: a disk that was unmounted; the next look at the repository says so.
@@ -43,6 +45,10 @@ unsigned threads_wanted(const UploadOptions& options, const std::string& url) {
   return std::max(storage::sftp_connections(), k_for_others + 1) - k_for_others;
 }
 
+unsigned turn_wanted(const std::string& url) {
+  return storage::is_sftp_url(url) && storage::sftp_connections() == 1 ? 1 : k_turn;
+}
+
 }  // namespace
 
 bool is_pending(Spool& spool, const std::string& manifest) {
@@ -58,6 +64,7 @@ Uploader::Uploader(SpooledStorage& storage, repository::Repository& repository, 
       options_(options),
       on_status_(std::move(on_status)),
       stop_(stop),
+      turn_max_(turn_wanted(storage.url())),
       sender_(storage, repository, options.limit),
       publisher_(storage, repository, sender_),
       threads_(std::move(stop)) {
@@ -92,10 +99,13 @@ UploadReport Uploader::report() const {
 
 void Uploader::work(const std::stop_token& stop) {
   try {
+    connect_ahead();
     while (!stop.stop_requested()) {
       const Pick pick = state_.with([&](State& state) { return choose(state); });
       if (pick.ended) return;
-      if (pick.object) {
+      if (pick.prepare) {
+        prepare(*pick.object);
+      } else if (pick.object) {
         attempt(*pick.object, stop);
       } else {
         make_room_while_idle();
@@ -117,6 +127,25 @@ void Uploader::end_with(const base::Error& error) {
     if (!state.fatal) state.fatal = error;
     state.lock.reset();
   });
+  spool_.notify();
+}
+
+void Uploader::connect_ahead() {
+  if (connected_ahead_++ >= k_connected_ahead || !storage_.trouble().empty()) return;
+  try {
+    storage_.remote().open()->connect_ahead();
+  } catch (const base::Error& error) {
+    base::log_info("no connection was made ahead: {}", error.what());  // who needs one sees for themselves
+  }
+}
+
+void Uploader::prepare(const QueuedObject& manifest) {
+  try {
+    publisher_.prepare(*connect());
+  } catch (const base::Error& error) {
+    base::log_info("the publication of '{}' was not prepared: {}", manifest.name, error.what());
+  }
+  state_.with([&](State& state) { state.in_flight.erase(manifest.number); });
   spool_.notify();
 }
 
@@ -158,7 +187,8 @@ void Uploader::send_packs(Storage& remote, Taken& taken, const std::stop_token& 
 }
 
 std::optional<QueuedObject> Uploader::choose_pack(const std::stop_token& stop, unsigned taken) {
-  if (stop.stop_requested() || taken >= k_turn || (taken >= k_turn_in_full_spool && is_too_full())) return std::nullopt;
+  if (stop.stop_requested() || taken >= turn_max_ || (taken >= k_turn_in_full_spool && is_too_full()))
+    return std::nullopt;
   return state_.with(
       [&](State& state) { return state.fatal ? std::nullopt : choose(state, /*packs_only=*/true).object; });
 }
@@ -201,7 +231,20 @@ Uploader::Pick Uploader::choose(State& state, bool packs_only) {
     pick.object = object;
     return pick;
   }
+  pick.prepare = !packs_only && choose_to_prepare(queued, state, pick.object);
   return pick;
+}
+
+// With all before it under way.
+bool Uploader::choose_to_prepare(const std::vector<QueuedObject>& queued, State& state,
+                                 std::optional<QueuedObject>& chosen) {
+  const auto is_manifest = [](const QueuedObject& object) { return object.kind == ObjectClass::manifest; };
+  const auto next = std::find_if(queued.begin(), queued.end(), is_manifest);
+  if (next == queued.end() || state.prepared == next->number || !state.in_flight.insert(next->number).second)
+    return false;
+  state.prepared = next->number;
+  chosen = *next;
+  return true;
 }
 
 std::shared_ptr<Storage> Uploader::connect() {

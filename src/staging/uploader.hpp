@@ -7,6 +7,7 @@
 // Threads: made, waited for and finished by one thread; its own ones end with it.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -75,6 +76,7 @@ class Uploader {
   struct State {
     std::optional<base::Fd> lock;
     std::set<std::int64_t> in_flight;
+    std::int64_t prepared = 0;  // the last manifest whose publication was prepared
     bool draining = false;
     unsigned failures = 0;  // in a row
     std::optional<std::chrono::steady_clock::time_point> not_before;
@@ -86,15 +88,20 @@ class Uploader {
   };
   struct Pick {
     std::optional<QueuedObject> object;
+    bool prepare = false;  // a manifest behind objects under way: what can be done before they are there
     bool ended = false;
     base::Milliseconds wait{0};
   };
   using Taken = std::deque<QueuedObject>;  // in flight by one thread, oldest first
   void work(const std::stop_token& stop);
   Pick choose(State& state, bool packs_only = false);
+  static bool choose_to_prepare(const std::vector<QueuedObject>& queued, State& state,
+                                std::optional<QueuedObject>& chosen);
   bool may_upload(State& state);
   void watch_other(State& state);
   void end_with(const base::Error& error);
+  void connect_ahead();
+  void prepare(const QueuedObject& manifest);
   void attempt(const QueuedObject& object, const std::stop_token& stop);
   void send_packs(storage::Storage& remote, Taken& taken, const std::stop_token& stop);
   std::optional<QueuedObject> choose_pack(const std::stop_token& stop, unsigned taken);
@@ -118,9 +125,11 @@ class Uploader {
   UploadOptions options_;
   OnUploadStatus on_status_;
   std::stop_token stop_;
+  unsigned turn_max_;
   Sender sender_;
   Publisher publisher_;
   base::Guarded<State> state_;
+  std::atomic<unsigned> connected_ahead_ = 0;
   base::Guarded<int> telling_{0};
   base::Guarded<int> making_room_{0};
   flow::StageGroup threads_;

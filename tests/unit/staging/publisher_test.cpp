@@ -23,6 +23,10 @@ class PublisherTest : public SpoolFixture {
   void remove_locks() {
     for (const std::string& lock : names_of("locks")) remote_.objects.remove(lock);
   }
+  std::string any_lock() {
+    const std::vector<std::string> locks = names_of("locks");
+    return locks.empty() ? "" : locks.front();
+  }
   void expect_published_at_last(const std::string& point, const std::vector<std::uint64_t>& content) {
     EXPECT_TRUE(is_pending(process_.storage->spool(), point));
     EXPECT_EQ(upload(process_).published, std::vector<std::string>{point});
@@ -62,20 +66,18 @@ TEST_F(PublisherTest, NothingIsPublishedWithoutTheLock) {
 
 TEST_F(PublisherTest, LockTakenFromUsHoldsTheManifestBack) {
   const std::string point = back_up(process_, seeds(1, 8));
-  remote_.before_list([&](const std::string& folder) {
-    if (folder == "index") remove_locks();
-  });
+  remote_.before_look([&] { remove_locks(); });
   expect_fault(Fault::busy, "lock", [&] { upload(process_, impatient()); });
   EXPECT_TRUE(names_of("manifests").empty());
-  remote_.before_list({});
+  remote_.before_look({});
   expect_published_at_last(point, seeds(1, 8));
 }
 
 TEST_F(PublisherTest, LockTakenFromUsIsTakenAgain) {
   const std::string point = back_up(process_, seeds(1, 8));
   bool removed = false;
-  remote_.before_list([&](const std::string& folder) {
-    if (folder == "index" && !std::exchange(removed, true)) remove_locks();
+  remote_.before_look([&] {
+    if (!std::exchange(removed, true)) remove_locks();
   });
   expect_published_at_last(point, seeds(1, 8));
   EXPECT_TRUE(removed);
@@ -93,12 +95,35 @@ TEST_F(PublisherTest, LockTakenFromUsBesideTheManifestIsTakenAgain) {
   EXPECT_EQ(taken, 3U) << "one lost, one for the look at the blocks, one for the rest";
 }
 
+TEST_F(PublisherTest, LockIsTakenWhileThePacksAreUnderWay) {
+  const std::string point = back_up(process_, seeds(1, 8));
+  bool locked = false;
+  remote_.before_put([&](const std::string& name) {
+    if (name.starts_with("packs/")) locked = comes_true([&] { return !names_of("locks").empty(); });
+  });
+  expect_published_at_last(point, seeds(1, 8));
+  EXPECT_TRUE(locked);
+  EXPECT_TRUE(names_of("locks").empty());
+}
+
+// Between the last pack and the point there are the index, a look, the manifest, a look, and the lock's end.
+TEST_F(PublisherTest, FewQuestionsAfterTheLastPack) {
+  const std::string point = back_up(process_, seeds(1, 8));
+  std::uint64_t calls = 0;
+  remote_.before_put([&](const std::string& name) {
+    if (name.starts_with("packs/")) comes_true([&] { return process_.storage->is_on_remote(any_lock()); });
+    if (name.starts_with("index/")) calls = remote_.calls();
+  });
+  expect_published_at_last(point, seeds(1, 8));
+  EXPECT_LE(remote_.calls() - calls, 4U);
+}
+
 // Until it is known that no prune came in between.
 TEST_F(PublisherTest, PointIsNotPublishedBeforeTheSecondLook) {
   const std::string point = back_up(process_, seeds(1, 8));
   int looks = 0;
-  remote_.before_list([&](const std::string& folder) {
-    if (folder == "index" && ++looks == 2) base::fail(Fault::denied, "the index cannot be listed now");
+  remote_.before_look([&] {
+    if (++looks == 2) base::fail(Fault::denied, "nothing can be looked at now");
   });
   expect_published_at_last(point, seeds(1, 8));
   EXPECT_GT(looks, 3);
