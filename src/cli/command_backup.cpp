@@ -52,6 +52,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
 }
 
 ExitCode run(Session& session, const BackupCommandOptions& options) {
+  session.connections_ahead = 1;
   JobSession jobs(session);
   OpenRepository open = open_repository(session, jobs.stop());
   job::BackupOptions backup = options.backup;

@@ -31,7 +31,10 @@ std::unique_ptr<storage::Storage> open_storage(const Session& session, const std
                                                const std::stop_token& stop) {
   if (is_local(url) && session.options.staging_dir.empty()) return storage::open_storage(url);
   return std::make_unique<staging::SpooledStorage>(
-      storage::canonical_url(url), [url, stop] { return storage::open_storage(url, {.stop = stop}); },
+      storage::canonical_url(url),
+      [url, stop, ahead = session.connections_ahead] {
+        return storage::open_storage(url, {.connected_ahead = ahead, .stop = stop});
+      },
       staging_dir(session), session.options.staging_bytes_max);
 }
 

@@ -22,6 +22,8 @@ struct Session {
   SessionOptions options;
   Console& console;
   Environment environment;
+  // Made to a remote beside the first, by a command that asks it several things side by side.
+  unsigned connections_ahead = 0;
 };
 
 // A repository with the storage it lives on.

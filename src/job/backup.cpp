@@ -10,6 +10,7 @@
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
+#include "flow/ahead.hpp"
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/snapshot.hpp"
 #include "job/backup_manifest.hpp"
@@ -41,7 +42,9 @@ class BackupJob {
         options_(options),
         spooled_(staging::spooled(repository.storage())),
         journal_(context.state_dir) {
-    repository_lock_.emplace(repository, "backup of '" + domain.name() + "'");
+    // The index is read beside the look for other locks, and while the disks are looked at: it may take long.
+    repository_lock_.emplace(repository, "backup of '" + domain.name() + "'",
+                             [this] { index_read_ = flow::Ahead<void>([this] { open_writer(); }); });
   }
 
   BackupReport run() {
@@ -69,9 +72,6 @@ class BackupJob {
   // ---- planned
   void plan() {
     phase("prepare");
-    // Reads the index, which may take long, while nothing is frozen and no overlay grows.
-    writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
-                                                                 : options_.compression_level);
     record_.id = base::random_id(16);
     record_.domain_uuid = domain_.uuid();
     record_.domain_name = domain_.name();
@@ -87,8 +87,14 @@ class BackupJob {
     if (!prepared_.model.nvram.empty()) note("the firmware's variables (NVRAM) are not in the backup");
     if (prepared_.model.tpm) note("the state of the TPM is not in the backup");
     record_.plan = to_json(prepared_.plan);
+    index_read_.get();  // while nothing is frozen and no overlay grows
     journal_.begin(record_);
     base::failpoint("backup.fact.planned");
+  }
+
+  void open_writer() {
+    writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
+                                                                 : options_.compression_level);
   }
 
   // Intent, act, fact; a place to die between each of them.
@@ -347,6 +353,7 @@ class BackupJob {
   std::optional<repository::BlockWriter> writer_;
   repository::Manifest manifest_;
   std::vector<std::string> notes_;
+  flow::Ahead<void> index_read_;  // its end is waited for before the rest goes
 };
 
 }  // namespace

@@ -11,9 +11,11 @@ namespace icecore::job {
 
 struct HeldLock {
   // As RepositoryLock's. Beats every `period`.
-  HeldLock(repository::Repository& repository, const std::string& operation,
-           base::Milliseconds period = repository::k_lock_heartbeat)
-      : lock(repository, repository::LockMode::shared, operation), beating("lock", period, [this] { lock.beat(); }) {}
+  HeldLock(
+      repository::Repository& repository, const std::string& operation, const std::function<void()>& once_there = [] {},
+      base::Milliseconds period = repository::k_lock_heartbeat)
+      : lock(repository, repository::LockMode::shared, operation, once_there),
+        beating("lock", period, [this] { lock.beat(); }) {}
 
   repository::RepositoryLock lock;
   flow::Periodic beating;  // ends before the lock

@@ -41,21 +41,23 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
 
 }  // namespace
 
-RepositoryLock::RepositoryLock(Repository& repository, LockMode mode, const std::string& operation)
+RepositoryLock::RepositoryLock(Repository& repository, LockMode mode, const std::string& operation,
+                               const std::function<void()>& once_there)
     : repository_(repository), operation_(operation) {
-  take(mode);
+  take(mode, once_there);
 }
 
 RepositoryLock::~RepositoryLock() {
   while (!held_.empty()) give_back();
 }
 
-void RepositoryLock::take(LockMode mode) {
+void RepositoryLock::take(LockMode mode, const std::function<void()>& once_there) {
   // Own first, then look: of two that come at once each sees the other, and none goes on wrongly.
   const LockInfo own = describe_self(mode, operation_);
   repository_.storage().put(lock_object(own.id), encode_lock(repository_.keys(), own));
   held_.push_back(own);
   base::ScopeExit undo([&] { give_back(); });
+  once_there();
   refuse_beside(own);
   undo.dismiss();
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,11 @@ namespace icecore::repository {
 class RepositoryLock {
  public:
   // Takes the lock or throws Fault::busy naming who holds the repository, since when and what to do; then
-  // nothing of ours is left. `repository` outlives it.
-  RepositoryLock(Repository& repository, LockMode mode, const std::string& operation);
+  // nothing of ours is left. `repository` outlives it. `once_there` is called when the lock lies there, before others
+  // are looked for: what the lock is to protect may be begun beside that look.
+  RepositoryLock(
+      Repository& repository, LockMode mode, const std::string& operation,
+      const std::function<void()>& once_there = [] {});
   RepositoryLock(const RepositoryLock&) = delete;
   RepositoryLock& operator=(const RepositoryLock&) = delete;
   // Removes the lock; failing that it logs and the next comer finds it stale.
@@ -42,7 +46,8 @@ class RepositoryLock {
   void make_exclusive();
 
  private:
-  void take(LockMode mode);
+  void take(
+      LockMode mode, const std::function<void()>& once_there = [] {});
   void refuse_beside(const LockInfo& own);
   void give_back() noexcept;
 

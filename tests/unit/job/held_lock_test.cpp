@@ -26,7 +26,8 @@ class HeldLockTest : public repository::RepositoryFixture {
 
 TEST_F(HeldLockTest, BeatsWhileItsJobDoesSomethingElse) {
   {
-    const HeldLock held(*repository_, "backup of 'web1'", base::Milliseconds(1));
+    const HeldLock held(
+        *repository_, "backup of 'web1'", [] {}, base::Milliseconds(1));
     ASSERT_TRUE(beats_after(heartbeat()));
     ASSERT_TRUE(beats_after(heartbeat())) << "once is not enough";
   }
