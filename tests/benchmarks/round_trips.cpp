@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How many round trips a staged backup of 64 changed MiB makes over SFTP beyond those of its packs alone. Counted by
-// time: what a latency of 50 ms adds to the whole command, less what it adds to storing as many packs of the same size
+// time: what a latency of 50 ms adds to the whole command, less what it adds to storing its packs again, side by side,
 // over connections that stand; over 50 ms. Needs root and libvirt. Usage: round_trips [ROUNDS]
 #include <fmt/core.h>
 
@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "base/clock.hpp"
@@ -25,7 +26,7 @@ namespace icecore {
 namespace {
 
 constexpr std::size_t k_changed_bytes = 64 * base::k_mib;
-constexpr std::size_t k_pack_bytes = 16 * base::k_mib;
+constexpr unsigned k_packs_max = 8;
 constexpr base::Milliseconds k_one_way{25};
 
 rig::DomainOptions small_raw_disk() {
@@ -41,16 +42,18 @@ class Benchmark {
     server_.trust(proxy_.port());
     run({"init"});
     back_up();
-    storage_ = std::make_unique<storage::SftpStorage>(
-        storage::parse_sftp_url(server_.url("packs", proxy_.port())),
-        storage::SftpSettings{.connections = k_changed_bytes / k_pack_bytes, .create = true});
-    store_packs();
+    new_packs_ = take_new_packs();
+    storage_ =
+        std::make_unique<storage::SftpStorage>(storage::parse_sftp_url(server_.url("packs", proxy_.port())),
+                                               storage::SftpSettings{.connections = k_packs_max, .create = true});
+    store_packs();  // makes the connections
   }
 
   void take_one_of_each() {
     for (const bool far : {false, true}) {
       proxy_.set_latency(far ? k_one_way : base::Milliseconds(0));
       (far ? far_backups_ : near_backups_).push_back(back_up());
+      new_packs_ = take_new_packs();
       (far ? far_packs_ : near_packs_).push_back(store_packs());
     }
     proxy_.set_latency(base::Milliseconds(0));
@@ -89,12 +92,22 @@ class Benchmark {
     return wall_;
   }
 
+  // Their sizes: of those that came since the last call.
+  std::vector<std::size_t> take_new_packs() {
+    std::vector<std::size_t> sizes;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(server_.files() / "repository" / "packs")) {
+      if (entry.is_regular_file() && known_.insert(entry.path()).second) sizes.push_back(entry.file_size());
+    }
+    return sizes;
+  }
+
   double store_packs() {
-    const base::Bytes pack = new_noise(k_pack_bytes);
+    std::vector<base::Bytes> packs;
+    for (const std::size_t size : new_packs_) packs.push_back(new_noise(size));
     const base::Stopwatch watch;
     {
       std::vector<std::jthread> threads;
-      for (std::size_t i = 0; i < k_changed_bytes / k_pack_bytes; ++i)
+      for (const base::Bytes& pack : packs)
         threads.emplace_back([&, name = fmt::format("packs/{}", next_++)] { storage_->put(name, pack); });
     }
     return static_cast<double>(watch.elapsed().count());
@@ -111,6 +124,8 @@ class Benchmark {
   rig::TestDomain domain_;
   std::unique_ptr<storage::SftpStorage> storage_;
   std::mt19937 noise_{1};
+  std::set<std::filesystem::path> known_;
+  std::vector<std::size_t> new_packs_;
   int next_ = 0;
   double wall_ = 0;
   std::vector<double> near_backups_;
