@@ -3,20 +3,9 @@
 
 #include <utility>
 
-#include "base/id.hpp"
 #include "storage/temporary_name.hpp"
 
 namespace icecore::storage {
-
-namespace {
-
-constexpr std::size_t k_temp_random_bytes = 8;
-
-std::string new_temporary(const std::string& path) {
-  return fmt::format("{}{}{}", path, k_temporary_mark, base::random_id(k_temp_random_bytes));
-}
-
-}  // namespace
 
 void SftpBatch::send(SftpChannel& channel, const std::stop_token& stop) {
   begun_ = 0;

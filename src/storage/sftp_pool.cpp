@@ -14,6 +14,16 @@ SftpPool::Lease::~Lease() {
 SftpPool::Lease SftpPool::take() {
   std::unique_lock lock(mutex_);
   returned_.wait(lock, [&] { return lent_ < connections_max_; });
+  return lend(std::move(lock));
+}
+
+std::optional<SftpPool::Lease> SftpPool::take_spare() {
+  std::unique_lock lock(mutex_);
+  if (lent_ + 1 >= connections_max_) return std::nullopt;
+  return lend(std::move(lock));
+}
+
+SftpPool::Lease SftpPool::lend(std::unique_lock<std::mutex> lock) {
   ++lent_;
   std::unique_ptr<SftpChannel> channel;
   std::vector<std::unique_ptr<SftpChannel>> dead;  // ended outside the lock

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "storage/sftp_channel.hpp"
@@ -40,6 +41,9 @@ class SftpPool {
   // Takes the one used last, connects when all are lent and more are allowed, or else waits. Throws as SftpChannel.
   Lease take();
 
+  // The same for one that may be kept for long: nothing when it would leave none to others.
+  std::optional<Lease> take_spare();
+
   // Makes one connection more for the next to take, unless as many as are allowed are there. Throws as SftpChannel.
   void connect_ahead();
 
@@ -49,6 +53,7 @@ class SftpPool {
   bool has_sync() const noexcept { return has_sync_; }
 
  private:
+  Lease lend(std::unique_lock<std::mutex> lock);
   std::unique_ptr<SftpChannel> connect();
   void give_back(std::unique_ptr<SftpChannel> channel) noexcept;
 

@@ -11,6 +11,7 @@
 #include "base/shell_word.hpp"
 #include "storage/sftp_download.hpp"
 #include "storage/sftp_fault.hpp"
+#include "storage/sftp_prepared_file.hpp"
 
 namespace icecore::storage {
 
@@ -153,6 +154,13 @@ void SftpStorage::put_files(const NextFile& next, const FileStored& stored) {
   };
   SftpBatch batch(folders_, next_item, stored);
   store(batch);
+}
+
+std::unique_ptr<PreparedFile> SftpStorage::prepare_file(const std::string& name, const std::filesystem::path& file) {
+  std::optional<SftpPool::Lease> channel = pool_.take_spare();
+  if (!channel) return Storage::prepare_file(name, file);
+  return std::make_unique<SftpPreparedFile>(std::move(*channel), item_of(name, {.file = file}),
+                                            [this](SftpBatch::Item item) { store(std::move(item)); });
 }
 
 SftpBatch::Item SftpStorage::item_of(const std::string& name, SftpObject object) const {

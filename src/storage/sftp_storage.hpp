@@ -37,6 +37,7 @@ class SftpStorage final : public Storage {
   void put_file(const std::string& name, const std::filesystem::path& file) override;
   // A broken connection costs those under way another attempt; the time for that begins anew with each that is stored.
   void put_files(const NextFile& next, const FileStored& stored) override;
+  std::unique_ptr<PreparedFile> prepare_file(const std::string& name, const std::filesystem::path& file) override;
   void replace(const std::string& name, base::ByteView bytes) override;
   base::Bytes get(const std::string& name, std::uint64_t size_max) override;
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;

@@ -119,6 +119,11 @@ void SftpUpload::settle_write() {
   if (!reply.ok() && !refusal_) refusal_ = std::move(reply);
 }
 
+void SftpUpload::settle_bytes() {
+  settle_open();
+  while (!writes_.empty()) settle_write();
+}
+
 bool SftpUpload::go_on(bool wait) {
   while (!writes_.empty() && (wait || channel_.is_answered(writes_.front()))) settle_write();
   if (!writes_.empty()) return false;
@@ -178,8 +183,7 @@ void SftpUpload::fail() {
 }
 
 void SftpUpload::discard() {
-  settle_open();
-  while (!writes_.empty()) settle_write();
+  settle_bytes();
   if (handle_.empty()) return;
   const Id closing = channel_.close(std::exchange(handle_, {}));
   const Id removing = channel_.path_request(SftpType::remove, object_.temporary);

@@ -38,6 +38,9 @@ class SftpUpload {
   std::uint64_t bytes_left() const noexcept { return size_ - offset_; }
   bool has_failed() const noexcept { return failure_ || refusal_; }
 
+  // After all is sent: waits until the bytes are durable under the temporary name, or are refused.
+  void settle_bytes();
+
   // After all is sent. True: the object is there and, where the server has fsync, survives its power loss. Else it
   // throws, and left nothing behind: Fault::no_space, denied, conflict, not_found, unavailable. try_finish() goes as
   // far as it can without waiting, and is false when the server has not answered.

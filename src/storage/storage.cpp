@@ -64,6 +64,16 @@ void Storage::put_files(const NextFile& next, const FileStored& stored) {
   }
 }
 
+std::unique_ptr<PreparedFile> Storage::prepare_file(const std::string& name, const std::filesystem::path& file) {
+  struct Unprepared final : PreparedFile {
+    Unprepared(Storage& to, NamedFile what) : storage(to), file(std::move(what)) {}
+    void store() override { storage.put_file(file.name, file.file); }
+    Storage& storage;
+    NamedFile file;
+  };
+  return std::make_unique<Unprepared>(*this, NamedFile{name, file});
+}
+
 std::size_t Storage::remove_leftovers(std::span<const std::string>, std::chrono::seconds) { return 0; }
 
 std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options) {

@@ -18,6 +18,7 @@
 
 #include "base/bytes.hpp"
 #include "base/error.hpp"
+#include "storage/prepared_file.hpp"
 
 namespace icecore::storage {
 
@@ -60,6 +61,11 @@ class Storage {
   // bytes were not under way may be left without that. While it runs it has one of the storage's connections: next()
   // and stored() do not use the storage, and do not wait.
   virtual void put_files(const NextFile& next, const FileStored& stored);
+
+  // The first part of put_file(): where the storage is far away its bytes are sent and durable when this returns, and
+  // only the name is missing; else all is done by store(). It may have one of the storage's connections until it goes,
+  // and always leaves one to others. The storage outlives it, and the file stays.
+  virtual std::unique_ptr<PreparedFile> prepare_file(const std::string& name, const std::filesystem::path& file);
 
   // Replaces or creates `name`, durably. Atomically where the place can do that; with an SFTP server that cannot, there
   // is no object for a moment, or until the next time when one dies in between. Only for what may be missed:

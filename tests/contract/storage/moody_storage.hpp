@@ -44,6 +44,12 @@ class MoodyStorage final : public storage::Storage {
       file = following ? std::move(following) : next();
     }
   }
+  std::unique_ptr<storage::PreparedFile> prepare_file(const std::string& name,
+                                                      const std::filesystem::path& file) override {
+    called();
+    end_.state_.with([&](RemoteEnd::State& state) { state.prepared_names.push_back(name); });
+    return Storage::prepare_file(name, file);
+  }
   void replace(const std::string& name, base::ByteView bytes) override { called().replace(name, bytes); }
   base::Bytes get(const std::string& name, std::uint64_t size_max) override { return called().get(name, size_max); }
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override {

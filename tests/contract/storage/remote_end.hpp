@@ -61,6 +61,10 @@ class RemoteEnd {
   std::vector<std::size_t> runs() const {
     return state_.with([](const State& state) { return state.runs; });
   }
+  // By prepare_file().
+  std::vector<std::string> prepared() const {
+    return state_.with([](const State& state) { return state.prepared_names; });
+  }
   std::uint64_t calls() const {
     return state_.with([](const State& state) { return state.calls; });
   }
@@ -78,6 +82,7 @@ class RemoteEnd {
     std::uint64_t generation = 0;
     std::uint64_t calls = 0;
     std::vector<std::string> put_names;
+    std::vector<std::string> prepared_names;
     std::vector<std::size_t> runs;
   };
   base::Guarded<State> state_;
