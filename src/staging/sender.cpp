@@ -39,6 +39,7 @@ Sender::Sender(SpooledStorage& storage, repository::Repository& repository, cons
       limiter_(limit) {}
 
 void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_token& stop) {
+  Prepared prepared = take_prepared(object);  // whatever comes of it
   auto bytes = sound_bytes(spool_, repository_, object);
   if (!bytes && object.kind == ObjectClass::manifest) base::fail(Fault::busy, "'{}' has just rotted", object.name);
   if (!bytes) return set_aside(remote, object);
@@ -48,8 +49,21 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
   if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was uploaded", object.name);
   const std::string epoch = epoch_of(remote);
   upload_step(object.kind, "sending");
-  put(remote, object);
+  put(remote, object, std::move(prepared));
   note_sent(remote, object, epoch);
+}
+
+void Sender::prepare(Storage& remote, const QueuedObject& object) {
+  if (object.kind != ObjectClass::manifest && is_limited()) return;
+  Prepared prepared = remote.prepare_file(object.name, spool_.objects().file_of(object.name));
+  prepared_.with([&](auto& all) { all[object.number] = std::move(prepared); });
+}
+
+Sender::Prepared Sender::take_prepared(const QueuedObject& object) {
+  return prepared_.with([&](auto& all) {
+    const auto node = all.extract(object.number);
+    return node ? std::move(node.mapped()) : nullptr;
+  });
 }
 
 void Sender::send_packs(Storage& remote, const NextPack& next, const PackSent& sent) {
@@ -92,10 +106,10 @@ void Sender::note_published(const Storage& remote, const QueuedObject& manifest)
 
 // Packs are named by their content, others at random: what is there under the name and is not the same is what a power
 // loss left of it.
-void Sender::put(Storage& remote, const QueuedObject& object) {
+void Sender::put(Storage& remote, const QueuedObject& object, Prepared prepared) {
   const std::filesystem::path file = spool_.objects().file_of(object.name);
   try {
-    remote.put_file(object.name, file);
+    prepared ? prepared->store() : remote.put_file(object.name, file);
   } catch (const base::Error& error) {
     // It was sound when it was looked at: the next attempt looks again, and sets it aside.
     if (error.fault() == Fault::corrupt && !sound_bytes(spool_, repository_, object))

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -29,6 +31,8 @@ class Sender {
   // it are found out when their blocks are looked up. One that rots while it is sent is Fault::busy, and refused the
   // next time. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
   void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
+  // Sends the bytes of an index or a manifest before its turn, so that send() need only name it. send() does without.
+  void prepare(storage::Storage& remote, const QueuedObject& object);
   // Stores and notes packs as send() does, without a pause between them (Storage::put_files), until next() gives none;
   // sent() is called after each. A rotten pack is not sent, ends it, and is left to send(). Not where is_limited():
   // nobody waits for the limit while bytes are under way. Throws at the first that cannot be stored.
@@ -55,7 +59,9 @@ class Sender {
     std::int64_t number;
     base::Stopwatch since;
   };
-  void put(storage::Storage& remote, const QueuedObject& object);
+  using Prepared = std::unique_ptr<storage::PreparedFile>;
+  Prepared take_prepared(const QueuedObject& object);
+  void put(storage::Storage& remote, const QueuedObject& object, Prepared prepared);
   void note_sent(const storage::Storage& remote, const QueuedObject& object, const std::string& epoch);
   void set_aside(storage::Storage& remote, const QueuedObject& object);
   bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
@@ -69,6 +75,7 @@ class Sender {
   RateLimiter limiter_;
   base::Guarded<std::uint64_t> losses_{0U};
   base::Guarded<std::deque<Sent>> recent_;  // oldest first
+  base::Guarded<std::map<std::int64_t, Prepared>> prepared_;
 };
 
 // Failpoints are named after the step: "upload.pack.sending", "upload.manifest.sent", ...

@@ -51,11 +51,6 @@ unsigned turn_wanted(const std::string& url) {
 
 }  // namespace
 
-bool is_pending(Spool& spool, const std::string& manifest) {
-  const auto object = spool.queue().find(manifest);
-  return object && object->state == ObjectState::queued;
-}
-
 Uploader::Uploader(SpooledStorage& storage, repository::Repository& repository, const UploadOptions& options,
                    OnUploadStatus on_status, std::stop_token stop)
     : storage_(storage),
@@ -139,13 +134,15 @@ void Uploader::connect_ahead() {
   }
 }
 
-void Uploader::prepare(const QueuedObject& manifest) {
+void Uploader::prepare(const QueuedObject& object) {
   try {
-    publisher_.prepare(*connect());
+    const std::shared_ptr<Storage> remote = connect();
+    if (object.kind == ObjectClass::manifest) publisher_.prepare(*remote);
+    sender_.prepare(*remote, object);
   } catch (const base::Error& error) {
-    base::log_info("the publication of '{}' was not prepared: {}", manifest.name, error.what());
+    base::log_info("'{}' was not prepared: {}", object.name, error.what());
   }
-  state_.with([&](State& state) { state.in_flight.erase(manifest.number); });
+  state_.with([&](State& state) { state.in_flight.erase(object.number); });
   spool_.notify();
 }
 
@@ -235,16 +232,19 @@ Uploader::Pick Uploader::choose(State& state, bool packs_only) {
   return pick;
 }
 
-// With all before it under way.
+// The next index or the next manifest, with all before it under way.
 bool Uploader::choose_to_prepare(const std::vector<QueuedObject>& queued, State& state,
                                  std::optional<QueuedObject>& chosen) {
-  const auto is_manifest = [](const QueuedObject& object) { return object.kind == ObjectClass::manifest; };
-  const auto next = std::find_if(queued.begin(), queued.end(), is_manifest);
-  if (next == queued.end() || state.prepared == next->number || !state.in_flight.insert(next->number).second)
-    return false;
-  state.prepared = next->number;
-  chosen = *next;
-  return true;
+  for (const ObjectClass kind : {ObjectClass::index, ObjectClass::manifest}) {
+    const auto is_kind = [&](const QueuedObject& object) { return object.kind == kind; };
+    const auto next = std::find_if(queued.begin(), queued.end(), is_kind);
+    if (next == queued.end() || state.in_flight.contains(next->number) || !state.prepared.insert(next->number).second)
+      continue;
+    state.in_flight.insert(next->number);
+    chosen = *next;
+    return true;
+  }
+  return false;
 }
 
 std::shared_ptr<Storage> Uploader::connect() {

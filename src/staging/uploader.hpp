@@ -76,7 +76,7 @@ class Uploader {
   struct State {
     std::optional<base::Fd> lock;
     std::set<std::int64_t> in_flight;
-    std::int64_t prepared = 0;  // the last manifest whose publication was prepared
+    std::set<std::int64_t> prepared;  // tried once, whatever came of it
     bool draining = false;
     unsigned failures = 0;  // in a row
     std::optional<std::chrono::steady_clock::time_point> not_before;
@@ -88,7 +88,7 @@ class Uploader {
   };
   struct Pick {
     std::optional<QueuedObject> object;
-    bool prepare = false;  // a manifest behind objects under way: what can be done before they are there
+    bool prepare = false;  // it is behind objects under way: what can be done before they are there
     bool ended = false;
     base::Milliseconds wait{0};
   };
@@ -101,7 +101,7 @@ class Uploader {
   void watch_other(State& state);
   void end_with(const base::Error& error);
   void connect_ahead();
-  void prepare(const QueuedObject& manifest);
+  void prepare(const QueuedObject& object);
   void attempt(const QueuedObject& object, const std::stop_token& stop);
   void send_packs(storage::Storage& remote, Taken& taken, const std::stop_token& stop);
   std::optional<QueuedObject> choose_pack(const std::stop_token& stop, unsigned taken);
@@ -136,6 +136,9 @@ class Uploader {
 };
 
 // Whether a manifest waits in the spool for its upload.
-bool is_pending(Spool& spool, const std::string& manifest);
+inline bool is_pending(Spool& spool, const std::string& manifest) {
+  const auto object = spool.queue().find(manifest);
+  return object && object->state == ObjectState::queued;
+}
 
 }  // namespace icecore::staging

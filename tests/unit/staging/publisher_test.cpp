@@ -23,10 +23,6 @@ class PublisherTest : public SpoolFixture {
   void remove_locks() {
     for (const std::string& lock : names_of("locks")) remote_.objects.remove(lock);
   }
-  std::string any_lock() {
-    const std::vector<std::string> locks = names_of("locks");
-    return locks.empty() ? "" : locks.front();
-  }
   void expect_published_at_last(const std::string& point, const std::vector<std::uint64_t>& content) {
     EXPECT_TRUE(is_pending(process_.storage->spool(), point));
     EXPECT_EQ(upload(process_).published, std::vector<std::string>{point});
@@ -106,16 +102,29 @@ TEST_F(PublisherTest, LockIsTakenWhileThePacksAreUnderWay) {
   EXPECT_TRUE(names_of("locks").empty());
 }
 
-// Between the last pack and the point there are the index, a look, the manifest, a look, and the lock's end.
+// Between the last pack and the point there are the index's name, a look, the manifest's, a look, and the lock's end.
 TEST_F(PublisherTest, FewQuestionsAfterTheLastPack) {
   const std::string point = back_up(process_, seeds(1, 8));
   std::uint64_t calls = 0;
   remote_.before_put([&](const std::string& name) {
-    if (name.starts_with("packs/")) comes_true([&] { return process_.storage->is_on_remote(any_lock()); });
+    if (name.starts_with("packs/")) comes_true([&] { return remote_.prepared().size() == 2; });
     if (name.starts_with("index/")) calls = remote_.calls();
   });
   expect_published_at_last(point, seeds(1, 8));
   EXPECT_LE(remote_.calls() - calls, 4U);
+  const std::vector<std::string> prepared = remote_.prepared();
+  EXPECT_EQ(std::set<std::string>(prepared.begin(), prepared.end()), (std::set{names_of("index").front(), point}));
+}
+
+TEST_F(PublisherTest, WhatWasPreparedAndIsRefusedNeverShows) {
+  const std::string point = back_up(process_, seeds(1, 8));
+  remote_.before_put([&](const std::string& name) {
+    if (!name.starts_with("packs/")) return;
+    comes_true([&] { return remote_.prepared().size() == 2; });
+    std::filesystem::resize_file(process_.storage->spool().objects().file_of(point), 10);
+  });
+  EXPECT_EQ(upload(process_).refused.size(), 1U);
+  EXPECT_TRUE(names_of("manifests").empty());
 }
 
 // Until it is known that no prune came in between.
