@@ -72,6 +72,13 @@ void mount_at(const fs::path& place, unsigned long flags, const std::string& opt
 
 void mount_memory(RemoteGuest& remote) { mount_at(remote.repository(), 0, "size=64m,mode=0700,uid=65534,gid=65534"); }
 
+// Uploads one object at a time: no file system turns read-only while a file in it is open for writing, as that of an
+// index is which was sent ahead.
+void mount_memory_for_one(RemoteGuest& remote) {
+  remote.subject.environment["ICECORE_SFTP_CONNECTIONS"] = "3";
+  mount_memory(remote);
+}
+
 void run(std::vector<std::string> words) {
   base::run_checked({.arguments = std::move(words), .pass_descriptors = {}, .input = {}}, base::Milliseconds(60'000));
 }
@@ -134,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
                     [](RemoteGuest& remote) { limit_quota(remote, "none"); }, 9, "are free: a quota?", mount_btrfs},
         RemoteFault{"ReadOnly", [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT | MS_RDONLY, ""); },
                     [](RemoteGuest& remote) { mount_at(remote.repository(), MS_REMOUNT, ""); }, 7, "is read-only",
-                    mount_memory},
+                    mount_memory_for_one},
         RemoteFault{"Permission", [](RemoteGuest& remote) { fs::permissions(remote.repository(), fs::perms::none); },
                     [](RemoteGuest& remote) { fs::permissions(remote.repository(), fs::perms(0700)); }, 7,
                     "no permission", mount_memory}),
