@@ -35,7 +35,7 @@ std::unique_ptr<storage::Storage> open_storage(const Session& session, const std
       [url, stop, ahead = session.connections_ahead] {
         return storage::open_storage(url, {.connected_ahead = ahead, .stop = stop});
       },
-      staging_dir(session), session.options.staging_bytes_max);
+      staging_dir(session), session.options.staging_bytes_max, session.connections_ahead > 0);
 }
 
 const std::string& need_repository_url(const Session& session) {

@@ -82,13 +82,15 @@ base::Bytes read_known_config(Storage& storage) {
 }  // namespace
 
 SpooledStorage::SpooledStorage(const std::string& url, RemoteLink::Opener remote,
-                               const std::filesystem::path& staging_dir, std::uint64_t spool_bytes_max)
+                               const std::filesystem::path& staging_dir, std::uint64_t spool_bytes_max,
+                               bool side_by_side)
     : url_(url), link_(absent_is_unavailable(remote)), writer_(base::random_id(8)) {
-  spool_ = std::make_unique<Spool>(find_place(remote, staging_dir), spool_bytes_max);
+  spool_ = std::make_unique<Spool>(find_place(remote, staging_dir, side_by_side), spool_bytes_max);
   if (config_) check_config(*config_);
 }
 
-SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir) {
+SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir,
+                                      bool side_by_side) {
   const std::string config_name(repository::k_config_name);
   const std::vector<SpoolPlace> places = find_spools(staging_dir);
   const auto known = std::find_if(places.begin(), places.end(), [&](const auto& place) { return place.url == url_; });
@@ -96,7 +98,8 @@ SpoolPlace SpooledStorage::find_place(const RemoteLink::Opener& remote, const st
   const bool reached = when_reachable([&] {
     config_ = link_.attempt([&](Storage& storage) {
       keys_ahead_.with([&](auto& keys) {
-        keys = flow::Ahead<std::vector<ObjectInfo>>([remote = link_.open()] { return remote->list("keys"); });
+        if (side_by_side)
+          keys = flow::Ahead<std::vector<ObjectInfo>>([remote = link_.open()] { return remote->list("keys"); });
       });
       return is_known ? read_known_config(storage) : repository::read_config_object(storage);
     });

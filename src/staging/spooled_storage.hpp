@@ -30,9 +30,11 @@ class SpooledStorage final : public storage::Storage {
  public:
   // Asks the remote for its config once, and finds or makes the repository's spool below `staging_dir`. `url` is the
   // remote's. Fault::conflict: below this URL is another repository than the one the spool belongs to.
-  // A remote that does not answer is only an error when nothing of it was staged before.
+  // A remote that does not answer is only an error when nothing of it was staged before. `side_by_side`: it has more
+  // than one connection from the start, so that the key slots, which whoever opens the repository asks for next, are
+  // asked for beside the config. With one they would wait for another login.
   SpooledStorage(const std::string& url, RemoteLink::Opener remote, const std::filesystem::path& staging_dir,
-                 std::uint64_t spool_bytes_max = 0);
+                 std::uint64_t spool_bytes_max = 0, bool side_by_side = false);
   Spool& spool() noexcept { return *spool_; }
   RemoteLink& remote() noexcept { return link_; }
   // Why the remote cannot be asked now; empty when it answers.
@@ -72,7 +74,7 @@ class SpooledStorage final : public storage::Storage {
   void remove(const std::string& name) override;
 
  private:
-  SpoolPlace find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir);
+  SpoolPlace find_place(const RemoteLink::Opener& remote, const std::filesystem::path& staging_dir, bool side_by_side);
   void check_config(const base::Bytes& config);
   void wait_for_room(std::uint64_t size);
   void wait_a_moment(const std::string& why, base::Stopwatch& since_upload);
@@ -89,7 +91,6 @@ class SpooledStorage final : public storage::Storage {
   std::string url_;
   RemoteLink link_;
   std::optional<base::Bytes> config_;  // as the remote had it at the start
-  // Asked for beside the config, since whoever opens the repository asks for them next.
   base::Guarded<flow::Ahead<std::vector<storage::ObjectInfo>>> keys_ahead_;
   std::unique_ptr<Spool> spool_;
   std::string writer_;

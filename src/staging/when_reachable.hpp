@@ -9,42 +9,37 @@
 
 namespace icecore::staging {
 
-// Runs action() and swallows that the remote does not answer, or is not waited for after a stop; false then.
+// Runs action() and returns its error when forgives(fault); others it throws.
 template <typename Action>
-bool when_reachable(Action&& action) {
-  try {
-    action();
-    return true;
-  } catch (const base::Error& error) {
-    if (error.fault() != base::Fault::unavailable && error.fault() != base::Fault::cancelled) throw;
-    return false;
-  }
-}
-
-// Runs action() and returns what keeps the remote from telling: the same, or that it no longer lets us.
-template <typename Action>
-std::optional<base::Error> silence_at(Action&& action) {
+std::optional<base::Error> forgiven(bool (*forgives)(base::Fault), Action&& action) {
   try {
     action();
     return std::nullopt;
   } catch (const base::Error& error) {
-    if (error.fault() != base::Fault::unavailable && error.fault() != base::Fault::cancelled &&
-        error.fault() != base::Fault::denied)
-      throw;
+    if (!forgives(error.fault())) throw;
     return error;
   }
 }
 
-// Runs action() and swallows that the remote does not answer, is full or does not permit it; false then.
+// The remote does not answer, or is not waited for after a stop.
+inline bool is_away(base::Fault fault) { return fault == base::Fault::unavailable || fault == base::Fault::cancelled; }
+
+// False: it is away.
+template <typename Action>
+bool when_reachable(Action&& action) {
+  return !forgiven(is_away, action);
+}
+
+// What keeps it from telling: that it is away, or no longer lets us.
+template <typename Action>
+std::optional<base::Error> silence_at(Action&& action) {
+  return forgiven([](base::Fault fault) { return is_away(fault) || fault == base::Fault::denied; }, action);
+}
+
+// False: it is away, is full or does not permit it.
 template <typename Action>
 bool when_helpful(Action&& action) {
-  try {
-    action();
-    return true;
-  } catch (const base::Error& error) {
-    if (storage::remedy_of(error.fault()) == storage::Remedy::none) throw;
-    return false;
-  }
+  return !forgiven([](base::Fault fault) { return storage::remedy_of(fault) != storage::Remedy::none; }, action);
 }
 
 }  // namespace icecore::staging

@@ -24,9 +24,10 @@ class SpoolFixture : public repository::RepositoryFixture {
   }
 
   std::filesystem::path staging() const { return folder_ / "staging"; }
-  std::unique_ptr<SpooledStorage> open_storage(std::uint64_t bytes_max = 0) {
+  std::unique_ptr<SpooledStorage> open_storage(std::uint64_t bytes_max = 0, bool side_by_side = false) {
     return std::make_unique<SpooledStorage>(
-        "memory", [this] { return std::make_unique<contract::MoodyStorage>(remote_); }, staging(), bytes_max);
+        "memory", [this] { return std::make_unique<contract::MoodyStorage>(remote_); }, staging(), bytes_max,
+        side_by_side);
   }
   Process open(std::uint64_t bytes_max = 0) {
     Process process{open_storage(bytes_max), nullptr};

@@ -120,7 +120,7 @@ TEST_F(PublisherTest, WhatWasPreparedAndIsRefusedNeverShows) {
   const std::string point = back_up(process_, seeds(1, 8));
   remote_.before_put([&](const std::string& name) {
     if (!name.starts_with("packs/")) return;
-    comes_true([&] { return remote_.prepared().size() == 2; });
+    EXPECT_TRUE(comes_true([&] { return remote_.prepared().size() == 2; }));
     std::filesystem::resize_file(process_.storage->spool().objects().file_of(point), 10);
   });
   EXPECT_EQ(upload(process_).refused.size(), 1U);

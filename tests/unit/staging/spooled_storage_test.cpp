@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <atomic>
+
 #include "repository/repository_lock.hpp"
 #include "unit/staging/fixture.hpp"
 
@@ -21,6 +23,20 @@ TEST_F(SpooledStorageTest, ReadsSeeBothSidesAsOne) {
   EXPECT_EQ(process.storage->list("packs").size(), 2U);
   process.storage->remove("packs/bb/near");
   EXPECT_FALSE(process.storage->exists("packs/bb/near"));
+}
+
+// With one connection they would cost another login, which takes longer than asking for them afterwards.
+TEST_F(SpooledStorageTest, SlotsAreAskedForAheadOnlyOverAConnectionOfTheirOwn) {
+  std::atomic<int> asked = 0;
+  remote_.before_list([&](const std::string& folder) { asked += folder == "keys" ? 1 : 0; });
+  { open_storage(); }
+  EXPECT_EQ(asked, 0);
+  const auto storage = open_storage(0, /*side_by_side=*/true);
+  EXPECT_TRUE(comes_true([&] { return asked == 1; }));
+  EXPECT_EQ(storage->list("keys").size(), 1U);
+  EXPECT_EQ(asked, 1) << "what was asked for ahead is used";
+  EXPECT_EQ(storage->list("keys").size(), 1U);
+  EXPECT_EQ(asked, 2) << "once";
 }
 
 TEST_F(SpooledStorageTest, DeadRemoteTakesAWholeBackup) {
