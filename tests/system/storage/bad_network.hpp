@@ -5,15 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "rig/requirements.hpp"
 #include "rig/ssh_server.hpp"
 #include "rig/tcp_proxy.hpp"
+#include "rig/undo.hpp"
 #include "storage/sftp_storage.hpp"
 
 namespace icecore::storage {
@@ -82,6 +85,21 @@ class BadNetworkTest : public testing::Test {
   std::optional<rig::SshServer> server_;
   std::optional<rig::TcpProxy> proxy_;
   const base::Bytes object_ = noise(8 * base::k_mib);
+};
+
+// With a storage opened over it, and a local file to be stored.
+class FileOverBadNetworkTest : public BadNetworkTest {
+ protected:
+  void SetUp() override {
+    BadNetworkTest::SetUp();
+    start();
+    storage_ = open();
+    base::write_durably(file_, object_);
+  }
+
+  const rig::TestFolder local_;
+  const std::filesystem::path file_ = local_.path() / "file";
+  std::unique_ptr<SftpStorage> storage_;
 };
 
 }  // namespace icecore::storage

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A file whose bytes are at a real server while its name waits, and what happens there meanwhile.
-#include "base/durable_file.hpp"
-#include "rig/undo.hpp"
 #include "system/storage/bad_network.hpp"
 
 namespace icecore::storage {
 namespace {
 
-class SftpPrepareFileTest : public BadNetworkTest {
+class SftpPrepareFileTest : public FileOverBadNetworkTest {
  protected:
   void SetUp() override {
-    BadNetworkTest::SetUp();
-    start();
-    storage_ = open();
-    base::write_durably(file_, object_);
+    FileOverBadNetworkTest::SetUp();
     prepared_ = storage_->prepare_file("index/x", file_);
     ASSERT_EQ(files_there(), 1) << "under another name";
   }
@@ -22,9 +17,6 @@ class SftpPrepareFileTest : public BadNetworkTest {
     EXPECT_EQ(files_there(), 1);
   }
 
-  const rig::TestFolder local_;
-  const std::filesystem::path file_ = local_.path() / "file";
-  std::unique_ptr<SftpStorage> storage_;
   std::unique_ptr<PreparedFile> prepared_;  // ends before the storage
 };
 
@@ -51,6 +43,18 @@ TEST_F(SftpPrepareFileTest, ServerKilledAndStartedAgainMeanwhile) {
   server_->start();
   prepared_->store();
   expect_stored_alone();
+}
+
+TEST_F(SftpPrepareFileTest, OthersUseAConnectionThatWasMadeAhead) {
+  const int before = proxy_->connections();
+  storage_->connect_ahead();
+  EXPECT_EQ(proxy_->connections(), before + 1);
+  EXPECT_FALSE(storage_->exists("index/x"));
+  EXPECT_EQ(proxy_->connections(), before + 1);
+  SftpSettings settings = impatient();
+  settings.connected_ahead = 2;
+  open(settings).reset();  // waits for them
+  EXPECT_EQ(proxy_->connections(), before + 4);
 }
 
 TEST_F(SftpPrepareFileTest, TakenAwayMeanwhile) {

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 
-#include "base/durable_file.hpp"
-#include "rig/undo.hpp"
 #include "system/storage/bad_network.hpp"
 
 namespace icecore::storage {
@@ -14,14 +12,8 @@ using base::Fault;
 using testing::ElementsAre;
 namespace fs = std::filesystem;
 
-class SftpPutFilesTest : public BadNetworkTest {
+class SftpPutFilesTest : public FileOverBadNetworkTest {
  protected:
-  void SetUp() override {
-    BadNetworkTest::SetUp();
-    start();
-    storage_ = open();
-    base::write_durably(file_, object_);
-  }
   // packs/ab/0, packs/ab/1, ...
   void put(
       std::size_t count, const std::function<void()>& on_stored = [] {}) {
@@ -57,9 +49,6 @@ class SftpPutFilesTest : public BadNetworkTest {
     proxy_->set_rate(0);
   }
 
-  const rig::TestFolder local_;
-  const fs::path file_ = local_.path() / "file";
-  std::unique_ptr<SftpStorage> storage_;
   std::vector<std::string> stored_;
 };
 
