@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string>
 
+#include "base/error.hpp"
 #include "job/progress.hpp"
 
 namespace icecore::job {
@@ -16,6 +17,12 @@ struct JobContext {
   Progress& progress;    // outlives the job
   std::stop_token stop;  // asks the job to end cleanly; safety is never skipped for it
 };
+
+// Throws Fault::cancelled when the context's stop is requested: a place where a backup may end.
+inline void stop_here_if_asked(const JobContext& context, const std::string& domain_name) {
+  if (context.stop.stop_requested())
+    base::fail(base::Fault::cancelled, "the backup of '{}' was interrupted", domain_name);
+}
 
 // Where the repositories' index caches live.
 inline std::filesystem::path cache_folder(const JobContext& context) { return context.state_dir / "cache"; }

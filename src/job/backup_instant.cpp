@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup_instant.hpp"
+
+#include "base/error.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::FreezeState;
+
+namespace {
+
+class Instant {
+ public:
+  Instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
+          const JobContext& context, JobSteps& steps, JobNotes& notes)
+      : domain_(domain), prepared_(prepared), options_(options), context_(context), steps_(steps), notes_(notes) {}
+
+  // What can be slow (helper processes, connections) happens before the window.
+  InstantFacts take() {
+    hypervisor::Snapshot snapshot(domain_, overlays());
+    std::optional<hypervisor::Freeze> freeze;
+    if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
+    context_.progress.phase(domain_.name(), "snapshot");
+    stop_here_if_asked(context_, domain_.name());
+    steps_.step(JobState::frozen, Durability::process_death, [&] {
+      if (freeze) facts_.freeze = freeze->freeze();
+      require_quiesced();
+    });
+    facts_.instant = base::now();
+    steps_.step(JobState::snapshotted, Durability::process_death, [&] { facts_.snapshot = snapshot.take(); });
+    steps_.step(JobState::thawed, Durability::process_death, [&] {
+      if (freeze) facts_.thaw = freeze->thaw();
+    });
+    snapshot.confirm();
+    require_next_start_on_overlays();
+    require_thaw_in_time();
+    return facts_;
+  }
+
+ private:
+  void require_quiesced() {
+    const FreezeState state = facts_.freeze ? facts_.freeze->state : FreezeState::not_running;
+    const bool none_there = state == FreezeState::frozen && facts_.freeze->file_systems == 0;
+    if (state == FreezeState::not_running || (state == FreezeState::frozen && !none_there)) return;
+    const std::string reason = none_there ? "its agent found no file system to freeze" : facts_.freeze->reason;
+    if (options_.quiesce != Quiesce::required) return notes_.add("file systems were not frozen: " + reason);
+    base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", reason));
+    throw error.add_hint("start the guest agent in the guest, or use --quiesce=try");
+  }
+
+  void require_thaw_in_time() {
+    const bool was_frozen = facts_.freeze && facts_.freeze->state == FreezeState::frozen;
+    if (!was_frozen || (facts_.thaw->thawed && !facts_.thaw->early)) return;
+    if (options_.quiesce != Quiesce::required) return notes_.add(facts_.thaw->reason);
+    base::fail(Fault::unavailable, "the guest did not stay frozen until the snapshot was taken: {}",
+               facts_.thaw->reason);
+  }
+
+  // While a guest's newest data is in an overlay, the persistent XML must say so: recover relies on it.
+  void require_next_start_on_overlays() {
+    if (prepared_.plan.transient) return;
+    const hypervisor::DomainModel next = domain_.inactive_model();
+    for (const PlannedDisk& disk : prepared_.plan.disks) {
+      if (hypervisor::place_of(next, to_overlay(disk)) == hypervisor::DiskPlace::on_overlay) continue;
+      base::fail(Fault::conflict, "the snapshot of disk '{}' is not in the domain's persistent definition",
+                 disk.target);
+    }
+  }
+
+  std::vector<hypervisor::OverlayDisk> overlays() const {
+    std::vector<hypervisor::OverlayDisk> disks;
+    for (const PlannedDisk& disk : prepared_.plan.disks) disks.push_back(to_overlay(disk));
+    return disks;
+  }
+  hypervisor::FreezeOptions freeze_options() const {
+    hypervisor::FreezeOptions freeze;
+    if (options_.freeze_limit.count() > 0) freeze.cap = freeze.windows_cap = options_.freeze_limit;
+    return freeze;
+  }
+
+  hypervisor::Domain& domain_;
+  const PreparedBackup& prepared_;
+  const BackupOptions& options_;
+  const JobContext& context_;
+  JobSteps& steps_;
+  JobNotes& notes_;
+  InstantFacts facts_;
+};
+
+}  // namespace
+
+InstantFacts take_instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
+                          const JobContext& context, JobSteps& steps, JobNotes& notes) {
+  return Instant(domain, prepared, options, context, steps, notes).take();
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/backup_job.hpp"
+
+#include "base/error.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "base/shell_word.hpp"
+#include "job/backup_instant.hpp"
+#include "job/overlay_return.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+
+namespace {
+
+// While it lives, whoever waits for room in the spool asks `hook` whether to go on.
+class WaitHook {
+ public:
+  WaitHook(staging::SpooledStorage* spooled, std::function<void()> hook) : spooled_(spooled) {
+    if (spooled_ != nullptr) spooled_->set_wait_hook(std::move(hook));
+  }
+  WaitHook(const WaitHook&) = delete;
+  WaitHook& operator=(const WaitHook&) = delete;
+  ~WaitHook() {
+    if (spooled_ != nullptr) spooled_->set_wait_hook({});
+  }
+
+ private:
+  staging::SpooledStorage* spooled_;  // null: nothing is staged
+};
+
+}  // namespace
+
+BackupJob::BackupJob(const JobContext& context, repository::Repository& repository, hypervisor::Domain& domain,
+                     const BackupOptions& options)
+    : context_(context),
+      repository_(repository),
+      domain_(domain),
+      options_(options),
+      spooled_(staging::spooled(repository.storage())),
+      steps_(context.state_dir, "backup"),
+      notes_(context.progress, domain.name()) {
+  repository_lock_.emplace(repository, "backup of '" + domain.name() + "'",
+                           [this] { index_read_ = flow::Ahead<void>([this] { open_writer(); }); });
+}
+
+// ---- planned
+void BackupJob::plan() {
+  phase("prepare");
+  name_the_job();
+  running_ = domain_.active();
+  prepared_ = prepare_backup(domain_, options_, steps_.record().id);
+  prepared_.plan.repository_url = repository_.storage().url();
+  prepared_.plan.repository_id = repository_.config().repository_id;
+  if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();
+  prepared_.plan.freezes = options_.quiesce != Quiesce::off;
+  tell_what_is_left_out();
+  steps_.record().plan = to_json(prepared_.plan);
+  index_read_.get();  // while nothing is frozen and no overlay grows
+  steps_.begin();
+}
+
+void BackupJob::name_the_job() {
+  JobRecord& record = steps_.record();
+  record.id = base::random_id(16);
+  record.domain_uuid = domain_.uuid();
+  record.domain_name = domain_.name();
+  record.created = base::now();
+}
+
+void BackupJob::tell_what_is_left_out() {
+  for (const repository::SkippedDisk& disk : prepared_.skipped)
+    notes_.add(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
+  if (!prepared_.model.nvram.empty()) notes_.add("the firmware's variables (NVRAM) are not in the backup");
+  if (prepared_.model.tpm) notes_.add("the state of the TPM is not in the backup");
+}
+
+void BackupJob::open_writer() {
+  writer_.emplace(repository_, options_.compression_level == 0 ? repository::k_compression_level_default
+                                                               : options_.compression_level);
+}
+
+// ---- frozen, snapshotted, thawed
+void BackupJob::take_instant() { facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_); }
+
+// ---- reading, sealed: from there on only forwards, and Ctrl-C has nothing to cut short any more.
+void BackupJob::store() {
+  reading_.emplace(prepared_, options_, context_, *writer_);
+  const WaitHook hook(spooled_, [this] { reading_->keep_within_budget(); });
+  read();
+  seal();
+}
+
+void BackupJob::read() {
+  steps_.step(JobState::reading, [&] {
+    manifest_ = draft_manifest(steps_.record(), prepared_, options_, facts_, running_);
+    reading_->read(manifest_);
+  });
+}
+
+void BackupJob::seal() {
+  steps_.step(JobState::sealed, [&] {
+    phase("seal");
+    reading_->require_unchanged();
+    stop_here_if_asked(context_, domain_.name());
+    complete_manifest(manifest_, writer_->finish(), steps_.record().created);
+    prepared_.plan.manifest = base::to_hex(repository::encode_manifest(manifest_));
+    steps_.store_plan(to_json(prepared_.plan));
+  });
+}
+
+// ---- committing, committed, uploading, published, done
+BackupReport BackupJob::go_forwards() {
+  std::optional<base::Error> commit_failure;
+  try {
+    commit();
+  } catch (const base::Error& error) {
+    commit_failure = error;
+  }
+  if (commit_failure) {
+    commit_failure->add_context(
+        fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
+    steps_.journal().set_error(steps_.record(), commit_failure->what());
+    throw commit_failure->add_hint("icecore recover " + base::shell_operand(domain_.name()));
+  }
+  const bool staged = spooled_ != nullptr;
+  steps_.step(JobState::uploading, [&] {
+    if (staged) publish();
+  });
+  if (!staged) steps_.step(JobState::published, [&] { publish(); });
+  steps_.reach(JobState::done);
+  return {.manifest = manifest_, .pending = staged, .notes = notes_.texts()};
+}
+
+std::string BackupJob::publish_anyway() {
+  const std::string point = "restore point " + steps_.record().id.substr(0, 8);
+  try {
+    publish();
+    return point + " is published";
+  } catch (const base::Error& error) {
+    return fmt::format("{} is complete, not published ({})", point, error.what());
+  }
+}
+
+void BackupJob::commit() {
+  prepared_.plan.commit_begun = true;
+  steps_.store_plan(to_json(prepared_.plan));
+  steps_.step(JobState::committing, [] {});
+  phase("commit");
+  steps_.step(JobState::committed,
+              [&] { return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {}); });
+}
+
+void BackupJob::publish() {
+  phase("publish");
+  const WaitHook hook(spooled_, [this] { stop_here_if_asked(context_, domain_.name()); });
+  hold_lock();
+  repository::publish(repository_, manifest_);
+}
+
+// Somebody may have taken it for left behind. What a prune did since is found out by the look at the blocks.
+void BackupJob::hold_lock() {
+  try {
+    repository_lock_->lock.check();
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::conflict) throw;
+    base::log_warning("{}; it is taken again", error.what());
+    repository_lock_.emplace(repository_, "backup of '" + domain_.name() + "'");
+  }
+}
+
+// ---- aborting, failed
+void BackupJob::give_up(base::Error& cause) {
+  JobRecord& record = steps_.record();
+  try {
+    steps_.step(JobState::aborting, [&] {
+      phase("undo");
+      return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
+    });
+    steps_.journal().set_error(record, cause.what());
+    steps_.journal().reach(record, JobState::failed);
+  } catch (const base::Error& second) {
+    base::log_warning("domain '{}' could not be put back on its bases: {}", domain_.name(), second.what());
+    steps_.journal().set_error(record, fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
+    cause.add_hint("icecore recover " + base::shell_operand(domain_.name()));
+  }
+}
+
+}  // namespace icecore::job

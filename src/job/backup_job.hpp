@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// One domain's backup, phase by phase: for run_backup(), which takes one after the other, and for a group, whose
+// members' phases go side by side.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "flow/ahead.hpp"
+#include "hypervisor/domain.hpp"
+#include "job/backup.hpp"
+#include "job/backup_manifest.hpp"
+#include "job/frozen_reading.hpp"
+#include "job/held_lock.hpp"
+#include "job/job_notes.hpp"
+#include "job/job_steps.hpp"
+#include "job/prepare_backup.hpp"
+#include "staging/spooled_storage.hpp"
+
+namespace icecore::job {
+
+// The phases in their order: plan(), take_instant(), store(), go_forwards(). When take_instant() or store() throws,
+// give_up() has to follow. One thread at a time.
+class BackupJob {
+ public:
+  // What is referred to outlives this. The index is read beside the look for other locks: it may take long.
+  BackupJob(const JobContext& context, repository::Repository& repository, hypervisor::Domain& domain,
+            const BackupOptions& options);
+
+  // Refuses what cannot work, and journals every name. Nothing of the guest is touched.
+  void plan();
+
+  // Freezes, takes the snapshot, thaws: afterwards the guest writes to overlays.
+  void take_instant();
+
+  // Reads the frozen disks and makes the point durable: from then on there is no way back.
+  void store();
+
+  // Merges the overlays and publishes. A commit that fails does not hold the point back: it is published all the
+  // same, and the job stays open for recover.
+  BackupReport go_forwards();
+
+  // Undoes what was begun, and says in `cause` what a person has to do when that fails.
+  void give_up(base::Error& cause);
+
+ private:
+  void name_the_job();
+  void tell_what_is_left_out();
+  void open_writer();
+  void read();
+  void seal();
+  void commit();
+  std::string publish_anyway();
+  void publish();
+  void hold_lock();
+  void phase(std::string_view name) { context_.progress.phase(domain_.name(), name); }
+
+  const JobContext& context_;
+  repository::Repository& repository_;
+  hypervisor::Domain& domain_;
+  const BackupOptions& options_;
+  staging::SpooledStorage* spooled_;  // null: nothing is staged
+  std::optional<HeldLock> repository_lock_;
+  JobSteps steps_;
+  JobNotes notes_;
+  PreparedBackup prepared_;
+  bool running_ = false;
+  InstantFacts facts_;
+  std::optional<repository::BlockWriter> writer_;
+  std::optional<FrozenReading> reading_;
+  repository::Manifest manifest_;
+  flow::Ahead<void> index_read_;  // its end is waited for before the rest goes
+};
+
+}  // namespace icecore::job

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/frozen_reading.hpp"
+
+#include "base/error.hpp"
+#include "job/backup_manifest.hpp"
+#include "job/capture.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+
+FrozenReading::FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
+                             repository::BlockWriter& writer)
+    : prepared_(prepared), context_(context), writer_(writer) {
+  for (const PlannedDisk& disk : prepared.plan.disks) {
+    budget_.with([&](auto& watches) {
+      watches.emplace_back(disk.overlay_path, options.overlay_free_share_min, options.overlay_age_max);
+    });
+  }
+}
+
+void FrozenReading::read(repository::Manifest& manifest) {
+  for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i) {
+    const PlannedDisk& disk = prepared_.plan.disks[i];
+    base::with_context([&] { read_disk(disk, manifest.disks[i]); }, "read disk '{}' of domain '{}'", disk.target,
+                       prepared_.model.name);
+  }
+}
+
+void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry) {
+  context_.progress.phase(prepared_.model.name, "read " + disk.target);
+  const auto source = disk::DiskSource::open(
+      {.image = disk.base_path, .format = disk.format, .block_size = writer_.repository().config().block_bytes});
+  const std::uint64_t total = source->data_bytes({}, context_.stop);
+  const repository::WriteStats before = writer_.stats();
+  const Captured captured = capture_disk(
+      *source, writer_,
+      [&](std::uint64_t done) {
+        keep_within_budget();
+        const repository::WriteStats now = writer_.stats();
+        context_.progress.transfer({.bytes_total = total,
+                                    .bytes_done = done,
+                                    .bytes_new = now.new_bytes - before.new_bytes,
+                                    .bytes_stored = now.compressed_bytes - before.compressed_bytes});
+      },
+      context_.stop);
+  fill_disk(entry, captured, before, writer_.stats());
+}
+
+void FrozenReading::keep_within_budget() {
+  budget_.with([&](std::vector<SpaceWatch>& watches) {
+    for (SpaceWatch& watch : watches) watch.check();
+  });
+  stop_here_if_asked(context_, prepared_.model.name);
+}
+
+void FrozenReading::require_unchanged() const {
+  require_same_sizes();
+  require_same_chains();
+}
+
+void FrozenReading::require_same_sizes() const {
+  for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i) {
+    const PlannedDisk& disk = prepared_.plan.disks[i];
+    const std::uint64_t now = disk::inspect_image(disk.overlay_path, "qcow2").virtual_size;
+    const std::uint64_t then = prepared_.images[i].virtual_size;
+    if (now == then) continue;
+    base::Error error(Fault::conflict, fmt::format("disk '{}' was resized from {} to {} while it was being backed up",
+                                                   disk.target, base::format_size(then), base::format_size(now)));
+    throw error.add_hint("run the backup again");
+  }
+}
+
+void FrozenReading::require_same_chains() const {
+  for (const PlannedDisk& disk : prepared_.plan.disks)
+    disk::expect_same_chain(disk.chain, disk::fingerprint_chain(disk.base_path, disk.format));
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading the frozen layers of a backup's disks into the repository, for as long as the overlays' budget (free space,
+// age) lasts, and the proof that what was read is what the guest had.
+#pragma once
+
+#include <vector>
+
+#include "base/guarded.hpp"
+#include "job/backup.hpp"
+#include "job/prepare_backup.hpp"
+#include "job/space_watch.hpp"
+#include "repository/block_writer.hpp"
+#include "repository/manifest.hpp"
+
+namespace icecore::job {
+
+class FrozenReading {
+ public:
+  // From the moment the overlays are there. What is referred to outlives this.
+  FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
+                repository::BlockWriter& writer);
+
+  // Reads all disks of the plan and completes the manifest's entries of them. Fault::no_space or busy when the budget
+  // is used up, cancelled on a stop.
+  void read(repository::Manifest& manifest);
+
+  // Called while blocks are stored, and while a full spool makes them wait; any thread.
+  void keep_within_budget();
+
+  // Fault::conflict when a disk was resized or an image swapped meanwhile: what was read is nobody's disk, and merging
+  // would grow or write into a stranger.
+  void require_unchanged() const;
+
+ private:
+  void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry);
+  void require_same_sizes() const;
+  void require_same_chains() const;
+
+  const PreparedBackup& prepared_;
+  const JobContext& context_;
+  repository::BlockWriter& writer_;
+  base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
+};
+
+}  // namespace icecore::job
