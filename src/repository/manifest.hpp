@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,12 +44,16 @@ struct SkippedDisk {
   std::string reason;
 };
 
-// Anything that is not a disk: nvram, tpm state, memory; stored as an image of its own.
+// A file of the domain that is no disk: nvram, tpm state, kernel, memory; stored as an image of its own.
 struct ManifestBlob {
   std::string kind;
   std::string path;
   std::uint64_t size = 0;
   ImageRoot image;
+  unsigned mode = 0;  // permission bits; 0: not recorded, as are an empty owner and group
+  std::string owner = {};
+  std::string group = {};
+  std::map<std::string, std::string> details = {};  // what its kind is known by: template, format, version, ...
 };
 
 struct Manifest {

@@ -49,6 +49,11 @@ struct Fields {
   void get(std::string_view key, T& out) const {
     out = base::json_field<T>(json, key, what);
   }
+  // One that older points do not have.
+  template <typename T>
+  void get_if_there(std::string_view key, T& out) const {
+    if (json.contains(key)) get(key, out);
+  }
   std::vector<Fields> records(std::string_view key) const {
     const auto found = json.find(key);
     if (found == json.end() || !found->is_array()) base::fail(Fault::corrupt, "{}: field '{}' is no list", what, key);
@@ -115,6 +120,24 @@ ManifestDisk parse_disk(const Fields& fields) {
   return disk;
 }
 
+Json blob_json(const ManifestBlob& blob) {
+  return {{"kind", blob.kind}, {"path", blob.path},   {"size", blob.size},   {"image", image_json(blob.image)},
+          {"mode", blob.mode}, {"owner", blob.owner}, {"group", blob.group}, {"details", blob.details}};
+}
+
+ManifestBlob parse_blob(const Fields& fields) {
+  ManifestBlob blob;
+  fields.get("kind", blob.kind);
+  fields.get("path", blob.path);
+  fields.get("size", blob.size);
+  blob.image = parse_image(fields);
+  fields.get_if_there("mode", blob.mode);
+  fields.get_if_there("owner", blob.owner);
+  fields.get_if_there("group", blob.group);
+  fields.get_if_there("details", blob.details);
+  return blob;
+}
+
 Json to_json(const Manifest& manifest) {
   Json disks = Json::array();
   for (const ManifestDisk& disk : manifest.disks) disks.push_back(disk_json(disk));
@@ -122,9 +145,7 @@ Json to_json(const Manifest& manifest) {
   for (const SkippedDisk& disk : manifest.skipped)
     skipped.push_back({{"target", disk.target}, {"reason", disk.reason}});
   Json blobs = Json::array();
-  for (const ManifestBlob& blob : manifest.blobs) {
-    blobs.push_back({{"kind", blob.kind}, {"path", blob.path}, {"size", blob.size}, {"image", image_json(blob.image)}});
-  }
+  for (const ManifestBlob& blob : manifest.blobs) blobs.push_back(blob_json(blob));
   return {{"format_version", k_manifest_version},
           {"id", manifest.id},
           {"domain", {{"name", manifest.domain_name}, {"uuid", manifest.domain_uuid}}},
@@ -154,13 +175,7 @@ void parse_lists(const Fields& fields, Manifest& manifest) {
     disk.get("target", manifest.skipped.emplace_back().target);
     disk.get("reason", manifest.skipped.back().reason);
   }
-  for (const Fields& record : fields.records("blobs")) {
-    ManifestBlob& blob = manifest.blobs.emplace_back();
-    record.get("kind", blob.kind);
-    record.get("path", blob.path);
-    record.get("size", blob.size);
-    blob.image = parse_image(record);
-  }
+  for (const Fields& blob : fields.records("blobs")) manifest.blobs.push_back(parse_blob(blob));
 }
 
 Manifest parse_record(const Fields& fields) {

@@ -29,7 +29,14 @@ class ManifestTest : public RepositoryFixture {
     manifest.disks.push_back(
         {.target = "vda", .format = "qcow2", .virtual_size = 8192, .image = {{}, 1, 8192}, .change_map = "scan"});
     manifest.skipped.push_back({"sda", "cdrom"});
-    manifest.blobs.push_back({"nvram", "/var/lib/x", 100, {{}, 1, 100}});
+    manifest.blobs.push_back({.kind = "nvram",
+                              .path = "/var/lib/x",
+                              .size = 100,
+                              .image = {{}, 1, 100},
+                              .mode = 0600,
+                              .owner = "root",
+                              .group = "kvm",
+                              .details = {{"format", "raw"}}});
     manifest.live_xml = "<domain/>";
     manifest.inactive_xml = "<domain type='x'/>";
     return manifest;
@@ -44,6 +51,9 @@ TEST_F(ManifestTest, RoundTrip) {
   EXPECT_EQ(encode_manifest(loaded), encode_manifest(manifest));
   EXPECT_EQ(loaded.live_xml, "<domain/>");
   EXPECT_EQ(loaded.disks.at(0).target, "vda");
+  EXPECT_EQ(loaded.blobs.at(0).mode, 0600U);
+  EXPECT_EQ(loaded.blobs.at(0).owner + ":" + loaded.blobs.at(0).group, "root:kvm");
+  EXPECT_EQ(loaded.blobs.at(0).details.at("format"), "raw");
 }
 
 TEST_F(ManifestTest, ListsOldestFirstAndNamesTheDamaged) {
