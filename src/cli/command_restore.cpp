@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/bytes.hpp"
+#include "base/error.hpp"
 #include "base/handle.hpp"
 #include "cli/commands.hpp"
 #include "cli/job_session.hpp"
@@ -19,27 +20,66 @@ struct RestoreCommandOptions {
   job::RestoreOptions restore;
 };
 
+// Splits "NAME=VALUE" and hands both on.
+Setter pair_of(std::string_view option, std::function<void(std::string name, std::string value)> set) {
+  return [option = std::string(option), set = std::move(set)](const std::string& text) {
+    const std::size_t sign = text.find('=');
+    if (sign == 0 || sign == std::string::npos || sign + 1 == text.size())
+      base::fail(base::Fault::usage, "{} takes two names with '=' between, not '{}'", option, text);
+    set(text.substr(0, sign), text.substr(sign + 1));
+  };
+}
+
+void set_format(job::RestoreOptions& restore, const std::string& target, const std::string& format) {
+  if (format != "raw" && format != "qcow2")
+    base::fail(base::Fault::usage, "--disk-format knows raw and qcow2, not '{}'", format);
+  restore.disk_formats[target] = format;
+}
+
+void declare_places(WordList& words, job::RestoreOptions& restore) {
+  words.option("--to", "DIR", "put the disk files there instead of where they were", [&](const std::string& folder) {
+    restore.to = std::filesystem::absolute(folder);  // a domain's XML has absolute paths
+  });
+  words.option("--pool", "NAME", "put the disk files into that storage pool of libvirt", WordList::into(restore.pool));
+  words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
+                   WordList::into(restore.disks));
+  words.repeatable("--disk-path", "TARGET=PATH", "put this disk there: a new file, or a block device",
+                   pair_of("--disk-path", [&](const std::string& target, const std::string& path) {
+                     restore.disk_paths[target] = std::filesystem::absolute(path);
+                   }));
+  words.repeatable("--disk-format", "TARGET=FORMAT", "raw or qcow2 instead of the format it had",
+                   pair_of("--disk-format", [&](const std::string& target, const std::string& format) {
+                     set_format(restore, target, format);
+                   }));
+  words.flag("--overwrite-device", "write over what the block devices named, or those it was on, hold now",
+             restore.overwrite_device);
+}
+
 void declare(WordList& words, RestoreCommandOptions& options) {
   job::RestoreOptions& restore = options.restore;
   words.positional("POINT", "id prefix, latest, DOMAIN or DOMAIN@TIME", Count::one, WordList::into(options.point));
   words.option("--as", "NAME", "as a new domain, with a new UUID and new MAC addresses",
                WordList::into(restore.new_name));
   words.flag("--replace", "in the place of the domain it was made of, which must be shut off", restore.replace);
-  words.flag("--disks-only", "only the disk files; needs --to", restore.disks_only);
-  words.option("--to", "DIR", "put the disk files there instead of where they were", [&](const std::string& folder) {
-    restore.to = std::filesystem::absolute(folder);  // a domain's XML has absolute paths
-  });
-  words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
-                   WordList::into(restore.disks));
+  words.flag("--disks-only", "only the disks, no domain; needs a place for them", restore.disks_only);
+  declare_places(words, restore);
+  words.repeatable("--map-network", "FROM=TO", "put interfaces on FROM (network, network/portgroup, bridge) onto TO",
+                   pair_of("--map-network", [&](std::string from, std::string to) {
+                     restore.networks.push_back({std::move(from), std::move(to)});
+                   }));
   words.flag("--start", "start the domain at the end", restore.start);
   words.flag("--allow-damaged", "a point that lost blocks, too; those read as zeroes", restore.allow_damaged);
-  words.flag("--dry-run", "change nothing; print how the domain's XML would differ", restore.dry_run);
+  words.flag("--dry-run", "change nothing; print what would be written and defined", restore.dry_run);
 }
 
 base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions& options) {
   base::Json disks = base::Json::array();
   for (const job::RestoredDisk& disk : report.disks) {
-    disks.push_back({{"target", disk.target}, {"path", disk.path.string()}, {"bytes_written", disk.bytes_written}});
+    disks.push_back({{"target", disk.target},
+                     {"path", disk.path.string()},
+                     {"format", disk.format},
+                     {"size", disk.size},
+                     {"bytes_written", disk.bytes_written}});
   }
   return {{"point", report.point_id},
           {"domain", report.domain_name},
@@ -57,7 +97,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
   if (options.dry_run) {
     console.out << report.xml_diff;
     for (const job::RestoredDisk& disk : report.disks) {
-      console.print(fmt::format("would write {} to {}", disk.target, disk.path.string()));
+      console.print(
+          fmt::format("would write {} to {} ({}, {})", disk.target, disk.path.string(), disk.format, disk.room));
     }
     return;
   }
@@ -97,16 +138,23 @@ Command make_restore_command() {
        .description =
            "Writes the disks of a restore point and defines the domain on them. Without --as or --replace the domain "
            "comes back under its own name, which must be free. Nothing that exists or is in use is written over; with "
-           "--replace the old files give way only when the new ones are complete. POINT is named as in `icecore show`.",
+           "--replace the old files give way only when the new ones are complete. A block device is written in place, "
+           "after "
+           "all files: one that is not finished holds neither its old content nor the disk. POINT is named as in "
+           "`icecore show`.",
        .examples = {{"sudo icecore restore latest --as web1-copy --to /var/lib/libvirt/images --start",
                      "a second domain beside the first, started"},
                     {"sudo icecore restore web1@2026-11-21T09:30 --replace", "the domain as it was at that time (UTC)"},
                     {"sudo icecore restore 3f2a9c1e --disks-only --disk vda --to /tmp", "one disk as a file"},
+                    {"sudo icecore restore web1 --disk-path vda=/dev/vg1/web1 --overwrite-device --pool default",
+                     "vda onto that volume, the other disks into the pool 'default'"},
+                    {"sudo icecore restore web1 --to /srv/vm --map-network lan=default --map-network br0=bridge:br1",
+                     "on a host whose networks have other names"},
                     {"sudo icecore restore web1 --as web1-copy --to /var/lib/libvirt/images --dry-run",
                      "what would be defined and written"}},
        .json = {{"point", "its id"},
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
-                {"disks[]", "target, path, bytes_written"},
+                {"disks[]", "target, path, format, size, bytes_written"},
                 {"xml_diff", "the point's XML against the one defined, unified"},
                 {"notes[]", "what a person should know"},
                 {"dry_run, started", "true or false"},

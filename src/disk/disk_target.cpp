@@ -49,6 +49,8 @@ void create_image(const std::filesystem::path& path, const TargetLayout& layout)
   discard.dismiss();
 }
 
+void DiskTarget::zero(std::uint64_t, std::uint64_t, const std::stop_token&) {}
+
 std::unique_ptr<DiskTarget> DiskTarget::open(const TargetOptions& options) {
   if (options.layout.format == "raw") return std::make_unique<RawTarget>(options);
   return std::make_unique<NbdTarget>(options);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a restored disk: a new image file, data only, so that what was a hole stays one.
+// Writes a restored disk: a new image file, data only, so that what was a hole stays one; or in place onto a block
+// device, whose old content gives way.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,8 @@ struct TargetOptions {
   std::filesystem::path image;  // fresh from create_image(): everything not written reads as zeros
   TargetLayout layout;          // as given to create_image()
   unsigned writers = 2;         // one a thread
+  bool device = false;          // a block device instead, raw: claimed while the target lives, and read as zeros only
+                                // where zero() or zeros were written
 };
 
 // The thread that opens a target must outlive it. Without finish() the image is garbage to be removed.
@@ -50,6 +53,10 @@ class DiskTarget {
 
   // index < options.writers; each to be used by one thread at a time.
   virtual TargetWriter& writer(unsigned index) = 0;
+
+  // Makes [from, to) read as zeros; to beyond the end means all the rest. Nothing to do in a fresh image. Ranges must
+  // not overlap what is written.
+  virtual void zero(std::uint64_t from, std::uint64_t to, const std::stop_token& stop);
 
   // After all writers are drained: closes the image and makes file and name durable.
   virtual void finish(const std::stop_token& stop) = 0;

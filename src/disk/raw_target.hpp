@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A raw image is its own content: plain writes to the sparse file, no server between.
+// A raw image is its own content: plain writes to the sparse file or the block device, no server between.
 #pragma once
 
 #include <vector>
@@ -15,12 +15,14 @@ class RawTarget final : public DiskTarget {
   explicit RawTarget(const TargetOptions& options);
 
   TargetWriter& writer(unsigned index) override { return writers_.at(index); }
+  void zero(std::uint64_t from, std::uint64_t to, const std::stop_token& stop) override;
   void finish(const std::stop_token& stop) override;
 
  private:
   class Writer final : public TargetWriter {
    public:
-    Writer(int fd, const std::filesystem::path& path) : fd_(fd), path_(path), behind_(fd) {}
+    Writer(int fd, const TargetOptions& options)
+        : fd_(fd), path_(options.image), device_(options.device), behind_(fd) {}
     void write(std::uint64_t offset, base::ByteView bytes, const std::stop_token& stop) override;
     void drain(const std::stop_token&) override {}  // pwrite is done when it returns
 
@@ -28,11 +30,14 @@ class RawTarget final : public DiskTarget {
     void write_run(std::uint64_t offset, base::ByteView bytes);
     int fd_;  // of the target
     std::filesystem::path path_;
+    bool device_;
     WriteBehind behind_;
   };
 
   std::filesystem::path path_;
+  bool device_;
   base::Fd file_;
+  std::uint64_t size_ = 0;  // of a device
   std::vector<Writer> writers_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hypervisor/domain.hpp"
+#include "hypervisor/network_map.hpp"
 
 namespace icecore::hypervisor {
 
@@ -36,7 +37,8 @@ struct RestoreXmlOptions {
   bool new_identity = false;         // new UUID, MAC addresses and VM generation id: a second domain beside the first
   std::vector<DiskPlacement> disks;  // the restored disks and where they lie
   std::string nvram_path;            // where the restored NVRAM lies; empty: libvirt makes one from the template
-  bool keep_other_disks = false;     // false: writable disks that were not restored are taken out, with a notice
+  std::vector<NetworkMapping> networks = {};
+  bool keep_other_disks = false;  // false: writable disks that were not restored are taken out, with a notice
 };
 
 struct RestoreXml {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hypervisor/file_use.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -12,11 +14,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Two names of one file: equal text, links resolved, or one inode (hard links).
+bool is_same_device(const fs::path& wanted, const std::string& candidate) {
+  struct stat a = {};
+  struct stat b = {};
+  return ::stat(wanted.c_str(), &a) == 0 && ::stat(candidate.c_str(), &b) == 0 && S_ISBLK(a.st_mode) &&
+         S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev;
+}
+
+// Two names of one file: equal text, links resolved, one inode (hard links), or two nodes of one device.
 bool is_same_file(const fs::path& wanted, const std::string& candidate) {
   if (candidate.empty()) return false;
   std::error_code error;
-  if (wanted == candidate || fs::equivalent(wanted, candidate, error)) return true;
+  if (wanted == candidate || fs::equivalent(wanted, candidate, error) || is_same_device(wanted, candidate)) return true;
   const fs::path a = fs::weakly_canonical(wanted, error);
   return !error && a == fs::weakly_canonical(candidate, error) && !error;
 }

@@ -81,6 +81,7 @@ class Restorer {
     set_firmware();
     check_placements();
     for (const XmlNode& disk : domain_.child("devices").children("disk")) set_disk(disk);
+    map_networks(domain_.child("devices"), options_.networks);
     if (options_.new_identity) warn_about_sharing();
     result_.name = domain_.child("name").text();
     result_.uuid = domain_.child("uuid").text();

@@ -190,6 +190,13 @@ class Recovery {
     const bool untouched = record.state == JobState::written && plan.replace && !any_named(plan);
     if (complete && !untouched) return finish_restore(record, plan, result);
     result.actions.push_back("remove the unfinished restore's files");
+    for (const PlannedFile& file : plan.files) {
+      if (!file.begun) continue;
+      result.actions.push_back(fmt::format(
+          "device '{}' was being written over and holds neither its old content nor disk '{}': restore onto "
+          "it again",
+          file.path.string(), file.target));
+    }
     if (!dry_run_) {
       remove_files(plan, false);
       if (record.state != JobState::aborting) journal_->reach(record, JobState::aborting);
@@ -204,6 +211,7 @@ class Recovery {
     if (!dry_run_) {
       name_files(&connection_, plan);
       define_domain(connection_, plan);
+      refresh_pool(&connection_, plan);
       journal_->reach(record, JobState::done);
     }
     result.finished = true;

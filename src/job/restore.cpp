@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/restore.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "base/durable_file.hpp"
@@ -13,6 +14,7 @@
 #include "job/journal.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
+#include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
 #include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
@@ -25,12 +27,19 @@ using repository::ManifestDisk;
 
 namespace {
 
-disk::TargetLayout layout_of(const ManifestDisk& disk) {
+// What only the format it had knows is left at its default in another one.
+disk::TargetLayout layout_of(const ManifestDisk& disk, const std::string& format) {
+  if (format != disk.format) return {.format = format, .virtual_size = disk.virtual_size};
   return {.format = disk.format,
           .virtual_size = disk.virtual_size,
           .cluster_size = disk.cluster_size,
           .compat = disk.compat,
           .extended_l2 = disk.extended_l2};
+}
+
+std::string lost_content(const PlannedFile& file) {
+  return fmt::format("device '{}' has lost its old content and does not hold disk '{}' either", file.path.string(),
+                     file.target);
 }
 
 class RestoreJob {
@@ -57,11 +66,11 @@ class RestoreJob {
     try {
       write();
       finish();
-    } catch (const base::Error& error) {
+    } catch (base::Error& error) {
       give_up(error);
       throw;
     } catch (const std::exception& error) {
-      const base::Error failure(Fault::internal, error.what());
+      base::Error failure(Fault::internal, error.what());
       give_up(failure);
       throw failure;
     }
@@ -86,7 +95,10 @@ class RestoreJob {
     step(JobState::writing, [] {});
     step(JobState::written, [&] {
       repository_.refresh_index();
-      for (std::size_t i = 0; i < prepared_.disks.size(); ++i) write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
+      for (std::size_t i = 0; i < prepared_.disks.size(); ++i) {
+        begin_device(prepared_.plan.files[i]);
+        write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
+      }
     });
   }
 
@@ -97,14 +109,24 @@ class RestoreJob {
     return {};
   }
 
+  // The last look before what cannot be undone: a domain may have been started on the device since the plan was made.
+  void begin_device(PlannedFile& file) {
+    if (!file.device) return;
+    require_unused(*connection_, file, replaceable_domain(manifest_, options_));
+    file.begun = true;
+    record_.plan = to_json(prepared_.plan);
+    journal_.update_plan(record_);
+    base::failpoint("restore.device_begun");
+  }
+
   void write_disk(const ManifestDisk& disk, const PlannedFile& file) {
     phase("write " + disk.target);
     base::with_context(
         [&] {
-          const disk::TargetLayout layout = layout_of(disk);
-          disk::create_image(file.work_path, layout);
-          const auto target =
-              disk::DiskTarget::open({.image = file.work_path, .layout = layout, .writers = restore_threads()});
+          const disk::TargetLayout layout = layout_of(disk, file.format);
+          if (!file.device) disk::create_image(file.work_path, layout);
+          const auto target = disk::DiskTarget::open(
+              {.image = file.work_path, .layout = layout, .writers = restore_threads(), .device = file.device});
           const std::uint64_t bytes = restore_image(
               repository_, disk.image, lost_blocks(disk), *target,
               [&](std::uint64_t done) {
@@ -113,7 +135,11 @@ class RestoreJob {
               },
               context_.stop);
           target->finish(context_.stop);
-          report_.disks.push_back({disk.target, file.path, bytes});
+          report_.disks.push_back({.target = disk.target,
+                                   .path = file.path,
+                                   .format = file.format,
+                                   .size = disk.virtual_size,
+                                   .bytes_written = bytes});
         },
         "restore disk '{}' to '{}'", disk.target, file.path.string());
   }
@@ -128,12 +154,16 @@ class RestoreJob {
         define_domain(*connection_, prepared_.plan);
       });
     }
+    refresh_pool(connection_, prepared_.plan);
     journal_.reach(record_, JobState::done);
     base::failpoint("restore.fact.done");
   }
 
   // A restore that has begun to replace is finished by recover and never undone: some old files are gone.
-  void give_up(const base::Error& cause) {
+  void give_up(base::Error& cause) {
+    for (const PlannedFile& file : prepared_.plan.files) {
+      if (file.begun && record_.state != JobState::written) cause.add_context(lost_content(file));
+    }
     try {
       if (record_.state == JobState::written && prepared_.plan.replace && any_named(prepared_.plan))
         return journal_.set_error(record_, cause.what());
@@ -171,12 +201,17 @@ class RestoreJob {
 };
 
 void require_sound_options(const RestoreOptions& options) {
-  if (options.disks_only && !options.to) base::fail(Fault::usage, "--disks-only needs --to DIR");
+  if (options.disks_only && !options.to && !options.pool && options.disk_paths.empty())
+    base::fail(Fault::usage, "--disks-only needs --to DIR, --pool NAME or --disk-path TARGET=PATH");
   if (options.disks_only && (options.new_name || options.replace || options.start)) {
     base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --as, --replace or --start");
   }
   if (options.new_name && options.replace) base::fail(Fault::usage, "--as and --replace exclude each other");
   if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
+  if (options.to && options.pool) base::fail(Fault::usage, "--to and --pool exclude each other");
+  if (options.pool && options.replace) base::fail(Fault::usage, "--pool and --replace exclude each other");
+  if (options.disks_only && !options.networks.empty())
+    base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --map-network");
 }
 
 // The point's losses, which somebody has to accept.
@@ -200,6 +235,21 @@ std::vector<std::string> damage_notes(const repository::DamageMark& damage, std:
   return notes;
 }
 
+// Files without a domain are nobody's; a device may be the original's, which then must not be backed up meanwhile.
+std::string lock_name(const RestorePlan& plan, const Manifest& manifest, const std::string& job_id) {
+  if (!plan.domain_uuid.empty()) return plan.domain_uuid;
+  const auto is_device = [](const PlannedFile& file) { return file.device; };
+  return std::any_of(plan.files.begin(), plan.files.end(), is_device) ? manifest.domain_uuid : job_id;
+}
+
+RestoredDisk describe_disk(const PlannedFile& file, const ManifestDisk& disk) {
+  return {.target = disk.target,
+          .path = file.path,
+          .format = file.format,
+          .size = disk.virtual_size,
+          .room = describe_room(file, disk)};
+}
+
 RestoreReport describe_plan(const PreparedRestore& prepared) {
   RestoreReport report;
   report.point_id = prepared.plan.point_id;
@@ -217,7 +267,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   require_sound_options(options);
   std::optional<repository::DamageMark> damage = accepted_damage(repository, manifest, options);
   std::unique_ptr<hypervisor::Connection> connection;
-  if (!options.disks_only) connection = std::make_unique<hypervisor::Connection>(context.connect_uri);
+  if (needs_connection(options)) connection = std::make_unique<hypervisor::Connection>(context.connect_uri);
   JobRecord record;
   record.id = base::random_id(16);
   record.kind = JobKind::restore;
@@ -231,11 +281,11 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
     }
   }
   for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
-    planned.disks.push_back({prepared.disks[i]->target, prepared.plan.files[i].path, 0});
+    planned.disks.push_back(describe_disk(prepared.plan.files[i], *prepared.disks[i]));
   }
   if (options.dry_run) return planned;
 
-  record.domain_uuid = prepared.plan.domain_uuid.empty() ? record.id : prepared.plan.domain_uuid;
+  record.domain_uuid = lock_name(prepared.plan, manifest, record.id);
   record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
   const DomainLock lock(record.domain_uuid, record.domain_name);
   RestoreReport done = base::with_context(

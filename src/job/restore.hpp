@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Restore of one point: planned -> writing -> written -> defined -> done. Until the domain is defined nothing
-// that existed before is touched; a failure removes what was made.
+// that existed before is touched, but for block devices, which are written in place, last; a failure removes what was
+// made, and says when a device has lost its old content.
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "hypervisor/network_map.hpp"
 #include "job/context.hpp"
 #include "repository/manifest.hpp"
 #include "repository/repository.hpp"
@@ -18,16 +21,24 @@ struct RestoreOptions {
   std::optional<std::string> new_name;      // --as: new name, UUID and MACs
   bool replace = false;                     // take the place of the shut-off domain with the point's UUID
   bool disks_only = false;                  // write disk files, define nothing
-  std::optional<std::filesystem::path> to;  // folder for the disk files; required with disks_only
+  std::optional<std::filesystem::path> to;  // folder for the disk files
+  std::optional<std::string> pool;          // storage pool whose folder that is, instead of `to`
   std::vector<std::string> disks;           // targets; empty: all of the point
-  bool start = false;                       // start the domain at the end
-  bool dry_run = false;                     // only the report
-  bool allow_damaged = false;               // a point that lost blocks: those read as zeroes
+  std::map<std::string, std::filesystem::path> disk_paths;  // target -> file or existing block device
+  std::map<std::string, std::string> disk_formats;          // target -> raw or qcow2, when not as it was
+  bool overwrite_device = false;                            // block devices may be written over
+  std::vector<hypervisor::NetworkMapping> networks;
+  bool start = false;          // start the domain at the end
+  bool dry_run = false;        // only the report
+  bool allow_damaged = false;  // a point that lost blocks: those read as zeroes
 };
 
 struct RestoredDisk {
   std::string target;
   std::filesystem::path path;
+  std::string format;
+  std::uint64_t size = 0;  // as the guest sees it
+  std::string room;        // for people: what it takes and what there is; only of a dry run
   std::uint64_t bytes_written = 0;
 };
 

@@ -11,14 +11,17 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/log.hpp"
+#include "base/shell_word.hpp"
+#include "hypervisor/storage_pool.hpp"
 
 namespace icecore::job {
 
 namespace {
 
-void name_file(const PlannedFile& file, bool replace) {
-  if (!std::filesystem::exists(file.work_path)) return;
-  const unsigned flags = replace ? 0 : RENAME_NOREPLACE;
+void name_file(const PlannedFile& file) {
+  if (file.device || !std::filesystem::exists(file.work_path)) return;
+  const unsigned flags = file.replaces ? 0 : RENAME_NOREPLACE;
   if (::renameat2(AT_FDCWD, file.work_path.c_str(), AT_FDCWD, file.path.c_str(), flags) != 0) {
     if (errno == EEXIST)
       base::fail(base::Fault::conflict, "'{}' appeared while the restore was running", file.path.string());
@@ -32,12 +35,12 @@ void name_file(const PlannedFile& file, bool replace) {
 
 void name_files(hypervisor::Connection* connection, const RestorePlan& plan) {
   if (plan.replace) require_unused(*connection, plan);
-  for (const PlannedFile& file : plan.files) name_file(file, plan.replace);
+  for (const PlannedFile& file : plan.files) name_file(file);
 }
 
 bool any_named(const RestorePlan& plan) {
   return std::any_of(plan.files.begin(), plan.files.end(),
-                     [](const PlannedFile& file) { return !std::filesystem::exists(file.work_path); });
+                     [](const PlannedFile& file) { return file.device || !std::filesystem::exists(file.work_path); });
 }
 
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) {
@@ -45,13 +48,24 @@ void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) 
   base::with_context([&] { connection.define(plan.define_xml); }, "define domain '{}'", plan.domain_name);
 }
 
+void refresh_pool(hypervisor::Connection* connection, const RestorePlan& plan) {
+  if (plan.pool.empty() || connection == nullptr) return;
+  try {
+    hypervisor::refresh_pool(*connection, plan.pool);
+  } catch (const base::Error& error) {
+    base::log_warning("{}; the new volumes show after `virsh pool-refresh {}`", error.what(),
+                      base::shell_operand(plan.pool));
+  }
+}
+
 void remove_files(const RestorePlan& plan, bool also_named) {
   for (const PlannedFile& file : plan.files) {
+    if (file.device) continue;
     // A work file that is gone was renamed by this job: only then is the named one ours to remove.
     const bool was_named = !std::filesystem::exists(file.work_path);
     std::error_code failure;
     std::filesystem::remove(file.work_path, failure);
-    if (!failure && also_named && was_named && !plan.replace) std::filesystem::remove(file.path, failure);
+    if (!failure && also_named && was_named && !file.replaces) std::filesystem::remove(file.path, failure);
     if (failure) base::fail_errno(failure.value(), "remove '" + file.work_path.string() + "'");
   }
 }

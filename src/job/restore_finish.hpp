@@ -13,13 +13,16 @@ namespace icecore::job {
 // since (`connection` must be given then).
 void name_files(hypervisor::Connection* connection, const RestorePlan& plan);
 
-// Whether name_files() has begun. Only from `written` on.
+// Whether name_files() has begun, or a device was written over: there is no way back. Only from `written` on.
 bool any_named(const RestorePlan& plan);
 
 // Defines the domain of the plan, if it has one. Defining it again changes nothing.
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);
 
-// Removes the files still under their work names, and without plan.replace also those already named.
+// Lets the plan's storage pool see its new volumes. What goes wrong is only logged: the disks are there.
+void refresh_pool(hypervisor::Connection* connection, const RestorePlan& plan);
+
+// Removes the files still under their work names, and those already named that replaced nothing. Devices are left.
 void remove_files(const RestorePlan& plan, bool also_named);
 
 }  // namespace icecore::job

@@ -2,6 +2,7 @@
 #include "job/restore_image.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <thread>
 #include <vector>
@@ -62,19 +63,25 @@ bool push_window(Shared& shared, Window& window) {
   return true;
 }
 
-void plan_frames(Shared& shared, const repository::ImageRoot& image, const std::vector<repository::BlockRange>& lost) {
+void plan_frames(Shared& shared, const repository::ImageRoot& image, const std::vector<repository::BlockRange>& lost,
+                 const std::stop_token& stop) {
   BlockReader reader(shared.repository);
   repository::ImageTreeReader tree(reader, shared.repository.config(), image, lost);
   Window window;
   std::size_t leaves = 0;
+  std::uint64_t end_of_data = 0;
   while (const auto leaf = tree.next()) {
     for (std::size_t i = 0; i < leaf->names.size(); ++i) {
       if (leaf->names[i].is_zero()) continue;
+      const std::uint64_t from = (leaf->first_block + i) * shared.block_bytes;
+      shared.target.zero(end_of_data, from, stop);
+      end_of_data = std::min(from + shared.block_bytes, image.disk_size);
       const repository::BlockLocation at = reader.locate_or_fail(leaf->names[i]);
       window[at.frame].push_back({{leaf->names[i], at.offset, at.length}, leaf->first_block + i});
     }
     if (++leaves % k_window_leaves == 0 && !push_window(shared, window)) return;
   }
+  shared.target.zero(end_of_data, std::numeric_limits<std::uint64_t>::max(), stop);
   push_window(shared, window);
 }
 
@@ -147,7 +154,8 @@ std::uint64_t restore_image(repository::Repository& repository, const repository
   flow::StageGroup stages(std::move(stop));
   stages.watch(shared.tasks);
   stages.run(
-      "plan", 1, [&](std::stop_token) { plan_frames(shared, image, lost); }, [&] { shared.tasks.close(); });
+      "plan", 1, [&](std::stop_token inner) { plan_frames(shared, image, lost, inner); },
+      [&] { shared.tasks.close(); });
   stages.run("write", restore_threads(), [&](std::stop_token inner) { write_frames(shared, inner); });
   stages.join();
   return shared.bytes_written.with([](std::uint64_t total) { return total; });

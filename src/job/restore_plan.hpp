@@ -16,15 +16,19 @@ namespace icecore::job {
 
 struct PlannedFile {
   std::string target;
-  std::string format;
-  std::filesystem::path path;       // when complete
-  std::filesystem::path work_path;  // until then; beside it, named by the job
+  std::string format = {};
+  std::filesystem::path path = {};       // when complete
+  std::filesystem::path work_path = {};  // until then; beside it, named by the job
+  bool replaces = false;                 // a file at `path` gives way
+  bool device = false;                   // a block device, written in place: work_path is path
+  bool begun = false;                    // its old content may be gone
 };
 
 struct RestorePlan {
   std::string point_id;
-  bool replace = false;  // existing files give way
+  bool replace = false;  // the domain's old files give way
   std::vector<PlannedFile> files;
+  std::string pool;         // storage pool to refresh at the end; may be empty
   std::string domain_name;  // empty: nothing is defined
   std::string domain_uuid;
   std::string define_xml;
@@ -41,11 +45,17 @@ struct PreparedRestore {
 };
 
 // Decides names and paths and refuses what would hurt: existing files or domains (without replace), running
-// domains, files in use, too little room. Changes nothing. `connection` may be null with disks_only.
+// domains, files and devices in use, too little room. Changes nothing. `connection` may be null where
+// needs_connection() says so.
 PreparedRestore prepare_restore(hypervisor::Connection* connection, const repository::Manifest& manifest,
                                 const RestoreOptions& options, const std::string& job_id);
 
-// Fault::busy when a running domain, or one that is not the plan's, uses a file at one of the plan's final paths.
+// Whether libvirt is asked at all: plain files without a domain can be written on a host that has none.
+bool needs_connection(const RestoreOptions& options);
+
+// Fault::busy when a running domain, or one that is not the plan's, uses a file at one of the plan's final paths, or
+// this one.
 void require_unused(hypervisor::Connection& connection, const RestorePlan& plan);
+void require_unused(hypervisor::Connection& connection, const PlannedFile& file, const std::string& domain_uuid);
 
 }  // namespace icecore::job

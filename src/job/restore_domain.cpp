@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/restore_domain.hpp"
+
+#include "base/error.hpp"
+#include "base/shell_word.hpp"
+#include "hypervisor/domain_edit.hpp"
+#include "hypervisor/text_diff.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using repository::Manifest;
+
+namespace {
+
+constexpr std::size_t k_id_digits = 8;  // of a point, for people
+
+// A disk that is kept as it is must not lie where another one is restored to.
+void require_disks_apart(const RestorePlan& plan, const hypervisor::DomainModel& model) {
+  for (const PlannedFile& file : plan.files) {
+    for (const hypervisor::DiskModel& disk : model.disks) {
+      if (disk.target == file.target || disk.source.path != file.path) continue;
+      base::fail(Fault::conflict, "disk '{}' would be restored to '{}', which is disk '{}' of the domain", file.target,
+                 file.path.string(), disk.target);
+    }
+  }
+}
+
+[[noreturn]] void fail_domain_exists(const std::string& what) {
+  base::Error error(Fault::conflict, what);
+  throw error.add_hint("restore under another name with --as NAME, or in its place with --replace");
+}
+
+}  // namespace
+
+void require_place_for_domain(hypervisor::Connection& connection, const Manifest& manifest,
+                              const RestoreOptions& options) {
+  const std::string name = options.new_name.value_or(manifest.domain_name);
+  const bool has_uuid = !options.new_name && connection.has_domain(manifest.domain_uuid);
+  if (has_uuid && options.replace) {
+    hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
+    if (domain.active()) {
+      base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
+      throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
+    }
+    if (domain.has_managed_save()) {
+      base::Error error(
+          Fault::conflict,
+          fmt::format("domain '{}' has a saved memory image that fits only its present disks", domain.name()));
+      throw error.add_hint("virsh managedsave-remove " + base::shell_operand(domain.name()));
+    }
+    return;
+  }
+  if (has_uuid) fail_domain_exists(fmt::format("domain '{}' exists", connection.domain(manifest.domain_uuid).name()));
+  if (connection.has_domain(name)) fail_domain_exists(fmt::format("another domain is called '{}'", name));
+}
+
+void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const RestoreOptions& options) {
+  const std::string& saved = manifest.inactive_xml.empty() ? manifest.live_xml : manifest.inactive_xml;
+  hypervisor::RestoreXmlOptions xml_options;
+  if (options.new_name) xml_options.name = *options.new_name;
+  xml_options.new_identity = options.new_name.has_value();
+  xml_options.keep_other_disks = options.replace;
+  xml_options.networks = options.networks;
+  for (const PlannedFile& file : prepared.plan.files)
+    xml_options.disks.push_back({file.target, file.path.string(), file.format});
+  const hypervisor::RestoreXml xml = hypervisor::make_restore_xml(saved, xml_options);
+  require_disks_apart(prepared.plan, hypervisor::parse_domain(xml.xml));
+  prepared.plan.domain_name = xml.name;
+  prepared.plan.domain_uuid = xml.uuid;
+  prepared.plan.define_xml = xml.xml;
+  prepared.notes = xml.notices;
+  prepared.xml_diff =
+      hypervisor::unified_diff(hypervisor::normalised_xml(saved), hypervisor::normalised_xml(xml.xml),
+                               "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name);
+}
+
+}  // namespace icecore::job

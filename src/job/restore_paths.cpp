@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/restore_paths.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/shell_word.hpp"
+#include "disk/block_device.hpp"
+#include "disk/image.hpp"
+#include "hypervisor/file_use.hpp"
+#include "job/prepare_backup.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using repository::Manifest;
+using repository::ManifestDisk;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t k_run_digits = 8;
+
+void require_known_target(const Manifest& manifest, const std::string& target) {
+  const auto has = [&](const ManifestDisk& disk) { return disk.target == target; };
+  if (std::any_of(manifest.disks.begin(), manifest.disks.end(), has)) return;
+  base::Error error(Fault::not_found,
+                    fmt::format("restore point {} has no disk '{}'", manifest.id.substr(0, 8), target));
+  throw error.add_hint("icecore show " + manifest.id.substr(0, 8));
+}
+
+bool is_asked_for(const RestoreOptions& options, const std::string& target) {
+  return options.disks.empty() || std::find(options.disks.begin(), options.disks.end(), target) != options.disks.end();
+}
+
+void require_chosen(const Manifest& manifest, const RestoreOptions& options, const std::string& target,
+                    std::string_view option) {
+  require_known_target(manifest, target);
+  if (!is_asked_for(options, target))
+    base::fail(Fault::usage, "{} names disk '{}', which --disk leaves out", option, target);
+}
+
+// With a folder: named after domain and target, since disks of one domain often share a file name in different folders.
+fs::path default_path(const Manifest& manifest, const ManifestDisk& disk, const RestoreOptions& options,
+                      const std::optional<fs::path>& folder, const std::string& format) {
+  if (options.disks_only) {
+    if (!folder) base::fail(Fault::usage, "no place is named for disk '{}'", disk.target);
+    return *folder / (disk.target + "." + format);
+  }
+  const std::string file = options.new_name.value_or(manifest.domain_name) + "." + disk.target + "." + format;
+  if (folder) return *folder / file;
+  const fs::path original = disk.source_path;
+  return options.new_name ? original.parent_path() / file : original;
+}
+
+std::string format_of(const ManifestDisk& disk, const RestoreOptions& options, bool onto_device) {
+  const auto asked = options.disk_formats.find(disk.target);
+  if (asked == options.disk_formats.end()) return onto_device ? "raw" : disk.format;
+  if (onto_device && asked->second != "raw")
+    base::fail(Fault::usage, "disk '{}' is restored onto a device, which holds it raw", disk.target);
+  return asked->second;
+}
+
+// ---- refusals
+
+void require_free_path(const PlannedFile& file) {
+  if (file.replaces || !fs::exists(file.path)) return;
+  base::Error error(Fault::conflict, fmt::format("'{}' exists; a restore does not write over it", file.path.string()));
+  throw error.add_hint("restore elsewhere with --to DIR, or over the old domain with --replace");
+}
+
+// A file there would lie in the memory of /dev.
+void require_no_device_folder(const PlannedFile& file) {
+  if (*std::next(file.path.begin()) != "dev") return;
+  base::Error error(
+      Fault::conflict,
+      fmt::format("disk '{}' would be restored to '{}', a place for devices, and there is none of that name",
+                  file.target, file.path.string()));
+  throw error.add_hint(fmt::format(
+      "restore it to a file with --to DIR, or onto a device with --disk-path {}=/dev/... --overwrite-device",
+      file.target));
+}
+
+void require_folder(const PlannedFile& file) {
+  const fs::path folder = file.path.parent_path();
+  if (fs::is_directory(file.path))
+    base::fail(Fault::usage, "'{}' is a folder; name the file for disk '{}'", file.path.string(), file.target);
+  if (fs::is_directory(folder)) return;
+  base::Error error(Fault::not_found,
+                    fmt::format("there is no folder '{}' for disk '{}'", folder.string(), file.target));
+  throw error.add_hint("make it, or name another with --to DIR");
+}
+
+void require_consent(const PlannedFile& file, const RestoreOptions& options) {
+  if (options.overwrite_device) return;
+  base::Error error(Fault::conflict, fmt::format("disk '{}' would be written over what device '{}' holds now",
+                                                 file.target, file.path.string()));
+  throw error.add_hint("say so with --overwrite-device, or restore to a file with --to DIR");
+}
+
+void require_fitting_device(const PlannedFile& file, const ManifestDisk& disk) {
+  const std::uint64_t size = disk::device_size(file.path);
+  if (size >= disk.virtual_size) return;
+  base::Error error(Fault::no_space, fmt::format("device '{}' has {} bytes, disk '{}' has {}", file.path.string(), size,
+                                                 file.target, disk.virtual_size));
+  throw error.add_hint("make the device larger, or restore to a file with --to DIR");
+}
+
+void require_usable_device(const PlannedFile& file, const ManifestDisk& disk, const RestoreOptions& options) {
+  require_consent(file, options);
+  require_fitting_device(file, disk);
+  disk::claim_device(file.path);
+}
+
+void require_places_apart(const std::vector<PlannedFile>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (fs::weakly_canonical(files[i].path) != fs::weakly_canonical(files[j].path)) continue;
+      base::fail(Fault::usage, "disks '{}' and '{}' would both be restored to '{}'", files[j].target, files[i].target,
+                 files[i].path.string());
+    }
+  }
+}
+
+// The folder, or the nearest above it that exists: --to DIR is only made when the restore begins.
+fs::path existing_part(fs::path folder) {
+  while (folder.has_relative_path() && !fs::exists(folder)) folder = folder.parent_path();
+  return folder;
+}
+
+}  // namespace
+
+std::vector<const ManifestDisk*> choose_disks(const Manifest& manifest, const RestoreOptions& options) {
+  for (const std::string& target : options.disks) require_known_target(manifest, target);
+  for (const auto& [target, path] : options.disk_paths) require_chosen(manifest, options, target, "--disk-path");
+  for (const auto& [target, format] : options.disk_formats) require_chosen(manifest, options, target, "--disk-format");
+  std::vector<const ManifestDisk*> chosen;
+  for (const ManifestDisk& disk : manifest.disks) {
+    if (is_asked_for(options, disk.target)) chosen.push_back(&disk);
+  }
+  const auto is_file = [&](const ManifestDisk* disk) {
+    const auto path = options.disk_paths.find(disk->target);
+    return !fs::is_block_file(path == options.disk_paths.end() ? fs::path(disk->source_path) : path->second);
+  };
+  std::stable_partition(chosen.begin(), chosen.end(), is_file);
+  return chosen;
+}
+
+PlannedFile plan_file(const Manifest& manifest, const ManifestDisk& disk, const RestoreOptions& options,
+                      const std::optional<fs::path>& folder, const std::string& job_id) {
+  const auto mapped = options.disk_paths.find(disk.target);
+  const bool has_path = mapped != options.disk_paths.end();
+  PlannedFile file{.target = disk.target, .format = format_of(disk, options, false)};
+  file.path = fs::absolute(has_path ? mapped->second : default_path(manifest, disk, options, folder, file.format));
+  file.device = fs::is_block_file(file.path);
+  file.replaces = options.replace && !has_path;
+  if (file.device) file.format = format_of(disk, options, true);
+  file.work_path = file.path;
+  if (!file.device) file.work_path += ".icecore-" + job_id.substr(0, k_run_digits);
+  return file;
+}
+
+void require_unused(hypervisor::Connection& connection, const PlannedFile& file, const std::string& domain_uuid) {
+  const auto chain_of = [](const std::string& path, const std::string& format) {
+    std::vector<std::string> below;
+    for (const disk::ImageInfo& layer : disk::inspect_chain(path, format)) below.push_back(layer.path.string());
+    return below;
+  };
+  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, chain_of)) {
+    if (use.uuid == domain_uuid && !use.running) continue;
+    base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
+                                               use.running ? "the running " : "", use.domain));
+    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_operand(use.domain)
+                                     : "restore elsewhere with --to DIR");
+  }
+}
+
+void require_free_places(hypervisor::Connection* connection, const PreparedRestore& prepared, const Manifest& manifest,
+                         const RestoreOptions& options) {
+  require_places_apart(prepared.plan.files);
+  for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
+    const PlannedFile& file = prepared.plan.files[i];
+    if (file.device) {
+      require_usable_device(file, *prepared.disks[i], options);
+    } else {
+      require_no_device_folder(file);
+      if (!options.to || options.disk_paths.contains(file.target)) require_folder(file);
+      require_free_path(file);
+    }
+    if (connection != nullptr) require_unused(*connection, file, replaceable_domain(manifest, options));
+  }
+}
+
+void require_room(const PreparedRestore& prepared) {
+  std::map<fs::path, std::uint64_t> needed;
+  for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
+    const PlannedFile& file = prepared.plan.files[i];
+    if (!file.device) needed[existing_part(file.path.parent_path())] += prepared.disks[i]->bytes_read;
+  }
+  for (const auto& [folder, bytes] : needed) {
+    const std::uint64_t available = free_space(folder).first;
+    if (available >= bytes) continue;
+    base::Error error(Fault::no_space,
+                      fmt::format("the restore needs {} in '{}', which has {} free", base::format_size(bytes),
+                                  folder.string(), base::format_size(available)));
+    throw error.add_hint("free some space, or restore to another folder with --to DIR");
+  }
+}
+
+std::string replaceable_domain(const Manifest& manifest, const RestoreOptions& options) {
+  return options.new_name ? std::string() : manifest.domain_uuid;
+}
+
+std::string describe_room(const PlannedFile& file, const ManifestDisk& disk) {
+  const std::string size = base::format_size(disk.virtual_size);
+  if (file.device) {
+    return fmt::format("{} onto a device of {}, whose content gives way", size,
+                       base::format_size(disk::device_size(file.path)));
+  }
+  return fmt::format("{}, {} of data; {} free there", size, base::format_size(disk.bytes_read),
+                     base::format_size(free_space(existing_part(file.path.parent_path())).first));
+}
+
+}  // namespace icecore::job
