@@ -9,6 +9,7 @@
 #include "base/shell_word.hpp"
 #include "cli/point_output.hpp"
 #include "cli/program.hpp"
+#include "job/group_backup.hpp"
 
 namespace icecore::cli {
 
@@ -58,6 +59,12 @@ void wait_for_upload(JobSession& jobs, UploadSession& upload, DomainOutcome& out
   }
 }
 
+void wait_for_uploads(JobSession& jobs, UploadSession* upload, std::vector<DomainOutcome>& outcomes) {
+  for (DomainOutcome& outcome : outcomes) {
+    if (upload != nullptr && outcome.report && outcome.report->pending) wait_for_upload(jobs, *upload, outcome);
+  }
+}
+
 }  // namespace
 
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
@@ -68,9 +75,19 @@ std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Reposit
     outcomes.push_back(jobs.stop().stop_requested() ? not_begun(domain) : back_up(jobs, repository, domain, options));
     tell(jobs, outcomes.back());
   }
-  for (DomainOutcome& outcome : outcomes) {
-    if (upload != nullptr && outcome.report && outcome.report->pending) wait_for_upload(jobs, *upload, outcome);
+  wait_for_uploads(jobs, upload, outcomes);
+  return outcomes;
+}
+
+std::vector<DomainOutcome> back_up_group(JobSession& jobs, repository::Repository& repository,
+                                         const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                         UploadSession* upload) {
+  std::vector<DomainOutcome> outcomes;
+  for (job::GroupMemberReport& member : job::run_group_backup(jobs.context(), repository, domains, options)) {
+    outcomes.push_back({member.domain, std::move(member.report), std::move(member.error)});
+    tell(jobs, outcomes.back());
   }
+  wait_for_uploads(jobs, upload, outcomes);
   return outcomes;
 }
 
@@ -87,9 +104,12 @@ ExitCode exit_code_of(const std::vector<DomainOutcome>& outcomes) {
 std::string format_report(const job::BackupReport& report) {
   const repository::Manifest& point = report.manifest;
   const std::string frozen = point.freeze_ms > 0 ? fmt::format(", guest frozen {} ms", point.freeze_ms) : "";
-  return fmt::format("{}: {}, {} consistent, read {}, new {}, stored {}{}, took {:.1f} s", point.domain_name,
+  const std::string group = point.group ? fmt::format(", with {} others within {} ms", point.group->members.size() - 1,
+                                                      point.group->spread_ms)
+                                        : "";
+  return fmt::format("{}: {}, {} consistent, read {}, new {}, stored {}{}{}, took {:.1f} s", point.domain_name,
                      short_id(point.id), to_string(point.consistency), base::format_size(point.bytes_read),
-                     base::format_size(point.bytes_new), base::format_size(point.bytes_stored), frozen,
+                     base::format_size(point.bytes_new), base::format_size(point.bytes_stored), frozen, group,
                      static_cast<double>(point.duration_ms) / 1000) +
          (report.pending ? ", pending upload" : "");
 }

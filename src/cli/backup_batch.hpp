@@ -25,6 +25,11 @@ std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Reposit
                                            const std::vector<std::string>& domains, const job::BackupOptions& options,
                                            UploadSession* upload = nullptr);
 
+// The same of a group, whose points are of one instant. Nothing is backed up when one of them cannot be.
+std::vector<DomainOutcome> back_up_group(JobSession& jobs, repository::Repository& repository,
+                                         const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                         UploadSession* upload = nullptr);
+
 // ok; cancelled; of one domain its own fault; else partial.
 ExitCode exit_code_of(const std::vector<DomainOutcome>& outcomes);
 

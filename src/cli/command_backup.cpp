@@ -20,10 +20,12 @@ struct BackupCommandOptions {
   int overlay_age_minutes = 0;
   staging::UploadOptions upload;
   bool no_wait = false;
+  bool group = false;
 };
 
 void declare(WordList& words, BackupCommandOptions& options) {
   words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
+  words.flag("--group", "all at one instant: frozen together, one set of points, or none", options.group);
   words.option("--quiesce", "RULE",
                "required: no frozen file systems, no backup; try (default): freeze if the agent does; off",
                WordList::choice<job::Quiesce>(
@@ -60,8 +62,9 @@ ExitCode run(Session& session, const BackupCommandOptions& options) {
   if (options.overlay_age_minutes > 0) backup.overlay_age_max = std::chrono::minutes(options.overlay_age_minutes);
   std::optional<UploadSession> upload;
   if (!options.no_wait) upload.emplace(jobs, open, options.upload);
+  const auto back_up = options.group ? back_up_group : back_up_domains;
   const std::vector<DomainOutcome> outcomes =
-      back_up_domains(jobs, *open.repository, options.domains, backup, upload ? &*upload : nullptr);
+      back_up(jobs, *open.repository, options.domains, backup, upload ? &*upload : nullptr);
   if (session.options.json) session.console.print_json(outcomes_record(outcomes));
   return exit_code_of(outcomes);
 }
@@ -78,12 +81,15 @@ Command make_backup_command() {
            "overlay back. What is stored goes through a staging folder when the repository is not on this host: the "
            "guest "
            "is on its own disks again before the network matters. Several domains are backed up one after another; one "
-           "that fails does not stop the others. "
+           "that fails does not stop the others. With --group all of them are frozen and snapshotted together; one "
+           "that "
+           "cannot be leaves all as they were. "
            "Ctrl-C ends cleanly: the guest is thawed and back on its own disks before icecore ends.",
        .examples = {{"sudo icecore backup web1 -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "a restore point of web1"},
                     {"sudo icecore backup web1 db1 --quiesce required",
                      "both, but only with frozen file systems; the repository comes from the environment"},
+                    {"sudo icecore backup --group web1 db1", "both at one instant"},
                     {"sudo icecore backup web1 --exclude-disk vdb --tag before-upgrade --json",
                      "without its second disk, with a tag; the outcome as a record"}},
        .json = outcome_fields()},

@@ -9,6 +9,7 @@
 #include "cli/job_session.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
+#include "cli/restore_group.hpp"
 #include "job/restore.hpp"
 
 namespace icecore::cli {
@@ -17,6 +18,7 @@ namespace {
 
 struct RestoreCommandOptions {
   std::string point;
+  bool group = false;
   job::RestoreOptions restore;
 };
 
@@ -60,6 +62,7 @@ void declare(WordList& words, RestoreCommandOptions& options) {
   words.positional("POINT", "id prefix, latest, DOMAIN or DOMAIN@TIME", Count::one, WordList::into(options.point));
   words.option("--as", "NAME", "as a new domain, with a new UUID and new MAC addresses",
                WordList::into(restore.new_name));
+  words.flag("--group", "all points of the same instant", options.group);
   words.flag("--replace", "in the place of the domain it was made of, which must be shut off", restore.replace);
   words.flag("--disks-only", "only the disks, no domain; needs a place for them", restore.disks_only);
   declare_places(words, restore);
@@ -112,20 +115,27 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
   }
 }
 
+// A record; of a group a list of them.
+void tell(Session& session, const RestoreCommandOptions& options, const std::vector<job::RestoreReport>& reports) {
+  base::Json records = base::Json::array();
+  for (const job::RestoreReport& report : reports) {
+    records.push_back(record_of(report, options.restore));
+    if (!session.options.json) print_report(session.console, report, options.restore);
+  }
+  if (session.options.json) session.console.print_json(options.group ? base::Json{{"members", records}} : records[0]);
+}
+
 ExitCode run(Session& session, const RestoreCommandOptions& options) {
   JobSession jobs(session);
   const OpenRepository open = open_repository(session, jobs.stop());
   const ReadablePoints points = read_points(session.console, *open.repository);
   const repository::Manifest& point = find_point(points, options.point);
-  const job::RestoreReport report = [&] {
+  const std::vector<job::RestoreReport> reports = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
-    return job::run_restore(jobs.context(), *open.repository, point, options.restore);
+    if (options.group) return restore_group(jobs, *open.repository, points, point, options.restore);
+    return std::vector{job::run_restore(jobs.context(), *open.repository, point, options.restore)};
   }();
-  if (session.options.json) {
-    session.console.print_json(record_of(report, options.restore));
-  } else {
-    print_report(session.console, report, options.restore);
-  }
+  tell(session, options, reports);
   return ExitCode::ok;
 }
 
@@ -145,6 +155,7 @@ Command make_restore_command() {
        .examples = {{"sudo icecore restore latest --as web1-copy --to /var/lib/libvirt/images --start",
                      "a second domain beside the first, started"},
                     {"sudo icecore restore web1@2026-11-21T09:30 --replace", "the domain as it was at that time (UTC)"},
+                    {"sudo icecore restore web1 --group --replace --start", "web1 and all that were backed up with it"},
                     {"sudo icecore restore 3f2a9c1e --disks-only --disk vda --to /tmp", "one disk as a file"},
                     {"sudo icecore restore web1 --disk-path vda=/dev/vg1/web1 --overwrite-device --pool default",
                      "vda onto that volume, the other disks into the pool 'default'"},
@@ -152,7 +163,8 @@ Command make_restore_command() {
                      "on a host whose networks have other names"},
                     {"sudo icecore restore web1 --as web1-copy --to /var/lib/libvirt/images --dry-run",
                      "what would be defined and written"}},
-       .json = {{"point", "its id"},
+       .json = {{"members[]", "with --group only: a record as follows of each"},
+                {"point", "its id"},
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
                 {"disks[]", "target, path, format, size, bytes_written"},
                 {"xml_diff", "the point's XML against the one defined, unified"},

@@ -63,8 +63,9 @@ ExitCode run(Session& session, const RunOptions& options) {
   OpenRepository open = open_policy_repository(session, policy, jobs.stop());
   std::optional<UploadSession> upload;
   if (policy.wait_for_upload) upload.emplace(jobs, open, policy.upload);
-  const std::vector<DomainOutcome> outcomes =
-      back_up_domains(jobs, *open.repository, match.domains, policy.backup, upload ? &*upload : nullptr);
+  const bool group = policy.domains.group && match.domains.size() > 1;
+  const std::vector<DomainOutcome> outcomes = (group ? back_up_group : back_up_domains)(
+      jobs, *open.repository, match.domains, policy.backup, upload ? &*upload : nullptr);
   if (session.options.json) {
     base::Json record = outcomes_record(outcomes);
     record["policy"] = policy.name;
@@ -91,7 +92,7 @@ Command make_run_command() {
        .summary = "Back up the domains a policy file matches",
        .description = "Reads a policy file and backs up every domain it matches, one after another, as `icecore "
                       "backup` would with the policy's settings. The policy names the repository; -r is not looked "
-                      "at. A domain that fails does not stop the others.",
+                      "at. A domain that fails does not stop the others, unless they are a group.",
        .examples = {{"sudo icecore run /etc/icecore/web-servers.xml", "all web servers"},
                     {"sudo icecore run /etc/icecore/web-servers.xml --dry-run", "only names them"}},
        .json = json_fields()},

@@ -57,6 +57,15 @@ base::Json disk_record(const ManifestDisk& disk) {
           {"bytes_stored", disk.bytes_stored}};
 }
 
+base::Json group_record(const Manifest& point) {
+  if (!point.group) return nullptr;
+  base::Json members = base::Json::array();
+  for (const auto& member : point.group->members)
+    members.push_back(
+        {{"domain", member.domain_name}, {"domain_uuid", member.domain_uuid}, {"point", member.point_id}});
+  return {{"id", point.group->id}, {"spread_ms", point.group->spread_ms}, {"members", members}};
+}
+
 }  // namespace
 
 std::string short_id(const std::string& id) {
@@ -111,6 +120,13 @@ std::string format_point(const Manifest& point, const Protections& protections) 
     facts.emplace_back("protected", fmt::format("since {}, on '{}'{}", point_time(by.created), by.host,
                                                 by.reason.empty() ? "" : ": " + by.reason));
   }
+  if (point.group) {
+    for (const auto& member : point.group->members) {
+      if (member.point_id == point.id) continue;
+      facts.emplace_back("same instant", fmt::format("{} of '{}', within {} ms", short_id(member.point_id),
+                                                     member.domain_name, point.group->spread_ms));
+    }
+  }
   if (!point.tags.empty()) facts.emplace_back("tags", fmt::format("{}", fmt::join(point.tags, ", ")));
   for (const repository::ManifestBlob& blob : point.blobs) {
     facts.emplace_back(blob.kind, fmt::format("{} ({})", base::format_size(blob.size), blob.path));
@@ -133,6 +149,7 @@ base::Json point_record(const Manifest& point, const Protections& protections) {
     blobs.push_back({{"kind", blob.kind}, {"path", blob.path}, {"size", blob.size}});
   }
   return {{"id", point.id},
+          {"group", group_record(point)},
           {"domain", point.domain_name},
           {"domain_uuid", point.domain_uuid},
           {"host", point.host},
@@ -156,21 +173,23 @@ base::Json point_record(const Manifest& point, const Protections& protections) {
 }
 
 std::vector<JsonField> point_fields(const std::string& prefix) {
-  return {{prefix + "id", "32 hex digits; 4 or more of the first name it on the command line"},
-          {prefix + "domain, domain_uuid, host", "whose disks, and where it ran"},
-          {prefix + "time", "of the snapshot, UTC"},
-          {prefix + "mode", "disk-only, full-state, offline or copy"},
-          {prefix + "consistency", "crash, filesystem, application or full-state"},
-          {prefix + "freeze_ms, snapshot_ms, duration_ms", "how long the guest was frozen, the snapshot and all took"},
-          {prefix + "size", "sum of the disks' virtual sizes; all sizes are bytes"},
-          {prefix + "bytes_read, bytes_new, bytes_stored", "read, of these new, and what those take in the repository"},
-          {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
-          {prefix + "protected, protection_reason", "whether `forget` leaves it alone, and why"},
-          {prefix + "disks[]",
-           "target, bus, source, format, virtual_size, allocated_bytes, change_map, "
-           "change_map_reason, bytes_read, bytes_new, bytes_stored"},
-          {prefix + "skipped[]", "disks left out: target, reason"},
-          {prefix + "blobs[]", "what is no disk (NVRAM, TPM state): kind, path, size"}};
+  return {
+      {prefix + "id", "32 hex digits; 4 or more of the first name it on the command line"},
+      {prefix + "domain, domain_uuid, host", "whose disks, and where it ran"},
+      {prefix + "time", "of the snapshot, UTC"},
+      {prefix + "mode", "disk-only, full-state, offline or copy"},
+      {prefix + "consistency", "crash, filesystem, application or full-state"},
+      {prefix + "freeze_ms, snapshot_ms, duration_ms", "how long the guest was frozen, the snapshot and all took"},
+      {prefix + "size", "sum of the disks' virtual sizes; all sizes are bytes"},
+      {prefix + "bytes_read, bytes_new, bytes_stored", "read, of these new, and what those take in the repository"},
+      {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
+      {prefix + "protected, protection_reason", "whether `forget` leaves it alone, and why"},
+      {prefix + "disks[]",
+       "target, bus, source, format, virtual_size, allocated_bytes, change_map, "
+       "change_map_reason, bytes_read, bytes_new, bytes_stored"},
+      {prefix + "group", "null, or the points of one instant: id, spread_ms, members[] (domain, domain_uuid, point)"},
+      {prefix + "skipped[]", "disks left out: target, reason"},
+      {prefix + "blobs[]", "what is no disk (NVRAM, TPM state): kind, path, size"}};
 }
 
 }  // namespace icecore::cli

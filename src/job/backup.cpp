@@ -23,7 +23,8 @@ BackupReport run(BackupJob& job) {
     job.give_up(failure);
     throw failure;
   }
-  return job.go_forwards();
+  job.merge();
+  return job.finish();
 }
 
 }  // namespace

@@ -13,8 +13,14 @@ namespace {
 class Instant {
  public:
   Instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
-          const JobContext& context, JobSteps& steps, JobNotes& notes)
-      : domain_(domain), prepared_(prepared), options_(options), context_(context), steps_(steps), notes_(notes) {}
+          const JobContext& context, JobSteps& steps, JobNotes& notes, const std::function<void()>& meet)
+      : domain_(domain),
+        prepared_(prepared),
+        options_(options),
+        context_(context),
+        steps_(steps),
+        notes_(notes),
+        meet_(meet) {}
 
   // What can be slow (helper processes, connections) happens before the window.
   InstantFacts take() {
@@ -23,12 +29,15 @@ class Instant {
     if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
     context_.progress.phase(domain_.name(), "snapshot");
     stop_here_if_asked(context_, domain_.name());
+    meet_();
     steps_.step(JobState::frozen, Durability::process_death, [&] {
       if (freeze) facts_.freeze = freeze->freeze();
       require_quiesced();
     });
+    meet_();
     facts_.instant = base::now();
     steps_.step(JobState::snapshotted, Durability::process_death, [&] { facts_.snapshot = snapshot.take(); });
+    meet_();
     steps_.step(JobState::thawed, Durability::process_death, [&] {
       if (freeze) facts_.thaw = freeze->thaw();
     });
@@ -85,14 +94,16 @@ class Instant {
   const JobContext& context_;
   JobSteps& steps_;
   JobNotes& notes_;
+  const std::function<void()>& meet_;
   InstantFacts facts_;
 };
 
 }  // namespace
 
 InstantFacts take_instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
-                          const JobContext& context, JobSteps& steps, JobNotes& notes) {
-  return Instant(domain, prepared, options, context, steps, notes).take();
+                          const JobContext& context, JobSteps& steps, JobNotes& notes,
+                          const std::function<void()>& meet) {
+  return Instant(domain, prepared, options, context, steps, notes, meet).take();
 }
 
 }  // namespace icecore::job

@@ -2,6 +2,8 @@
 // The instant of a point: frozen, snapshotted, thawed.
 #pragma once
 
+#include <functional>
+
 #include "hypervisor/domain.hpp"
 #include "job/backup.hpp"
 #include "job/backup_manifest.hpp"
@@ -14,7 +16,10 @@ namespace icecore::job {
 // Leaves the guest thawed and writing to the overlays of the plan, the job in state `thawed`. On failure the guest is
 // thawed too, and the disks stand wherever the journal's last fact says: return_to_bases() is next.
 // Fault::unavailable when `options` require a freeze that did not work or did not last.
+// `meet` is called when all is ready, when the guest is frozen and when the snapshot is taken: in a group it waits for
+// the others there, and throws when one of them cannot go on.
 InstantFacts take_instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
-                          const JobContext& context, JobSteps& steps, JobNotes& notes);
+                          const JobContext& context, JobSteps& steps, JobNotes& notes,
+                          const std::function<void()>& meet);
 
 }  // namespace icecore::job

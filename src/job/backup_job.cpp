@@ -82,7 +82,9 @@ void BackupJob::open_writer() {
 }
 
 // ---- frozen, snapshotted, thawed
-void BackupJob::take_instant() { facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_); }
+void BackupJob::take_instant(const std::function<void()>& meet) {
+  facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_, meet);
+}
 
 // ---- reading, sealed: from there on only forwards, and Ctrl-C has nothing to cut short any more.
 void BackupJob::store() {
@@ -95,6 +97,7 @@ void BackupJob::store() {
 void BackupJob::read() {
   steps_.step(JobState::reading, [&] {
     manifest_ = draft_manifest(steps_.record(), prepared_, options_, facts_, running_);
+    manifest_.group = group_;
     reading_->read(manifest_);
   });
 }
@@ -110,20 +113,20 @@ void BackupJob::seal() {
   });
 }
 
-// ---- committing, committed, uploading, published, done
-BackupReport BackupJob::go_forwards() {
-  std::optional<base::Error> commit_failure;
+// ---- committing, committed
+void BackupJob::merge() noexcept {
   try {
     commit();
   } catch (const base::Error& error) {
-    commit_failure = error;
+    merge_failure_ = error;
+  } catch (const std::exception& error) {
+    merge_failure_ = base::Error(Fault::internal, error.what());
   }
-  if (commit_failure) {
-    commit_failure->add_context(
-        fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
-    steps_.journal().set_error(steps_.record(), commit_failure->what());
-    throw commit_failure->add_hint("icecore recover " + base::shell_operand(domain_.name()));
-  }
+}
+
+// ---- uploading, published, done
+BackupReport BackupJob::finish() {
+  if (merge_failure_) publish_on_overlays();
   const bool staged = spooled_ != nullptr;
   steps_.step(JobState::uploading, [&] {
     if (staged) publish();
@@ -131,6 +134,13 @@ BackupReport BackupJob::go_forwards() {
   if (!staged) steps_.step(JobState::published, [&] { publish(); });
   steps_.reach(JobState::done);
   return {.manifest = manifest_, .pending = staged, .notes = notes_.texts()};
+}
+
+void BackupJob::publish_on_overlays() {
+  merge_failure_->add_context(
+      fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
+  steps_.journal().set_error(steps_.record(), merge_failure_->what());
+  throw merge_failure_->add_hint("icecore recover " + base::shell_operand(domain_.name()));
 }
 
 std::string BackupJob::publish_anyway() {

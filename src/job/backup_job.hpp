@@ -19,7 +19,7 @@
 
 namespace icecore::job {
 
-// The phases in their order: plan(), take_instant(), store(), go_forwards(). When take_instant() or store() throws,
+// The phases in their order: plan(), take_instant(), store(), merge(), finish(). When take_instant() or store() throws,
 // give_up() has to follow. One thread at a time.
 class BackupJob {
  public:
@@ -30,18 +30,27 @@ class BackupJob {
   // Refuses what cannot work, and journals every name. Nothing of the guest is touched.
   void plan();
 
-  // Freezes, takes the snapshot, thaws: afterwards the guest writes to overlays.
-  void take_instant();
+  // Freezes, takes the snapshot, thaws: afterwards the guest writes to overlays. `meet`: see backup_instant.hpp.
+  void take_instant(const std::function<void()>& meet = [] {});
+  // When the snapshot was asked for.
+  base::Timestamp instant() const noexcept { return facts_.instant; }
 
   // Reads the frozen disks and makes the point durable: from then on there is no way back.
   void store();
 
-  // Merges the overlays and publishes. A commit that fails does not hold the point back: it is published all the
-  // same, and the job stays open for recover.
-  BackupReport go_forwards();
+  // Merges the overlays. That it failed is told by finish(): it does not hold the point back.
+  void merge() noexcept;
+
+  // Publishes. When the overlays could not be merged the point is published all the same, the job stays open for
+  // recover, and this throws.
+  BackupReport finish();
 
   // Undoes what was begun, and says in `cause` what a person has to do when that fails.
   void give_up(base::Error& cause);
+
+  // To be called before store(): the point is one of a group's.
+  void set_group(repository::ManifestGroup group) { group_ = std::move(group); }
+  const JobRecord& record() noexcept { return steps_.record(); }
 
  private:
   void name_the_job();
@@ -50,6 +59,7 @@ class BackupJob {
   void read();
   void seal();
   void commit();
+  [[noreturn]] void publish_on_overlays();
   std::string publish_anyway();
   void publish();
   void hold_lock();
@@ -68,7 +78,9 @@ class BackupJob {
   InstantFacts facts_;
   std::optional<repository::BlockWriter> writer_;
   std::optional<FrozenReading> reading_;
+  std::optional<repository::ManifestGroup> group_;
   repository::Manifest manifest_;
+  std::optional<base::Error> merge_failure_;
   flow::Ahead<void> index_read_;  // its end is waited for before the rest goes
 };
 

@@ -66,7 +66,12 @@ std::optional<unsigned> ElementReader::optional_number(std::string_view attribut
 }
 
 std::string ElementReader::required_word(std::string_view attribute, const std::vector<std::string>& words) {
-  const std::string word = required_text(attribute);
+  static_cast<void>(required_text(attribute));
+  return optional_word(attribute, words);
+}
+
+std::string ElementReader::optional_word(std::string_view attribute, const std::vector<std::string>& words) {
+  const std::string word = optional_text(attribute).value_or("");
   if (word.empty() || contains(words, word)) return word;
   report(fmt::format("{}=\"{}\" of <{}> is not one of: {}", attribute, word, element_.name, fmt::join(words, ", ")));
   return "";

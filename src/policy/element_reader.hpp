@@ -32,6 +32,8 @@ class ElementReader {
   std::optional<unsigned> optional_number(std::string_view attribute, NumberRange range);
   // One of the words; anything else is a problem and gives "".
   std::string required_word(std::string_view attribute, const std::vector<std::string>& words);
+  // The same; "" also when it is not there.
+  std::string optional_word(std::string_view attribute, const std::vector<std::string>& words);
   // An absolute path.
   std::optional<std::string> optional_path(std::string_view attribute);
 

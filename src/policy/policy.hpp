@@ -19,6 +19,7 @@ namespace icecore::policy {
 struct DomainRules {
   std::vector<std::string> include;  // at least one
   std::vector<std::string> exclude;  // wins over include
+  bool group = false;                // all of them at one instant
 };
 
 enum class CaptureMode {

@@ -76,7 +76,8 @@ struct RuleList {
 DomainRules read_domains(const Element& element, std::vector<Problem>& problems) {
   ElementReader reader(element, problems);
   RuleList rules{reader, problems, "name", {}};
-  DomainRules domains{rules.read("include"), rules.read("exclude")};
+  DomainRules domains{rules.read("include"), rules.read("exclude"),
+                      reader.optional_word("group", {"yes", "no"}) == "yes"};
   reader.finish();
   if (reader.children("include").empty()) reader.report("<domains> needs at least one <include name=\"...\"/>");
   return domains;

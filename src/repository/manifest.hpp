@@ -56,6 +56,18 @@ struct ManifestBlob {
   std::map<std::string, std::string> details = {};  // what its kind is known by: template, format, version, ...
 };
 
+// The point is one of several taken at one instant.
+struct ManifestGroup {
+  struct Member {
+    std::string domain_name;
+    std::string domain_uuid;
+    std::string point_id;
+  };
+  std::string id;               // 32 hex digits
+  std::uint64_t spread_ms = 0;  // between the first and the last member's snapshot being asked for
+  std::vector<Member> members;  // this one among them
+};
+
 struct Manifest {
   std::string id;  // 32 hex digits
   std::string domain_name;
@@ -69,6 +81,7 @@ struct Manifest {
   std::uint64_t duration_ms = 0;
   std::string tool_version;
   std::vector<std::string> tags;
+  std::optional<ManifestGroup> group;
   std::vector<ManifestDisk> disks;
   std::vector<SkippedDisk> skipped;
   std::vector<ManifestBlob> blobs;

@@ -35,7 +35,7 @@ TEST(PolicyFile, ShippedExamplesAreValid) {
 TEST(PolicyFile, EveryValueIsRead) {
   const CheckedPolicy checked = check_policy(R"(<?xml version="1.0"?>
 <policy name="nightly-1">
-  <domains><include name="web*"/><include name="db"/><exclude name="web9"/></domains>
+  <domains group="yes"><include name="web*"/><include name="db"/><exclude name="web9"/></domains>
   <disks><include target="vda"/><exclude target="vdb"/></disks>
   <capture mode="disk-only"/>
   <quiesce rule="required" freeze-limit-ms="5000"/>
@@ -50,6 +50,7 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_EQ(policy.name, "nightly-1");
   EXPECT_THAT(policy.domains.include, ElementsAre("web*", "db"));
   EXPECT_THAT(policy.domains.exclude, ElementsAre("web9"));
+  EXPECT_TRUE(policy.domains.group);
   EXPECT_THAT(policy.backup.include_disks, ElementsAre("vda"));
   EXPECT_THAT(policy.backup.exclude_disks, ElementsAre("vdb"));
   EXPECT_EQ(policy.backup.quiesce, job::Quiesce::required);
@@ -77,6 +78,7 @@ TEST(PolicyFile, WhatIsLeftOutHasDefaults) {
   EXPECT_EQ(checked.policy->backup.quiesce, defaults.quiesce);
   EXPECT_EQ(checked.policy->backup.compression_level, defaults.compression_level);
   EXPECT_EQ(checked.policy->retention.keep_last, 0U);
+  EXPECT_FALSE(checked.policy->domains.group);
 }
 
 struct BadFile {

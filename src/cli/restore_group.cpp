@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/restore_group.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "cli/point_output.hpp"
+#include "hypervisor/connection.hpp"
+#include "hypervisor/domain.hpp"
+
+namespace icecore::cli {
+
+namespace {
+
+using base::Fault;
+using repository::Manifest;
+
+std::vector<const Manifest*> members_of(const ReadablePoints& known, const Manifest& point) {
+  if (!point.group) base::fail(Fault::usage, "restore point {} is not one of a group", short_id(point.id));
+  std::vector<const Manifest*> members;
+  for (const auto& member : point.group->members) {
+    const auto has_id = [&](const Manifest& candidate) { return candidate.id == member.point_id; };
+    const auto at = std::find_if(known.points.begin(), known.points.end(), has_id);
+    if (at == known.points.end()) {
+      base::Error gone(Fault::not_found, fmt::format("restore point {} of '{}', one of the group, does not exist (any "
+                                                     "more)",
+                                                     short_id(member.point_id), member.domain_name));
+      throw absence(known, gone.add_hint("restore the others one by one, without --group"));
+    }
+    members.push_back(&*at);
+  }
+  return members;
+}
+
+void require_sound_options(const job::RestoreOptions& options) {
+  if (options.new_name) base::fail(Fault::usage, "--as names one domain; it does not go with --group");
+  if (!options.disks.empty() || !options.disk_paths.empty() || !options.disk_formats.empty())
+    base::fail(Fault::usage, "--disk, --disk-path and --disk-format mean one domain's; they do not go with --group");
+  if (options.disks_only && options.pool)
+    base::fail(Fault::usage, "--disks-only of a group needs --to: each domain's disks get a folder of their own");
+}
+
+void start_all(JobSession& jobs, const std::vector<job::RestoreReport>& reports) {
+  hypervisor::Connection connection(jobs.context().connect_uri);
+  for (const job::RestoreReport& report : reports) {
+    base::with_context([&] { connection.domain(report.domain_uuid).start(); },
+                       "domain '{}' is restored but does not start", report.domain_name);
+  }
+}
+
+// Disk files alone are named by their targets: each domain has a folder of its own.
+job::RestoreOptions options_for(const Manifest& member, job::RestoreOptions options) {
+  if (options.disks_only && options.to) *options.to /= member.domain_name;
+  return options;
+}
+
+// With the number of those that are there already.
+job::RestoreReport restore_next(JobSession& jobs, repository::Repository& repository, const Manifest& member,
+                                const job::RestoreOptions& options, std::size_t before) {
+  const auto restore = [&] {
+    return job::run_restore(jobs.context(), repository, member, options_for(member, options));
+  };
+  return before == 0 ? restore() : base::with_context(restore, "the first {} of the group are restored", before);
+}
+
+}  // namespace
+
+std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repository& repository,
+                                              const ReadablePoints& points, const Manifest& point,
+                                              const job::RestoreOptions& options) {
+  require_sound_options(options);
+  const std::vector<const Manifest*> members = members_of(points, point);
+  job::RestoreOptions each = options;
+  each.start = false;
+  each.dry_run = true;
+  std::vector<job::RestoreReport> reports;
+  for (const Manifest* member : members) reports.push_back(restore_next(jobs, repository, *member, each, 0));
+  if (options.dry_run) return reports;
+  each.dry_run = false;
+  for (std::size_t i = 0; i < members.size(); ++i) reports[i] = restore_next(jobs, repository, *members[i], each, i);
+  if (options.start) start_all(jobs, reports);
+  return reports;
+}
+
+}  // namespace icecore::cli

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/group_backup.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+#include "base/error.hpp"
+#include "base/guarded.hpp"
+#include "base/id.hpp"
+#include "base/log.hpp"
+#include "flow/rendezvous.hpp"
+#include "flow/stage_group.hpp"
+#include "job/backup_job.hpp"
+#include "job/domain_lock.hpp"
+#include "job/recover.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+
+namespace {
+
+// Longer than any freeze or snapshot call may take: who is not there by then never comes.
+constexpr base::Milliseconds k_meeting_deadline = std::chrono::seconds(90);
+
+// One domain with all that its backup needs. Neither copied nor moved: its parts refer to each other.
+struct Member {
+  Member(const JobContext& context, const std::string& name)
+      : connection(context.connect_uri), domain(connection.domain(name)), lock(domain.uuid(), domain.name()) {}
+
+  hypervisor::Connection connection;
+  hypervisor::Domain domain;
+  DomainLock lock;
+  std::optional<BackupJob> job;
+  bool planned = false;
+  std::optional<base::Error> error;
+};
+
+class GroupBackup {
+ public:
+  GroupBackup(const JobContext& context, repository::Repository& repository, const BackupOptions& options)
+      : context_(context), repository_(repository), options_(options) {}
+
+  std::vector<GroupMemberReport> run(const std::vector<std::string>& domains) {
+    for (const std::string& domain : domains) members_.emplace_back(context_, domain);
+    require_different();
+    all_or_none([&] {
+      for (Member& member : members_) plan(member);
+      take_instants();
+    });
+    tell_group();
+    for (Member& member : members_) store_and_merge(member);
+    std::vector<GroupMemberReport> reports;
+    for (Member& member : members_) reports.push_back(finish(member));
+    return reports;
+  }
+
+ private:
+  void require_different() const {
+    std::set<std::string> seen;
+    for (const Member& member : members_) {
+      if (seen.insert(member.domain.uuid()).second) continue;
+      base::fail(Fault::usage, "domain '{}' is named twice", member.domain.name());
+    }
+    if (members_.size() < 2) base::fail(Fault::usage, "a group has at least two domains");
+  }
+
+  void plan(Member& member) {
+    of_member(member, [&] {
+      recover_before_backup(context_, member.connection, repository_, member.domain);
+      member.job.emplace(context_, repository_, member.domain, options_);
+      member.job->plan();
+      member.planned = true;
+    });
+  }
+
+  // Each member has a thread of its own until it is thawed: its helper processes live as long as that.
+  void take_instants() {
+    flow::Rendezvous rendezvous(static_cast<unsigned>(members_.size()), k_meeting_deadline);
+    flow::StageGroup stages;  // a stop is looked for by each member, before anything is frozen
+    stages.watch(rendezvous);
+    for (Member& member : members_) {
+      stages.run("instant", 1, [&](std::stop_token) {
+        of_member(member, [&] {
+          member.job->take_instant([&] {
+            if (!rendezvous.meet()) base::fail(Fault::conflict, "another domain of the group could not go on");
+          });
+        });
+      });
+    }
+    stages.join();
+  }
+
+  template <typename Action>
+  static void of_member(Member& member, Action&& action) {
+    base::with_context(action, "backup of '{}'", member.domain.name());
+  }
+
+  template <typename Action>
+  void all_or_none(Action&& action) {
+    try {
+      action();
+    } catch (base::Error& error) {
+      give_all_up(error);
+      throw;
+    } catch (const std::exception& error) {
+      base::Error failure(Fault::internal, error.what());
+      give_all_up(failure);
+      throw failure;
+    }
+  }
+
+  void give_all_up(base::Error& cause) {
+    for (Member& member : members_) {
+      if (member.planned) member.job->give_up(cause);
+    }
+  }
+
+  void tell_group() {
+    const auto earlier = [](Member& a, Member& b) { return a.job->instant() < b.job->instant(); };
+    const auto [first, last] = std::minmax_element(members_.begin(), members_.end(), earlier);
+    const auto spread = std::chrono::duration_cast<base::Milliseconds>(last->job->instant() - first->job->instant());
+    repository::ManifestGroup group{.id = base::random_id(16), .spread_ms = static_cast<std::uint64_t>(spread.count())};
+    for (Member& member : members_)
+      group.members.push_back({member.domain.name(), member.domain.uuid(), member.job->record().id});
+    for (Member& member : members_) member.job->set_group(group);
+  }
+
+  void store_and_merge(Member& member) {
+    try {
+      of_member(member, [&] { member.job->store(); });
+    } catch (base::Error& error) {
+      member.job->give_up(error);
+      member.error = error;
+    } catch (const std::exception& error) {
+      member.error = base::Error(Fault::internal, error.what());
+      member.job->give_up(*member.error);
+    }
+    if (!member.error) member.job->merge();
+  }
+
+  GroupMemberReport finish(Member& member) {
+    GroupMemberReport result{member.domain.name(), {}, member.error};
+    if (result.error) return result;
+    try {
+      of_member(member, [&] { result.report = member.job->finish(); });
+    } catch (const base::Error& error) {
+      result.error = error;
+    }
+    return result;
+  }
+
+  const JobContext& context_;
+  repository::Repository& repository_;
+  const BackupOptions& options_;
+  std::deque<Member> members_;
+};
+
+}  // namespace
+
+std::vector<GroupMemberReport> run_group_backup(const JobContext& context, repository::Repository& repository,
+                                                const std::vector<std::string>& domains, const BackupOptions& options) {
+  return GroupBackup(context, repository, options).run(domains);
+}
+
+}  // namespace icecore::job

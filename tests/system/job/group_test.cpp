@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several domains at one instant: frozen, snapshotted and thawed together, all or none; restored together or singly.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "rig/guest.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+
+// Two domains, one repository: the first one's.
+class Group : public testing::Test {
+ protected:
+  void SetUp() override {
+    ICECORE_NEEDS("root", "libvirt", "icecore");
+    first.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
+    second.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
+    first->init();
+    second->url = first->repository();
+    std::filesystem::copy_file(first->key_file(), second->key_file());
+  }
+
+  std::vector<std::string> words(std::vector<std::string> more) const {
+    std::vector<std::string> all = {"backup", "--group", first->domain.name(), second->domain.name()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void start_paused() {
+    first->domain.start_paused();
+    second->domain.start_paused();
+  }
+  void expect_at_rest() const {
+    first->expect_at_rest();
+    second->expect_at_rest();
+  }
+  std::string disk_hash(const ProtectedDomain& of) const { return rig::content_hash(of.domain.disk_path(), "qcow2"); }
+
+  std::optional<ProtectedDomain> first;
+  std::optional<ProtectedDomain> second;
+};
+
+TEST_F(Group, IsFrozenAndThawedTogether) {
+  ICECORE_NEEDS("guest");
+  first->domain.start();
+  second->domain.start();
+  rig::Guest one(first->domain);
+  rig::Guest two(second->domain);
+  for (rig::Guest* guest : {&one, &two}) {
+    guest->wait_agent();
+    guest->start_writer();
+  }
+  const base::Json outcome = first->must(words({"--quiesce=required", "--json"})).json();
+  for (rig::Guest* guest : {&one, &two}) EXPECT_EQ(guest->freeze_status(), "thawed");
+  expect_at_rest();
+
+  ASSERT_EQ(outcome.at("results").size(), 2U);
+  const base::Json point = outcome.at("results")[0].at("point");
+  const base::Json other = outcome.at("results")[1].at("point");
+  EXPECT_EQ(point.at("group"), other.at("group"));
+  ASSERT_EQ(point.at("group").at("members").size(), 2U);
+  EXPECT_EQ(point.at("group").at("members")[1].at("point"), other.at("id"));
+  EXPECT_LT(point.at("group").at("spread_ms"), 1000);
+  RecordProperty("spread_ms", point.at("group").at("spread_ms").get<int>());
+  RecordProperty("freeze_ms", point.at("freeze_ms").get<int>());
+  for (const base::Json& member : {point, other}) EXPECT_EQ(member.at("consistency"), "filesystem");
+
+  const std::filesystem::path folder = first->domain.folder() / "restored";
+  first->must({"restore", point.at("id"), "--group", "--disks-only", "--to", folder});
+  for (const ProtectedDomain* of : {&*first, &*second}) {
+    const rig::ChainState log = rig::read_log(folder / of->domain.name() / "vda.qcow2", "qcow2");
+    EXPECT_TRUE(log.unbroken) << of->domain.name();
+    EXPECT_GT(log.records, 0U) << of->domain.name();
+  }
+}
+
+TEST_F(Group, OneThatCannotBeFrozenDecidesForAllOrForItself) {
+  ICECORE_NEEDS("guest");
+  first->domain.start();
+  second->domain.start_paused();
+  rig::Guest guest(first->domain);
+  guest.wait_agent();
+
+  const rig::IcecoreOutcome refused = first->run(words({"--quiesce=required"}));
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.error_output, HasSubstr(second->domain.name()));
+  EXPECT_EQ(guest.freeze_status(), "thawed");
+  EXPECT_TRUE(first->points().empty());
+  expect_at_rest();
+
+  const base::Json outcome = first->must(words({"--json"})).json();
+  EXPECT_EQ(outcome.at("results")[0].at("point").at("consistency"), "filesystem");
+  EXPECT_EQ(outcome.at("results")[1].at("point").at("consistency"), "crash");
+  expect_at_rest();
+}
+
+TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
+  start_paused();
+  for (const std::string failpoint : {"backup.intent.snapshotted", "backup.acted.snapshotted", "backup.acted.reading",
+                                      "backup.fact.sealed", "backup.acted.committing"}) {
+    SCOPED_TRACE(failpoint);
+    EXPECT_EQ(first->run(words({}), {{"ICECORE_FAILPOINTS", failpoint + "=kill"}}).exit_code, 137);
+    first->must({"recover"});
+    expect_at_rest();
+  }
+  const std::size_t before = first->points().size();
+  first->must(words({}));
+  EXPECT_EQ(first->points().size(), before + 2);
+  expect_at_rest();
+}
+
+TEST_F(Group, IsRestoredTogether) {
+  start_paused();
+  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  second->domain.monitor_write("vda", 5 * k_mib, k_mib, 0x32);
+  first->must(words({}));
+  first->domain.destroy();
+  second->domain.destroy();
+  const std::string one = disk_hash(*first);
+  const std::string two = disk_hash(*second);
+  start_paused();
+  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x41);
+  second->domain.monitor_write("vda", 5 * k_mib, k_mib, 0x42);
+  EXPECT_THAT(first->run({"restore", "latest", "--group", "--replace"}).error_output, HasSubstr("is running"));
+  second->domain.destroy();
+  EXPECT_THAT(first->run({"restore", "latest", "--group", "--replace"}).error_output, HasSubstr("is running"));
+  EXPECT_NE(disk_hash(*second), two) << "nothing is written before all can be";
+  first->domain.destroy();
+  const base::Json report = first->must({"restore", "latest", "--group", "--replace", "--json"}).json();
+  EXPECT_EQ(report.at("members").size(), 2U);
+  EXPECT_EQ(disk_hash(*first), one);
+  EXPECT_EQ(disk_hash(*second), two);
+  EXPECT_EQ(first->run({"restore", "latest", "--group", "--as", "x"}).exit_code, 2);
+}
+
+TEST_F(Group, HasTwoDifferentDomains) {
+  const std::string name = first->domain.name();
+  EXPECT_EQ(first->run({"backup", "--group", name}).exit_code, 2);
+  EXPECT_NE(first->run({"backup", "--group", name, name}).exit_code, 0);
+  EXPECT_TRUE(first->points().empty());
+}
+
+}  // namespace
+}  // namespace icecore::system_test
