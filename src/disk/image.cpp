@@ -19,12 +19,21 @@ std::filesystem::path backing_path(const Json& record, const std::filesystem::pa
   return image.parent_path() / record["backing-filename"].get<std::string>();
 }
 
+ImageBitmap parse_bitmap(const Json& record) {
+  ImageBitmap bitmap{.name = record.value("name", ""), .granularity = record.value("granularity", std::uint64_t{0})};
+  for (const Json& flag : record.value("flags", Json::array())) {
+    bitmap.recording = bitmap.recording || flag == "auto";
+    bitmap.in_use = bitmap.in_use || flag == "in-use";
+  }
+  return bitmap;
+}
+
 void read_format_specific(const Json& data, ImageInfo& info) {
   info.compat = data.value("compat", "");
   info.extended_l2 = data.value("extended-l2", false);
   info.corrupt = data.value("corrupt", false);
   info.external_data = data.contains("data-file");
-  for (const Json& bitmap : data.value("bitmaps", Json::array())) info.bitmaps.push_back(bitmap.value("name", ""));
+  for (const Json& bitmap : data.value("bitmaps", Json::array())) info.bitmaps.push_back(parse_bitmap(bitmap));
 }
 
 ImageInfo parse_layer(const Json& record) {

@@ -11,6 +11,15 @@
 
 namespace icecore::disk {
 
+// A persistent dirty bitmap of a qcow2 image, as its file tells: what a QEMU at work on it knows is newer.
+struct ImageBitmap {
+  std::string name;
+  std::uint64_t granularity = 0;  // bytes
+  bool recording = false;         // QEMU marks what is written, whenever it opens the image
+  bool in_use = false;            // a QEMU has it open for writing, or did not close it: what it says is worth nothing
+  bool operator==(const ImageBitmap&) const = default;
+};
+
 struct ImageInfo {
   std::filesystem::path path;  // absolute
   std::string format;
@@ -26,7 +35,7 @@ struct ImageInfo {
   std::optional<std::filesystem::path> backing;  // absolute
   std::string backing_format;                    // empty: the image does not say
   std::vector<std::string> internal_snapshots;
-  std::vector<std::string> bitmaps;
+  std::vector<ImageBitmap> bitmaps;
 };
 
 // One layer. Throws not_found, denied, conflict (another format) or corrupt, naming the file.

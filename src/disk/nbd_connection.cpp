@@ -19,6 +19,7 @@ using base::Fault;
 constexpr base::Milliseconds k_silence_max = std::chrono::minutes(5);
 constexpr base::Milliseconds k_connect_max = std::chrono::seconds(60);
 constexpr int k_poll_milliseconds = 100;
+constexpr std::uint32_t k_dirty = 1;  // in a qemu:dirty-bitmap context
 
 [[noreturn]] void fail_as_nbd_said(std::string_view what) {
   const char* said = ::nbd_get_error();
@@ -44,12 +45,15 @@ nbd_completion_callback report_to(Completion& completion) {
   return {.callback = &on_completion, .user_data = &completion, .free = nullptr};
 }
 
+// What one meta context told.
+struct ContextAnswer {
+  std::string_view context;
+  std::vector<std::uint32_t> entries;
+};
+
 int on_extents(void* user_data, const char* context, std::uint64_t, std::uint32_t* entries, std::size_t count, int*) {
-  auto* found = static_cast<std::vector<BlockStatus>*>(user_data);
-  if (std::string_view(context) != LIBNBD_CONTEXT_BASE_ALLOCATION) return 0;
-  for (std::size_t i = 0; i + 1 < count; i += 2) {
-    found->push_back({entries[i], (entries[i + 1] & LIBNBD_STATE_ZERO) != 0});
-  }
+  auto* answer = static_cast<ContextAnswer*>(user_data);
+  if (context == answer->context) answer->entries.insert(answer->entries.end(), entries, entries + count);
   return 0;
 }
 
@@ -57,25 +61,35 @@ int on_extents(void* user_data, const char* context, std::uint64_t, std::uint32_
 
 void NbdConnection::Closer::operator()(nbd_handle* handle) const noexcept { ::nbd_close(handle); }
 
-NbdConnection NbdConnection::create() {
+NbdConnection NbdConnection::create(const std::string& context) {
   NbdConnection connection{std::unique_ptr<nbd_handle, Closer>(::nbd_create())};
   nbd_handle* const handle = connection.handle_.get();
   if (handle == nullptr) fail_as_nbd_said("create an NBD handle");
-  check(::nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION), "ask for block status");
+  check(::nbd_add_meta_context(handle, context.c_str()), "ask for block status");
   // Zero-filling every buffer before a read costs more than the read; failed reads throw here.
   check(::nbd_set_pread_initialize(handle, false), "set up an NBD handle");
   return connection;
 }
 
 NbdConnection NbdConnection::to_socket(const std::filesystem::path& socket, const std::stop_token& stop) {
-  NbdConnection connection = create();
+  NbdConnection connection = create(LIBNBD_CONTEXT_BASE_ALLOCATION);
+  check(::nbd_aio_connect_unix(connection.handle_.get(), socket.c_str()), "connect to qemu-nbd");
+  connection.finish_connecting("connect to qemu-nbd", stop);
+  return connection;
+}
+
+NbdConnection NbdConnection::to_bitmap(const std::filesystem::path& socket, const std::string& bitmap,
+                                       const std::stop_token& stop) {
+  const std::string context = "qemu:dirty-bitmap:" + bitmap;
+  NbdConnection connection = create(context);
+  connection.bitmap_context_ = context;
   check(::nbd_aio_connect_unix(connection.handle_.get(), socket.c_str()), "connect to qemu-nbd");
   connection.finish_connecting("connect to qemu-nbd", stop);
   return connection;
 }
 
 NbdConnection NbdConnection::to_uri(const std::string& uri, const std::stop_token& stop) {
-  NbdConnection connection = create();
+  NbdConnection connection = create(LIBNBD_CONTEXT_BASE_ALLOCATION);
   const std::string what = fmt::format("connect to '{}'", uri);
   check(::nbd_aio_connect_uri(connection.handle_.get(), uri.c_str()), what);
   connection.finish_connecting(what, stop);
@@ -126,16 +140,38 @@ void NbdConnection::wait(const Completion& completion, std::string_view what, co
   expect_ok(completion, what);
 }
 
+std::vector<std::uint32_t> NbdConnection::ask_context(const std::string& context, std::uint64_t offset,
+                                                      std::uint64_t length, const std::stop_token& stop) {
+  if (::nbd_aio_in_flight(handle_.get()) == 0) since_event_ = {};
+  ContextAnswer answer{context, {}};
+  Completion completion;
+  const nbd_extent_callback extents{.callback = &on_extents, .user_data = &answer, .free = nullptr};
+  const std::string what = fmt::format("ask for {} at {}", context, offset);
+  check(::nbd_aio_block_status(handle_.get(), length, offset, extents, report_to(completion), 0), what);
+  wait(completion, what, stop);
+  if (answer.entries.size() < 2)
+    base::fail(Fault::unavailable, "the NBD server tells nothing of {} at {}", context, offset);
+  return std::move(answer.entries);
+}
+
 std::vector<BlockStatus> NbdConnection::block_status(std::uint64_t offset, std::uint64_t length,
                                                      const std::stop_token& stop) {
   if (!knows_block_status()) return {{length, false}};
-  if (::nbd_aio_in_flight(handle_.get()) == 0) since_event_ = {};
+  const std::vector<std::uint32_t> entries = ask_context(LIBNBD_CONTEXT_BASE_ALLOCATION, offset, length, stop);
   std::vector<BlockStatus> found;
-  Completion completion;
-  const nbd_extent_callback extents{.callback = &on_extents, .user_data = &found, .free = nullptr};
-  check(::nbd_aio_block_status(handle_.get(), length, offset, extents, report_to(completion), 0), "ask for holes");
-  wait(completion, fmt::format("ask for holes at {}", offset), stop);
-  if (found.empty()) base::fail(Fault::unavailable, "the NBD server tells nothing about holes at {}", offset);
+  for (std::size_t i = 0; i + 1 < entries.size(); i += 2)
+    found.push_back({entries[i], (entries[i + 1] & LIBNBD_STATE_ZERO) != 0});
+  return found;
+}
+
+std::vector<BitmapStatus> NbdConnection::bitmap_status(std::uint64_t offset, std::uint64_t length,
+                                                       const std::stop_token& stop) {
+  if (bitmap_context_.empty() || ::nbd_can_meta_context(handle_.get(), bitmap_context_.c_str()) != 1)
+    base::fail(Fault::unavailable, "the NBD server does not tell about {}", bitmap_context_);
+  const std::vector<std::uint32_t> entries = ask_context(bitmap_context_, offset, length, stop);
+  std::vector<BitmapStatus> found;
+  for (std::size_t i = 0; i + 1 < entries.size(); i += 2)
+    found.push_back({entries[i], (entries[i + 1] & k_dirty) != 0});
   return found;
 }
 

@@ -28,12 +28,21 @@ struct BlockStatus {
   bool zero = false;
 };
 
+// A range of the export and whether a bitmap marks it.
+struct BitmapStatus {
+  std::uint64_t length = 0;
+  bool dirty = false;
+};
+
 // One thread at a time.
 class NbdConnection {
  public:
   // Connect, with the base:allocation context. Throws Fault::unavailable or cancelled.
   static NbdConnection to_socket(const std::filesystem::path& socket, const std::stop_token& stop = {});
   static NbdConnection to_uri(const std::string& uri, const std::stop_token& stop = {});
+  // The same to a server with a bitmap of that name, to ask for bitmap_status().
+  static NbdConnection to_bitmap(const std::filesystem::path& socket, const std::string& bitmap,
+                                 const std::stop_token& stop = {});
 
   std::uint64_t size() const;
   // Whether the server can tell holes from data; without, everything counts as data.
@@ -51,6 +60,8 @@ class NbdConnection {
 
   // Consecutive ranges from `offset`, together at most `length` and at least one.
   std::vector<BlockStatus> block_status(std::uint64_t offset, std::uint64_t length, const std::stop_token& stop);
+  // The same of the bitmap given to to_bitmap(). Throws Fault::unavailable when the server does not know it.
+  std::vector<BitmapStatus> bitmap_status(std::uint64_t offset, std::uint64_t length, const std::stop_token& stop);
   void flush(const std::stop_token& stop);
   // Says goodbye; the server may close. No command may be out.
   void disconnect();
@@ -60,10 +71,14 @@ class NbdConnection {
     void operator()(nbd_handle* handle) const noexcept;
   };
   explicit NbdConnection(std::unique_ptr<nbd_handle, Closer> handle) : handle_(std::move(handle)) {}
-  static NbdConnection create();
+  static NbdConnection create(const std::string& context);
+  // Consecutive ranges as a meta context tells them: length, flags, length, flags ...
+  std::vector<std::uint32_t> ask_context(const std::string& context, std::uint64_t offset, std::uint64_t length,
+                                         const std::stop_token& stop);
   void finish_connecting(const std::string& what, const std::stop_token& stop);
 
   std::unique_ptr<nbd_handle, Closer> handle_;
+  std::string bitmap_context_;
   base::Stopwatch since_event_;
 };
 

@@ -97,6 +97,7 @@ base::Child start_server(const ServerOptions& options, const base::Fd& listener)
   base::Command command{
       .arguments = {"sh", "-c", k_launch_script, "sh", "qemu-nbd", "-e", std::to_string(options.connections)},
       .pass_descriptors = {{listener.get(), k_first_activated}}};
+  if (!options.bitmap.empty()) command.arguments.insert(command.arguments.end(), {"-B", options.bitmap});
   for (std::string& argument : image_arguments(options)) command.arguments.push_back(std::move(argument));
   return base::Child(command);
 }
@@ -127,7 +128,7 @@ void NbdServer::explain_failure() {
   constexpr base::Milliseconds k_last_words = std::chrono::seconds(2);
   if (!child_.wait(k_last_words)) return;
   const std::string said = child_.error_text();
-  if (said.find("not found") != std::string::npos && said.find("qemu-nbd") != std::string::npos) {
+  if (said.find("qemu-nbd: not found") != std::string::npos) {
     base::Error error(Fault::unavailable, fmt::format("cannot {}: qemu-nbd is not installed", what_));
     throw error.add_hint("apt-get install qemu-utils");
   }

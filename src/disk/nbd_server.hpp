@@ -13,6 +13,7 @@ struct ServerOptions {
   std::filesystem::path image;
   std::string format;
   bool writable = false;          // false: -r with force-share, so that a domain holding the image never notices
+  std::string bitmap = {};        // a persistent bitmap of the image to tell about as well
   unsigned connections = 1;       // clients at a time
   std::uint64_t table_bytes = 0;  // of the image's tables read and written at a time; 0: QEMU's 4 KiB pieces
 };

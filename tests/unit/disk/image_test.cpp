@@ -40,7 +40,7 @@ TEST_F(ImageInspect, NamesSnapshotsAndBitmaps) {
   run({"qemu-img", "bitmap", "--add", "-f", "qcow2", path.string(), "marks"});
   const ImageInfo info = inspect_image(path, "qcow2");
   EXPECT_EQ(info.internal_snapshots, std::vector<std::string>{"before"});
-  EXPECT_EQ(info.bitmaps, std::vector<std::string>{"marks"});
+  EXPECT_EQ(info.bitmaps, (std::vector<ImageBitmap>{{.name = "marks", .granularity = 65536, .recording = true}}));
 }
 
 TEST_F(ImageInspect, NeverProbesTheFormat) {
