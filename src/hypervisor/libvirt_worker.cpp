@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "base/shell_word.hpp"
+#include "hypervisor/checkpoint_calls.hpp"
 #include "hypervisor/libvirt_error.hpp"
 
 namespace icecore::hypervisor {
@@ -36,6 +37,9 @@ int perform(virDomainPtr domain, const Json& request, virDomainBlockJobInfo& job
     virDomainSnapshotFree(made);
     return 0;
   }
+  if (call == "create_bitmap") return create_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
+  if (call == "discard_bitmap") return discard_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
+  if (call == "forget_checkpoints") return forget_checkpoints(domain, text_of(request, "name"));
   const std::string disk = text_of(request, "disk");
   if (call == "end_job") return virDomainBlockJobAbort(domain, disk.c_str(), flags);
   if (call == "block_job") return virDomainGetBlockJobInfo(domain, disk.c_str(), &job, flags);
@@ -84,6 +88,18 @@ void LibvirtWorker::start() {
 
 CallResult LibvirtWorker::snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline) {
   return call({{"call", "snapshot"}, {"flags", flags}, {"xml", xml}}, deadline);
+}
+
+CallResult LibvirtWorker::create_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline) {
+  return call({{"call", "create_bitmap"}, {"flags", 0}, {"name", name}, {"xml", xml}}, deadline);
+}
+
+CallResult LibvirtWorker::discard_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline) {
+  return call({{"call", "discard_bitmap"}, {"flags", 0}, {"name", name}, {"xml", xml}}, deadline);
+}
+
+CallResult LibvirtWorker::forget_checkpoints(const std::string& prefix, base::Milliseconds deadline) {
+  return call({{"call", "forget_checkpoints"}, {"flags", 0}, {"name", prefix}}, deadline);
 }
 
 CallResult LibvirtWorker::commit(const std::string& disk, const std::string& base, const std::string& top,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot; start,
-// progress and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still finish the
-// call, so the domain's XML, not the lost answer, says what happened.
+// A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot; bitmaps;
+// start, progress and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still
+// finish the call, so the domain's XML, not the lost answer, says what happened.
 #pragma once
 
 #include <optional>
@@ -36,6 +36,9 @@ class LibvirtWorker {
   LibvirtWorker(Domain& domain, const HelperProgram& helper);
 
   CallResult snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline);
+  CallResult create_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline);
+  CallResult discard_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline);
+  CallResult forget_checkpoints(const std::string& prefix, base::Milliseconds deadline);
   CallResult commit(const std::string& disk, const std::string& base, const std::string& top,
                     std::uint64_t bandwidth_bytes, unsigned flags, base::Milliseconds deadline);
   CallResult end_job(const std::string& disk, unsigned flags, base::Milliseconds deadline);
