@@ -83,21 +83,26 @@ ImageRoot parse_image(const Fields& outer) {
 }
 
 Json disk_json(const ManifestDisk& disk) {
-  return {{"target", disk.target},
-          {"bus", disk.bus},
-          {"source_path", disk.source_path},
-          {"format", disk.format},
-          {"virtual_size", disk.virtual_size},
-          {"cluster_size", disk.cluster_size},
-          {"compat", disk.compat},
-          {"extended_l2", disk.extended_l2},
-          {"allocated_bytes", disk.allocated_bytes},
-          {"image", image_json(disk.image)},
-          {"change_map", disk.change_map},
-          {"change_map_reason", disk.change_map_reason},
-          {"bytes_read", disk.bytes_read},
-          {"bytes_new", disk.bytes_new},
-          {"bytes_stored", disk.bytes_stored}};
+  Json json = {{"target", disk.target},
+               {"bus", disk.bus},
+               {"source_path", disk.source_path},
+               {"format", disk.format},
+               {"virtual_size", disk.virtual_size},
+               {"cluster_size", disk.cluster_size},
+               {"compat", disk.compat},
+               {"extended_l2", disk.extended_l2},
+               {"allocated_bytes", disk.allocated_bytes},
+               {"image", image_json(disk.image)},
+               {"change_map", disk.change_map},
+               {"change_map_reason", disk.change_map_reason},
+               {"bytes_read", disk.bytes_read},
+               {"bytes_new", disk.bytes_new},
+               {"bytes_stored", disk.bytes_stored}};
+  if (!disk.bitmap.empty()) {
+    json["bitmap"] = disk.bitmap;
+    json["lineage"] = disk.lineage;
+  }
+  return json;
 }
 
 ManifestDisk parse_disk(const Fields& fields) {
@@ -114,6 +119,8 @@ ManifestDisk parse_disk(const Fields& fields) {
   disk.image = parse_image(fields);
   fields.get("change_map", disk.change_map);
   fields.get("change_map_reason", disk.change_map_reason);
+  fields.get_if_there("bitmap", disk.bitmap);
+  fields.get_if_there("lineage", disk.lineage);
   fields.get("bytes_read", disk.bytes_read);
   fields.get("bytes_new", disk.bytes_new);
   fields.get("bytes_stored", disk.bytes_stored);
