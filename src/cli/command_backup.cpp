@@ -11,6 +11,7 @@ namespace {
 constexpr int k_freeze_limit_ms_min = 100;
 constexpr int k_freeze_limit_ms_max = 600'000;
 constexpr int k_compression_level_max = 19;
+constexpr int k_recheck_max = 1000;
 constexpr int k_overlay_age_minutes_max = 100'000;
 
 struct BackupCommandOptions {
@@ -37,6 +38,17 @@ void declare(WordList& words, BackupCommandOptions& options) {
                    WordList::into(options.backup.include_disks));
   words.repeatable("--exclude-disk", "TARGET", "all disks but this; may be given several times",
                    WordList::into(options.backup.exclude_disks));
+  words.option("--change-map", "MAP",
+               "auto (default): what a bitmap in the image marks as written since the last point, where there is a "
+               "good one, else scan; bitmap: the same, and a disk without is told; scan: all that is allocated, and no "
+               "bitmap is made",
+               WordList::choice<job::ChangeMap>(options.backup.change_map, {{"auto", job::ChangeMap::automatic},
+                                                                            {"bitmap", job::ChangeMap::bitmap},
+                                                                            {"scan", job::ChangeMap::scan}}));
+  words.option("--recheck", "N",
+               "of every 1000 blocks that a bitmap calls unchanged so many are read and compared all the same; "
+               "default: 1, at most 256 blocks; 1000: all",
+               WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
   words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));
   words.option("--overlay-age-max", "MINUTES",

@@ -23,6 +23,15 @@ std::string disk_names(const Manifest& point) {
   return fmt::format("{}", fmt::join(names, ","));
 }
 
+// How its changes were found: "bitmap", "scan", or both where its disks differ.
+std::string change_maps(const Manifest& point) {
+  std::vector<std::string> maps;
+  for (const ManifestDisk& disk : point.disks) {
+    if (std::find(maps.begin(), maps.end(), disk.change_map) == maps.end()) maps.push_back(disk.change_map);
+  }
+  return fmt::format("{}", fmt::join(maps, ","));
+}
+
 std::string disk_table(const Manifest& point) {
   std::vector<std::vector<std::string>> rows;
   for (const ManifestDisk& disk : point.disks) {
@@ -91,12 +100,18 @@ std::string format_point_list(const std::vector<Manifest>& points, const Protect
   for (const Manifest& point : points) {
     rows.push_back({short_id(point.id), point.domain_name, point_time(point.time), std::string(to_string(point.mode)),
                     std::string(to_string(point.consistency)), base::format_size(total_size(point)),
-                    base::format_size(point.bytes_stored), disk_names(point)});
+                    base::format_size(point.bytes_stored), change_maps(point), disk_names(point)});
     if (any_protected) rows.back().push_back(protections.contains(point.id) ? "protected" : "");
   }
-  std::vector<Column> columns = {
-      {"ID"},   {"DOMAIN"}, {"TIME (UTC)"}, {"MODE"}, {"CONSISTENCY"}, {"SIZE", Align::right}, {"STORED", Align::right},
-      {"DISKS"}};
+  std::vector<Column> columns = {{"ID"},
+                                 {"DOMAIN"},
+                                 {"TIME (UTC)"},
+                                 {"MODE"},
+                                 {"CONSISTENCY"},
+                                 {"SIZE", Align::right},
+                                 {"STORED", Align::right},
+                                 {"CHANGES BY"},
+                                 {"DISKS"}};
   if (any_protected) columns.push_back({"PROTECTED"});
   return format_table(columns, rows);
 }
@@ -130,6 +145,10 @@ std::string format_point(const Manifest& point, const Protections& protections) 
   if (!point.tags.empty()) facts.emplace_back("tags", fmt::format("{}", fmt::join(point.tags, ", ")));
   for (const repository::ManifestBlob& blob : point.blobs) {
     facts.emplace_back(blob.kind, fmt::format("{} ({})", base::format_size(blob.size), blob.path));
+  }
+  for (const ManifestDisk& disk : point.disks) {
+    if (!disk.change_map_reason.empty())
+      facts.emplace_back("changes of " + disk.target, disk.change_map + ": " + disk.change_map_reason);
   }
   for (const repository::SkippedDisk& disk : point.skipped) {
     facts.emplace_back("without " + disk.target, disk.reason);

@@ -20,6 +20,13 @@ enum class Quiesce {
   off,       // never ask the agent
 };
 
+// How to know which blocks a disk has to be read of.
+enum class ChangeMap {
+  automatic,  // by bitmap where there is a good one, else scan
+  bitmap,     // the same, and a disk that had to be scanned is told
+  scan,       // all that is allocated; no bitmap is used or made
+};
+
 struct BackupOptions {
   Quiesce quiesce = Quiesce::attempt;
   base::Milliseconds freeze_limit{0};      // 0: the guest's own limit (8 s Windows, 30 s others)
@@ -28,6 +35,8 @@ struct BackupOptions {
   std::filesystem::path overlay_folder;  // empty: next to each base
   int compression_level = 0;             // 0: the repository's default
   std::vector<std::string> tags;
+  ChangeMap change_map = ChangeMap::automatic;
+  int recheck_per_mille = 1;  // of the blocks a bitmap calls unchanged: so many are read and compared all the same
   double overlay_free_share_min = 0.05;  // of the overlay's file system: less free space ends the backup early
   base::Milliseconds overlay_age_max = std::chrono::hours(24);  // after so long on overlays the backup ends early
 };

@@ -40,7 +40,8 @@ BackupJob::BackupJob(const JobContext& context, repository::Repository& reposito
       options_(options),
       spooled_(staging::spooled(repository.storage())),
       steps_(context.state_dir, "backup"),
-      notes_(context.progress, domain.name()) {
+      notes_(context.progress, domain.name()),
+      bitmaps_(domain, notes_) {
   repository_lock_.emplace(repository, "backup of '" + domain.name() + "'",
                            [this] { index_read_ = flow::Ahead<void>([this] { open_writer(); }); });
 }
@@ -56,9 +57,11 @@ void BackupJob::plan() {
   if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();
   prepared_.plan.freezes = options_.quiesce != Quiesce::off;
   tell_what_is_left_out();
+  plan_bitmaps(prepared_, options_, steps_.record().id, running_);
   steps_.record().plan = to_json(prepared_.plan);
   index_read_.get();  // while nothing is frozen and no overlay grows
   steps_.begin();
+  bitmaps_.create(prepared_.plan);
 }
 
 void BackupJob::name_the_job() {
@@ -88,7 +91,7 @@ void BackupJob::take_instant(const std::function<void()>& meet) {
 
 // ---- reading, sealed: from there on only forwards, and Ctrl-C has nothing to cut short any more.
 void BackupJob::store() {
-  reading_.emplace(prepared_, options_, context_, *writer_);
+  reading_.emplace(prepared_, options_, context_, *writer_, notes_);
   const WaitHook hook(spooled_, [this] { reading_->keep_within_budget(); });
   read();
   seal();
@@ -132,6 +135,7 @@ BackupReport BackupJob::finish() {
     if (staged) publish();
   });
   if (!staged) steps_.step(JobState::published, [&] { publish(); });
+  bitmaps_.discard_older(prepared_.plan, reading_->frozen());
   steps_.reach(JobState::done);
   return {.manifest = manifest_, .pending = staged, .notes = notes_.texts()};
 }
@@ -188,6 +192,7 @@ void BackupJob::give_up(base::Error& cause) {
       phase("undo");
       return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
     });
+    bitmaps_.discard_own(prepared_.plan);
     steps_.journal().set_error(record, cause.what());
     steps_.journal().reach(record, JobState::failed);
   } catch (const base::Error& second) {

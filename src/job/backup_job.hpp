@@ -10,6 +10,7 @@
 #include "hypervisor/domain.hpp"
 #include "job/backup.hpp"
 #include "job/backup_manifest.hpp"
+#include "job/disk_bitmaps.hpp"
 #include "job/frozen_reading.hpp"
 #include "job/held_lock.hpp"
 #include "job/job_notes.hpp"
@@ -73,6 +74,7 @@ class BackupJob {
   std::optional<HeldLock> repository_lock_;
   JobSteps steps_;
   JobNotes notes_;
+  DiskBitmaps bitmaps_;
   PreparedBackup prepared_;
   bool running_ = false;
   InstantFacts facts_;

@@ -24,8 +24,7 @@ repository::ManifestDisk draft_disk(const PreparedBackup& prepared, std::size_t 
   entry.compat = image.compat;
   entry.extended_l2 = image.extended_l2;
   entry.allocated_bytes = image.actual_size;
-  entry.change_map = "scan";
-  entry.change_map_reason = "all allocated extents were read and hashed";
+  entry.bitmap = planned.bitmap;
   return entry;
 }
 
@@ -65,7 +64,7 @@ repository::Manifest draft_manifest(const JobRecord& record, const PreparedBacku
 void fill_disk(repository::ManifestDisk& disk, const Captured& captured, const repository::WriteStats& before,
                const repository::WriteStats& after) {
   disk.image = captured.root;
-  disk.bytes_read = captured.bytes_read;
+  disk.bytes_read += captured.bytes_read;
   disk.bytes_new = after.new_bytes - before.new_bytes;
   disk.bytes_stored = after.compressed_bytes - before.compressed_bytes;
 }

@@ -17,7 +17,8 @@ Json disk_to_json(const PlannedDisk& disk) {
           {"format", disk.format},
           {"base", disk.base_path.string()},
           {"overlay", disk.overlay_path.string()},
-          {"chain", disk::to_json(disk.chain)}};
+          {"chain", disk::to_json(disk.chain)},
+          {"bitmap", disk.bitmap}};
 }
 
 PlannedDisk parse_disk(const Json& json, const std::string& what) {
@@ -25,7 +26,8 @@ PlannedDisk parse_disk(const Json& json, const std::string& what) {
           .format = json_field<std::string>(json, "format", what),
           .base_path = json_field<std::string>(json, "base", what),
           .overlay_path = json_field<std::string>(json, "overlay", what),
-          .chain = disk::chain_from_json(json_field<Json>(json, "chain", what))};
+          .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
+          .bitmap = json.value("bitmap", "")};  // older plans have none
 }
 
 }  // namespace

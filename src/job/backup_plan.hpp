@@ -20,6 +20,7 @@ struct PlannedDisk {
   std::filesystem::path base_path;     // becomes the frozen layer
   std::filesystem::path overlay_path;  // what the guest writes to meanwhile
   disk::ChainFingerprint chain;        // of the base as it was before the snapshot
+  std::string bitmap = {};             // in the base, marks what is written since this point; empty: none is made
 };
 
 struct BackupPlan {

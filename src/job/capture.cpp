@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/capture.hpp"
 
+#include <limits>
 #include <map>
+#include <span>
 #include <thread>
 
 #include "base/guarded.hpp"
@@ -110,34 +112,93 @@ unsigned store_threads() {
   return std::min(std::thread::hardware_concurrency() + 1, k_max);
 }
 
-// Chunks end in any order; the tree wants their names in ascending order.
-void build_tree(Shared& shared, repository::ImageTreeWriter& tree) {
+// Brings names into the tree, in ascending order.
+class TreeFeed {
+ public:
+  // All of the disk: what no chunk holds stays zero.
+  explicit TreeFeed(repository::ImageTreeWriter& tree) : tree_(tree) {}
+  // Only the changed blocks, each of them: what no chunk holds becomes zero.
+  TreeFeed(repository::ImageTreeWriter& tree, const std::vector<disk::Extent>& changed, std::uint64_t block_bytes)
+      : tree_(tree), changed_(&changed), block_bytes_(block_bytes) {
+    enter();
+  }
+
+  void add(const NamedChunk& chunk) {
+    const std::uint64_t end = chunk.first_block + chunk.names.size();
+    if (changed_ == nullptr) {
+      for (std::uint64_t block = chunk.first_block; block < end; ++block)
+        tree_.set(block, chunk.names[block - chunk.first_block]);
+      return;
+    }
+    zero_until(chunk.first_block);
+    for (; extent_ < changed_->size() && block_ < end; step())
+      tree_.set(block_, chunk.names[block_ - chunk.first_block]);
+  }
+
+  void finish() {
+    if (changed_ != nullptr) zero_until(std::numeric_limits<std::uint64_t>::max());
+  }
+
+ private:
+  void zero_until(std::uint64_t end) {
+    for (; extent_ < changed_->size() && block_ < end; step()) tree_.set(block_, {});
+  }
+  void enter() {
+    if (extent_ < changed_->size()) block_ = (*changed_)[extent_].offset / block_bytes_;
+  }
+  void step() {
+    if (++block_ * block_bytes_ < (*changed_)[extent_].end()) return;
+    ++extent_;
+    enter();
+  }
+
+  repository::ImageTreeWriter& tree_;
+  const std::vector<disk::Extent>* changed_ = nullptr;
+  std::uint64_t block_bytes_ = 0;
+  std::size_t extent_ = 0;   // of changed_
+  std::uint64_t block_ = 0;  // the next one, in it
+};
+
+// Chunks end in any order.
+void build_tree(Shared& shared, TreeFeed& feed) {
   std::map<std::uint64_t, NamedChunk> early;
   std::uint64_t next = 0;
   while (auto named = shared.named.pop()) {
     early.emplace(named->index, std::move(*named));
-    for (auto at = early.begin(); at != early.end() && at->first == next; at = early.erase(at), ++next) {
-      for (std::size_t i = 0; i < at->second.names.size(); ++i)
-        tree.set(at->second.first_block + i, at->second.names[i]);
-    }
+    for (auto at = early.begin(); at != early.end() && at->first == next; at = early.erase(at), ++next)
+      feed.add(at->second);
   }
+}
+
+// To the source an empty list means everything.
+void run_stages(Shared& shared, TreeFeed& feed, std::span<const disk::Extent> wanted, std::stop_token stop) {
+  shared.source.start(wanted);
+  flow::StageGroup stages(std::move(stop));
+  stages.watch(shared.source);
+  stages.watch(shared.named);
+  stages.run(
+      "store", store_threads(), [&](std::stop_token inner) { store_chunks(shared, inner); },
+      [&] { shared.named.close(); });
+  stages.run("tree", 1, [&](std::stop_token) { build_tree(shared, feed); });
+  stages.join();
 }
 
 }  // namespace
 
 Captured capture_disk(disk::DiskSource& source, repository::BlockWriter& writer,
-                      const std::function<void(std::uint64_t)>& on_chunk, std::stop_token stop) {
+                      const std::function<void(std::uint64_t)>& on_chunk, std::stop_token stop,
+                      const std::optional<Increment>& increment) {
   Shared shared{.source = source, .writer = writer, .on_chunk = on_chunk};
-  repository::ImageTreeWriter tree(writer, source.size());
-  source.start();
-  flow::StageGroup stages(std::move(stop));
-  stages.watch(source);
-  stages.watch(shared.named);
-  stages.run(
-      "store", store_threads(), [&](std::stop_token inner) { store_chunks(shared, inner); },
-      [&] { shared.named.close(); });
-  stages.run("tree", 1, [&](std::stop_token) { build_tree(shared, tree); });
-  stages.join();
+  if (!increment) {
+    repository::ImageTreeWriter tree(writer, source.size());
+    TreeFeed feed(tree);
+    run_stages(shared, feed, {}, std::move(stop));
+    return {tree.finish(), shared.bytes_read.with([](std::uint64_t total) { return total; })};
+  }
+  repository::ImageTreeWriter tree(writer, source.size(), increment->base);
+  TreeFeed feed(tree, increment->changed, writer.repository().config().block_bytes);
+  if (!increment->changed.empty()) run_stages(shared, feed, increment->changed, std::move(stop));
+  feed.finish();
   return {tree.finish(), shared.bytes_read.with([](std::uint64_t total) { return total; })};
 }
 

@@ -10,8 +10,11 @@ namespace icecore::job {
 using base::Fault;
 
 FrozenReading::FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
-                             repository::BlockWriter& writer)
-    : prepared_(prepared), context_(context), writer_(writer) {
+                             repository::BlockWriter& writer, JobNotes& notes)
+    : prepared_(prepared),
+      context_(context),
+      writer_(writer),
+      increments_(writer.repository(), options, notes, context.stop) {
   for (const PlannedDisk& disk : prepared.plan.disks) {
     budget_.with([&](auto& watches) {
       watches.emplace_back(disk.overlay_path, options.overlay_free_share_min, options.overlay_age_max);
@@ -31,7 +34,11 @@ void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk&
   context_.progress.phase(prepared_.model.name, "read " + disk.target);
   const auto source = disk::DiskSource::open(
       {.image = disk.base_path, .format = disk.format, .block_size = writer_.repository().config().block_bytes});
-  const std::uint64_t total = source->data_bytes({}, context_.stop);
+  frozen_.push_back(disk::inspect_image(disk.base_path, disk.format));
+  const std::optional<Increment> increment =
+      increments_.choose(prepared_.model.uuid, disk, frozen_.back(), *source, entry);
+  if (!entry.bitmap.empty()) entry.lineage = lineage_of(writer_.repository(), disk.chain);
+  const std::uint64_t total = bytes_to_read(*source, increment);
   const repository::WriteStats before = writer_.stats();
   const Captured captured = capture_disk(
       *source, writer_,
@@ -43,8 +50,13 @@ void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk&
                                     .bytes_new = now.new_bytes - before.new_bytes,
                                     .bytes_stored = now.compressed_bytes - before.compressed_bytes});
       },
-      context_.stop);
+      context_.stop, increment);
   fill_disk(entry, captured, before, writer_.stats());
+}
+
+std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const {
+  if (!increment) return source.data_bytes({}, context_.stop);
+  return increment->changed.empty() ? 0 : source.data_bytes(increment->changed, context_.stop);
 }
 
 void FrozenReading::keep_within_budget() {

@@ -7,6 +7,7 @@
 
 #include "base/guarded.hpp"
 #include "job/backup.hpp"
+#include "job/increment.hpp"
 #include "job/prepare_backup.hpp"
 #include "job/space_watch.hpp"
 #include "repository/block_writer.hpp"
@@ -18,11 +19,14 @@ class FrozenReading {
  public:
   // From the moment the overlays are there. What is referred to outlives this.
   FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
-                repository::BlockWriter& writer);
+                repository::BlockWriter& writer, JobNotes& notes);
 
   // Reads all disks of the plan and completes the manifest's entries of them. Fault::no_space or busy when the budget
   // is used up, cancelled on a stop.
   void read(repository::Manifest& manifest);
+
+  // The bases in the order of the plan, as they were read.
+  const std::vector<disk::ImageInfo>& frozen() const noexcept { return frozen_; }
 
   // Called while blocks are stored, and while a full spool makes them wait; any thread.
   void keep_within_budget();
@@ -33,12 +37,15 @@ class FrozenReading {
 
  private:
   void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry);
+  std::uint64_t bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const;
   void require_same_sizes() const;
   void require_same_chains() const;
 
   const PreparedBackup& prepared_;
   const JobContext& context_;
   repository::BlockWriter& writer_;
+  Increments increments_;
+  std::vector<disk::ImageInfo> frozen_;
   base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
 };
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t k_file_size_max = base::k_mib;
 constexpr NumberRange k_freeze_limit_ms = {100, 600'000};
+constexpr NumberRange k_recheck_per_mille = {0, 1000};
 constexpr NumberRange k_compression_level = {1, 19};
 constexpr NumberRange k_free_percent = {0, 90};
 constexpr NumberRange k_overlay_age_minutes = {1, 100'000};
@@ -95,6 +96,17 @@ void read_capture(const Element& element, std::vector<Problem>& problems, Policy
   ElementReader reader(element, problems);
   static_cast<void>(reader.required_word("mode", {"disk-only"}));
   policy.capture = CaptureMode::disk_only;
+  reader.finish();
+}
+
+void read_changes(const Element& element, std::vector<Problem>& problems, Policy& policy) {
+  ElementReader reader(element, problems);
+  const std::string map = reader.required_word("map", {"auto", "bitmap", "scan"});
+  policy.backup.change_map = map == "bitmap" ? job::ChangeMap::bitmap
+                             : map == "scan" ? job::ChangeMap::scan
+                                             : job::ChangeMap::automatic;
+  if (const auto recheck = reader.optional_number("recheck-per-mille", k_recheck_per_mille))
+    policy.backup.recheck_per_mille = static_cast<int>(*recheck);
   reader.finish();
 }
 
@@ -202,6 +214,7 @@ Policy read_policy(const Element& root, std::vector<Problem>& problems) {
   if (const Element* domains = reader.required_child("domains")) policy.domains = read_domains(*domains, problems);
   if (const Element* disks = reader.optional_child("disks")) read_disks(*disks, problems, policy);
   if (const Element* capture = reader.optional_child("capture")) read_capture(*capture, problems, policy);
+  if (const Element* changes = reader.optional_child("changes")) read_changes(*changes, problems, policy);
   if (const Element* quiesce = reader.optional_child("quiesce")) read_quiesce(*quiesce, problems, policy);
   if (const Element* repository = reader.required_child("repository")) read_repository(*repository, problems, policy);
   if (const Element* compression = reader.optional_child("compression"))

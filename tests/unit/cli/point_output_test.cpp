@@ -34,6 +34,7 @@ repository::Manifest sample() {
   disk.virtual_size = 8 * k_gib;
   disk.bytes_stored = 100 * k_mib;
   disk.change_map = "scan";
+  disk.change_map_reason = "first point of this disk";
   point.disks.push_back(disk);
   disk.target = "vdb";
   disk.virtual_size = 2 * k_gib;
@@ -45,16 +46,17 @@ repository::Manifest sample() {
 }
 
 TEST(PointOutput, ListIsOneLineAPoint) {
-  EXPECT_EQ(format_point_list({sample()}),
-            "ID        DOMAIN  TIME (UTC)            MODE       CONSISTENCY      SIZE     STORED  DISKS\n"
-            "3f2a9c1e  web1    2026-11-21T09:30:12Z  disk-only  filesystem   10.0 GiB  200.0 MiB  vda,vdb\n");
+  EXPECT_EQ(
+      format_point_list({sample()}),
+      "ID        DOMAIN  TIME (UTC)            MODE       CONSISTENCY      SIZE     STORED  CHANGES BY  DISKS\n"
+      "3f2a9c1e  web1    2026-11-21T09:30:12Z  disk-only  filesystem   10.0 GiB  200.0 MiB  scan        vda,vdb\n");
 }
 
 TEST(PointOutput, ShowHasEveryFact) {
   const std::string text = format_point(sample());
-  for (const char* fact :
-       {"3f2a9c1e00112233445566778899aabb", "7c2f0a3e", "host1", "filesystem", "41 ms", "12 ms", "12.3 s",
-        "300.0 MiB, stored as 200.0 MiB", "/images/web1.qcow2", "without hda:", "CD-ROM"}) {
+  for (const char* fact : {"3f2a9c1e00112233445566778899aabb", "7c2f0a3e", "host1", "filesystem", "41 ms", "12 ms",
+                           "12.3 s", "300.0 MiB, stored as 200.0 MiB", "/images/web1.qcow2", "without hda:", "CD-ROM",
+                           "changes of vda:", "scan: first point"}) {
     EXPECT_THAT(text, HasSubstr(fact));
   }
 }

@@ -38,6 +38,7 @@ TEST(PolicyFile, EveryValueIsRead) {
   <domains group="yes"><include name="web*"/><include name="db"/><exclude name="web9"/></domains>
   <disks><include target="vda"/><exclude target="vdb"/></disks>
   <capture mode="disk-only"/>
+  <changes map="scan" recheck-per-mille="5"/>
   <quiesce rule="required" freeze-limit-ms="5000"/>
   <repository url="file:///backup" key-file="/etc/key"/>
   <compression level="7"/>
@@ -55,6 +56,8 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_THAT(policy.backup.exclude_disks, ElementsAre("vdb"));
   EXPECT_EQ(policy.backup.quiesce, job::Quiesce::required);
   EXPECT_EQ(policy.backup.freeze_limit, base::Milliseconds(5000));
+  EXPECT_EQ(policy.backup.change_map, job::ChangeMap::scan);
+  EXPECT_EQ(policy.backup.recheck_per_mille, 5);
   EXPECT_EQ(policy.repository.url, "file:///backup");
   EXPECT_EQ(policy.repository.key_file, "/etc/key");
   EXPECT_EQ(policy.backup.compression_level, 7);
