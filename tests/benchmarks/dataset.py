@@ -69,6 +69,12 @@ def make_disk(folder):
     return raw, qcow2
 
 
+def make_sparse(path, size):
+    """256 MiB of data at 512 MiB in a disk of that size; made anew."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, size], check=True)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 1 512M 256M", path], check=True, stdout=subprocess.DEVNULL)
+
+
 def make_sparse_terabyte(path):
     """A 1 TiB qcow2 with 256 MiB in one place and 2,000 clusters all over it."""
     commands = ["write -P 1 300G 256M"]

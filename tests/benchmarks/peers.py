@@ -28,6 +28,14 @@ class Icecore:
         return f"'{self.program}' -q backup {place.domain} --quiesce off"
 
     def second(self, place):
+        """By content: what the first backups of raw disks cost again."""
+        return f"{self.full(place)} --change-map scan"
+
+    def first(self, place):
+        """A full backup that increments can follow."""
+        return self.full(place)
+
+    def increment(self, place):
         return self.full(place)
 
     def restore(self, place):
@@ -82,6 +90,12 @@ class Virtnbdbackup:
 
     def full(self, place):
         return f"virtnbdbackup -n -d {place.domain} -l copy -o {place.store}/backup"
+
+    def first(self, place):
+        return self.full(place).replace("-l copy", "-l full")
+
+    def increment(self, place):
+        return self.full(place).replace("-l copy", "-l inc")
 
     def second(self, place):
         return None
