@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `icecore backup DOMAIN...`.
+#include "base/error.hpp"
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
 #include "cli/upload_session.hpp"
@@ -32,6 +33,14 @@ void declare(WordList& words, BackupCommandOptions& options) {
                WordList::choice<job::Quiesce>(
                    options.backup.quiesce,
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
+  words.flag_or_value(
+      "--full-state", "[=RULE]", "required",
+      "the guest's memory too, so that it goes on where it was: required (default): no memory, no backup; "
+      "try: disks alone when it cannot be saved; off",
+      WordList::choice<job::FullState>(
+          options.backup.full_state,
+          {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
+  words.flag("--pause", "with --full-state: the guest stands still while its memory is saved", options.backup.pause);
   words.option("--freeze-limit", "MS", "thaw after so many milliseconds whatever happens",
                WordList::whole_number(options.freeze_limit_ms, k_freeze_limit_ms_min, k_freeze_limit_ms_max));
   words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
@@ -65,7 +74,15 @@ void declare(WordList& words, BackupCommandOptions& options) {
                    WordList::into(options.backup.tags));
 }
 
+void require_sound_options(const BackupCommandOptions& options) {
+  const bool memory = options.backup.full_state != job::FullState::off;
+  if (options.backup.pause && !memory) base::fail(base::Fault::usage, "--pause goes with --full-state");
+  // The others would stand frozen for as long as it takes.
+  if (options.group && memory) base::fail(base::Fault::usage, "--group and --full-state exclude each other");
+}
+
 ExitCode run(Session& session, const BackupCommandOptions& options) {
+  require_sound_options(options);
   session.connections_ahead = 1;
   JobSession jobs(session);
   OpenRepository open = open_repository(session, jobs.stop());
@@ -102,6 +119,7 @@ Command make_backup_command() {
                     {"sudo icecore backup web1 db1 --quiesce required",
                      "both, but only with frozen file systems; the repository comes from the environment"},
                     {"sudo icecore backup --group web1 db1", "both at one instant"},
+                    {"sudo icecore backup web1 --full-state", "disks and memory of one instant, the guest running on"},
                     {"sudo icecore backup web1 --exclude-disk vdb --tag before-upgrade --json",
                      "without its second disk, with a tag; the outcome as a record"}},
        .json = outcome_fields()},

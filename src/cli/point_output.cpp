@@ -75,6 +75,14 @@ base::Json group_record(const Manifest& point) {
   return {{"id", point.group->id}, {"spread_ms", point.group->spread_ms}, {"members", members}};
 }
 
+// What the guest noticed of the snapshot.
+std::pair<std::string, std::string> guest_stood_still(const Manifest& point) {
+  if (point.mode == repository::CaptureMode::full_state)
+    return {"guest paused",
+            fmt::format("{} ms, while its memory was saved in {} ms", point.paused_ms, point.snapshot_ms)};
+  return {"guest frozen", fmt::format("{} ms, of these the snapshot {} ms", point.freeze_ms, point.snapshot_ms)};
+}
+
 }  // namespace
 
 std::string short_id(const std::string& id) {
@@ -124,7 +132,7 @@ std::string format_point(const Manifest& point, const Protections& protections) 
       {"host", point.host},
       {"mode", std::string(to_string(point.mode))},
       {"consistency", std::string(to_string(point.consistency))},
-      {"guest frozen", fmt::format("{} ms, of these the snapshot {} ms", point.freeze_ms, point.snapshot_ms)},
+      guest_stood_still(point),
       {"took", fmt::format("{:.1f} s", static_cast<double>(point.duration_ms) / 1000)},
       {"read", base::format_size(point.bytes_read)},
       {"new",
@@ -177,6 +185,7 @@ base::Json point_record(const Manifest& point, const Protections& protections) {
           {"consistency", to_string(point.consistency)},
           {"freeze_ms", point.freeze_ms},
           {"snapshot_ms", point.snapshot_ms},
+          {"paused_ms", point.paused_ms},
           {"duration_ms", point.duration_ms},
           {"tool_version", point.tool_version},
           {"tags", point.tags},
@@ -199,6 +208,7 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
       {prefix + "mode", "disk-only, full-state, offline or copy"},
       {prefix + "consistency", "crash, filesystem, application or full-state"},
       {prefix + "freeze_ms, snapshot_ms, duration_ms", "how long the guest was frozen, the snapshot and all took"},
+      {prefix + "paused_ms", "how long its vCPUs stood still while its memory was saved"},
       {prefix + "size", "sum of the disks' virtual sizes; all sizes are bytes"},
       {prefix + "bytes_read, bytes_new, bytes_stored", "read, of these new, and what those take in the repository"},
       {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
@@ -208,7 +218,7 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
        "change_map_reason, bytes_read, bytes_new, bytes_stored"},
       {prefix + "group", "null, or the points of one instant: id, spread_ms, members[] (domain, domain_uuid, point)"},
       {prefix + "skipped[]", "disks left out: target, reason"},
-      {prefix + "blobs[]", "what is no disk (NVRAM, TPM state): kind, path, size"}};
+      {prefix + "blobs[]", "what is no disk (memory, NVRAM, TPM state): kind, path, size"}};
 }
 
 }  // namespace icecore::cli

@@ -11,6 +11,8 @@
 #include "base/shell_word.hpp"
 #include "hypervisor/checkpoint_calls.hpp"
 #include "hypervisor/libvirt_error.hpp"
+#include "hypervisor/memory_job.hpp"
+#include "hypervisor/pause_clock.hpp"
 
 namespace icecore::hypervisor {
 
@@ -27,22 +29,39 @@ std::string text_of(const Json& request, const char* key) {
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
+// What an answer tells beside success and failure.
+struct Facts {
+  virDomainBlockJobInfo job{};
+  MemoryJob memory;
+  base::Milliseconds paused{0};
+};
+
+int take_snapshot(virDomainPtr domain, const Json& request, unsigned flags, Facts& facts) {
+  PauseClock clock(domain);
+  virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
+  if (made == nullptr) return -1;
+  virDomainSnapshotFree(made);
+  facts.paused = clock.paused();
+  return 0;
+}
+
 // Returns below zero when libvirt refused.
-int perform(virDomainPtr domain, const Json& request, virDomainBlockJobInfo& job) {
+int perform(virDomainPtr domain, const Json& request, Facts& facts) {
   const std::string call = text_of(request, "call");
   const auto flags = base::json_field<unsigned>(request, "flags", "worker request");
-  if (call == "snapshot") {
-    virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
-    if (made == nullptr) return -1;
-    virDomainSnapshotFree(made);
-    return 0;
+  if (call == "snapshot") return take_snapshot(domain, request, flags, facts);
+  if (call == "memory_job") return read_memory_job(domain, facts.memory);
+  if (call == "abort_memory_job") return virDomainAbortJob(domain);
+  if (call == "restore") {
+    return virDomainRestoreFlags(virDomainGetConnect(domain), text_of(request, "file").c_str(),
+                                 text_of(request, "xml").c_str(), flags);
   }
   if (call == "create_bitmap") return create_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
   if (call == "discard_bitmap") return discard_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
   if (call == "forget_checkpoints") return forget_checkpoints(domain, text_of(request, "name"));
   const std::string disk = text_of(request, "disk");
   if (call == "end_job") return virDomainBlockJobAbort(domain, disk.c_str(), flags);
-  if (call == "block_job") return virDomainGetBlockJobInfo(domain, disk.c_str(), &job, flags);
+  if (call == "block_job") return virDomainGetBlockJobInfo(domain, disk.c_str(), &facts.job, flags);
   if (call != "commit") base::fail(Fault::internal, "unknown worker request '{}'", call);
   const std::string base_image = text_of(request, "base");
   const std::string top = text_of(request, "top");
@@ -53,11 +72,18 @@ int perform(virDomainPtr domain, const Json& request, virDomainBlockJobInfo& job
 Json answer(Domain& domain, const Json& request) {
   virDomainPtr raw = domain.raw();
   const base::Stopwatch watch;
-  virDomainBlockJobInfo job{};
-  const int result = perform(raw, request, job);
+  Facts facts;
+  const int result = perform(raw, request, facts);
   const LibvirtError error = result < 0 ? last_libvirt_error() : LibvirtError{};
-  return {{"ok", result >= 0}, {"code", error.code},       {"done", job.cur},
-          {"total", job.end},  {"message", error.message}, {"elapsed", watch.elapsed().count()}};
+  const bool memory = facts.memory.active;
+  return {{"ok", result >= 0},
+          {"code", error.code},
+          {"done", memory ? facts.memory.progress.done : facts.job.cur},
+          {"total", memory ? facts.memory.progress.total : facts.job.end},
+          {"saves_memory", memory},
+          {"paused", facts.paused.count()},
+          {"message", error.message},
+          {"elapsed", watch.elapsed().count()}};
 }
 
 void say(const Json& line) {
@@ -121,27 +147,64 @@ CallResult LibvirtWorker::block_job(const std::string& disk, base::Milliseconds 
   return call({{"call", "block_job"}, {"flags", 0}, {"disk", disk}}, deadline);
 }
 
-CallResult LibvirtWorker::call(const Json& request, base::Milliseconds deadline) {
+void LibvirtWorker::begin_snapshot(const std::string& xml, unsigned flags) {
+  send({{"call", "snapshot"}, {"flags", flags}, {"xml", xml}});
+}
+
+std::optional<CallResult> LibvirtWorker::snapshot_answer(base::Milliseconds deadline) {
+  if (const auto line = child_->read_line(deadline)) return parse_answer(*line);
+  if (child_->poll()) return died();
+  return std::nullopt;
+}
+
+CallResult LibvirtWorker::memory_job(base::Milliseconds deadline) {
+  return call({{"call", "memory_job"}, {"flags", 0}}, deadline);
+}
+
+CallResult LibvirtWorker::abort_memory_job(base::Milliseconds deadline) {
+  return call({{"call", "abort_memory_job"}, {"flags", 0}}, deadline);
+}
+
+CallResult LibvirtWorker::restore(const std::string& file, const std::string& xml, unsigned flags,
+                                  base::Milliseconds deadline) {
+  return call({{"call", "restore"}, {"flags", flags}, {"file", file}, {"xml", xml}}, deadline);
+}
+
+void LibvirtWorker::send(const Json& request) {
   if (!child_ || child_->poll()) start();
   child_->send_line(request.dump());
+}
+
+CallResult LibvirtWorker::call(const Json& request, base::Milliseconds deadline) {
+  send(request);
   const auto line = child_->read_line(deadline);
-  if (!line) return give_up(text_of(request, "call"), deadline);
-  const Json answer = base::parse_json(*line, "the helper process's answer");
+  return line ? parse_answer(*line) : give_up(text_of(request, "call"), deadline);
+}
+
+CallResult LibvirtWorker::parse_answer(const std::string& line) {
+  const Json answer = base::parse_json(line, "the helper process's answer");
   CallResult result;
   result.ok = base::json_field<bool>(answer, "ok", "answer");
   result.code = base::json_field<int>(answer, "code", "answer");
   result.message = base::json_field<std::string>(answer, "message", "answer");
   result.progress = {base::json_field<std::uint64_t>(answer, "done", "answer"),
                      base::json_field<std::uint64_t>(answer, "total", "answer")};
+  result.saves_memory = base::json_field<bool>(answer, "saves_memory", "answer");
+  result.paused = base::Milliseconds(base::json_field<std::int64_t>(answer, "paused", "answer"));
   result.elapsed = base::Milliseconds(base::json_field<std::int64_t>(answer, "elapsed", "answer"));
   return result;
 }
 
-CallResult LibvirtWorker::give_up(const std::string& name, base::Milliseconds deadline) {
-  const bool ended = child_->wait(base::Milliseconds(0)).has_value();
+// What it was asked for may or may not have been carried out.
+CallResult LibvirtWorker::died() {
   const std::string said = child_->error_text();
   child_.reset();
-  if (ended) return {.code = VIR_ERR_RPC, .message = "the helper process died: " + said.substr(0, said.find('\n'))};
+  return {.code = VIR_ERR_RPC, .message = "the helper process died: " + said.substr(0, said.find('\n'))};
+}
+
+CallResult LibvirtWorker::give_up(const std::string& name, base::Milliseconds deadline) {
+  if (child_->wait(base::Milliseconds(0))) return died();
+  child_.reset();
   base::Error error(Fault::busy, fmt::format("libvirt did not finish its '{}' call on domain '{}' within {} s", name,
                                              domain_name_, deadline.count() / 1000));
   error.add_hint(fmt::format("libvirt may still finish it: run `icecore recover` once `virsh domjobinfo {}` answers",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process with a libvirt connection of its own that makes the calls which can hang inside libvirt (snapshot; bitmaps;
-// start, progress and end of a commit). At a call's deadline the process is killed and we go on; libvirt may still
-// finish the call, so the domain's XML, not the lost answer, says what happened.
+// start, progress and end of a commit; jobs that move memory). At a call's deadline the process is killed and we go on;
+// libvirt may still finish the call, so the domain's XML, not the lost answer, says what happened.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,9 @@ struct CallResult {
   int code = 0;         // VIR_ERR_* when not ok
   std::string message;  // libvirt's
   base::Milliseconds elapsed{0};
-  BlockJobProgress progress;  // of block_job(); zero when there is none
+  BlockJobProgress progress;     // of block_job() and memory_job(); zero when there is none
+  bool saves_memory = false;     // of memory_job(): one is under way
+  base::Milliseconds paused{0};  // of a snapshot: how long its vCPUs stood still
 
   // The daemon or the helper process died during the call: it may or may not have been carried out.
   bool connection_lost() const noexcept;
@@ -36,6 +38,15 @@ class LibvirtWorker {
   LibvirtWorker(Domain& domain, const HelperProgram& helper);
 
   CallResult snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline);
+  // The same in two steps, for one that saves memory and takes as long as that takes: the answer, or nothing at the
+  // deadline; then ask again. Throws nothing but what stops the process.
+  void begin_snapshot(const std::string& xml, unsigned flags);
+  std::optional<CallResult> snapshot_answer(base::Milliseconds deadline);
+  // What libvirt is doing with the domain's memory, and the end of that.
+  CallResult memory_job(base::Milliseconds deadline);
+  CallResult abort_memory_job(base::Milliseconds deadline);
+  // Starts the domain from a file of saved memory.
+  CallResult restore(const std::string& file, const std::string& xml, unsigned flags, base::Milliseconds deadline);
   CallResult create_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline);
   CallResult discard_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline);
   CallResult forget_checkpoints(const std::string& prefix, base::Milliseconds deadline);
@@ -48,6 +59,9 @@ class LibvirtWorker {
   void start();
   // Throws Fault::busy when the call does not end in time; the next call starts a new process.
   CallResult call(const base::Json& request, base::Milliseconds deadline);
+  void send(const base::Json& request);
+  static CallResult parse_answer(const std::string& line);
+  CallResult died();
   CallResult give_up(const std::string& name, base::Milliseconds deadline);
 
   std::string domain_name_;

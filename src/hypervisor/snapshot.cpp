@@ -52,8 +52,14 @@ void hide_from_others(const std::string& overlay) {
 
 }  // namespace
 
-std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks) {
+std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks,
+                         const std::string& memory_file) {
   XmlDocument document = XmlDocument::create("domainsnapshot");
+  if (!memory_file.empty()) {
+    XmlNode memory = document.root().add_child("memory");
+    memory.set_attribute("snapshot", "external");
+    memory.set_attribute("file", memory_file);
+  }
   XmlNode list = document.root().add_child("disks");
   for (const DiskModel& disk : model.disks) {
     XmlNode element = list.add_child("disk");
@@ -77,16 +83,18 @@ Snapshot::Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptio
         const DomainModel model = domain.model();
         check_before(model, disks_);
         refuse_managed_save(domain);
-        return snapshot_xml(model, disks_);
+        return snapshot_xml(model, disks_, options_.memory ? options_.memory->file : "");
       }()),
       worker_(domain, options_.helper) {}
 
-SnapshotReport Snapshot::take() {
-  constexpr unsigned k_flags =
-      VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
-  const CallResult result = worker_.snapshot(xml_, k_flags, options_.deadline);
+SnapshotReport Snapshot::take(const MemoryWatch& watch) {
+  unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC | VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA;
+  if (!options_.memory) flags |= VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY;
+  if (options_.memory && !options_.memory->pause) flags |= VIR_DOMAIN_SNAPSHOT_CREATE_LIVE;
+  const CallResult result = options_.memory ? save_memory(domain_, worker_, options_.helper, xml_, flags, watch)
+                                            : worker_.snapshot(xml_, flags, options_.deadline);
   result.check(fmt::format("snapshot of domain '{}'", domain_.name()));
-  return {result.elapsed};
+  return {result.elapsed, result.paused};
 }
 
 void Snapshot::confirm() {

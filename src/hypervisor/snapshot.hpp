@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The external snapshot: every included disk gets its overlay in one atomic call, every other disk is named with
-// snapshot='no', and libvirt keeps no snapshot of its own (NO_METADATA). Running and shut-off domains alike.
+// snapshot='no', and libvirt keeps no snapshot of its own (NO_METADATA). Running and shut-off domains alike; of one
+// that is active its memory too, of the same instant.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,17 +12,25 @@
 #include "hypervisor/domain.hpp"
 #include "hypervisor/internal_command.hpp"
 #include "hypervisor/libvirt_worker.hpp"
+#include "hypervisor/memory_job.hpp"
 #include "hypervisor/overlay_disk.hpp"
 
 namespace icecore::hypervisor {
 
+struct MemoryCapture {
+  std::string file;    // must not exist; libvirt's save format
+  bool pause = false;  // false: the guest runs on until the last pages
+};
+
 struct SnapshotOptions {
-  base::Milliseconds deadline = std::chrono::seconds(60);
+  base::Milliseconds deadline = std::chrono::seconds(60);  // without memory
+  std::optional<MemoryCapture> memory = {};
   HelperProgram helper;
 };
 
 struct SnapshotReport {
-  base::Milliseconds call{0};  // libvirt's call alone
+  base::Milliseconds call{0};    // libvirt's call alone
+  base::Milliseconds paused{0};  // how long the vCPUs stood still; of the end of a call that saves memory
 };
 
 // In two steps, so that only take() lies inside the frozen window:
@@ -32,7 +42,8 @@ class Snapshot {
   Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
 
   // All disks or none. Fault::busy at the deadline: then libvirt may still be at it, and only the domain's XML tells.
-  SnapshotReport take();
+  // `watch` is for one with memory. A failure leaves no memory file, if libvirt lives.
+  SnapshotReport take(const MemoryWatch& watch = {});
 
   // Throws Fault::conflict unless the XML shows every disk on its overlay, directly over its base.
   void confirm();
@@ -48,7 +59,8 @@ class Snapshot {
 // The three steps one after another, for when nothing is frozen.
 SnapshotReport create_snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
 
-// The <domainsnapshot> for the disks; `model` provides the others.
-std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks);
+// The <domainsnapshot> for the disks; `model` provides the others. `memory_file` empty: disks only.
+std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks,
+                         const std::string& memory_file = {});
 
 }  // namespace icecore::hypervisor

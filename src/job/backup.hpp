@@ -27,8 +27,17 @@ enum class ChangeMap {
   scan,       // all that is allocated; no bitmap is used or made
 };
 
+// The guest's memory, of the instant of its disks.
+enum class FullState {
+  off,
+  attempt,   // where it can be saved; say so when it cannot
+  required,  // no memory, no backup
+};
+
 struct BackupOptions {
   Quiesce quiesce = Quiesce::attempt;
+  FullState full_state = FullState::off;
+  bool pause = false;                      // the guest stands still while its memory is saved
   base::Milliseconds freeze_limit{0};      // 0: the guest's own limit (8 s Windows, 30 s others)
   std::vector<std::string> include_disks;  // targets; empty: all that can be included
   std::vector<std::string> exclude_disks;

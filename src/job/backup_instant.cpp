@@ -2,6 +2,7 @@
 #include "job/backup_instant.hpp"
 
 #include "base/error.hpp"
+#include "job/memory_plan.hpp"
 
 namespace icecore::job {
 
@@ -24,7 +25,7 @@ class Instant {
 
   // What can be slow (helper processes, connections) happens before the window.
   InstantFacts take() {
-    hypervisor::Snapshot snapshot(domain_, overlays());
+    hypervisor::Snapshot snapshot(domain_, overlays(), snapshot_options());
     std::optional<hypervisor::Freeze> freeze;
     if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
     context_.progress.phase(domain_.name(), "snapshot");
@@ -36,7 +37,7 @@ class Instant {
     });
     meet_();
     facts_.instant = base::now();
-    steps_.step(JobState::snapshotted, Durability::process_death, [&] { facts_.snapshot = snapshot.take(); });
+    steps_.step(JobState::snapshotted, Durability::process_death, [&] { take(snapshot); });
     meet_();
     steps_.step(JobState::thawed, Durability::process_death, [&] {
       if (freeze) facts_.thaw = freeze->thaw();
@@ -48,6 +49,17 @@ class Instant {
   }
 
  private:
+  void take(hypervisor::Snapshot& snapshot) {
+    if (prepared_.plan.memory_file.empty()) {
+      facts_.snapshot = snapshot.take();
+      return;
+    }
+    facts_.snapshot = take_with_memory(snapshot, prepared_, options_, context_);
+    facts_.memory = true;
+    // The memory is of its end.
+    facts_.instant = base::now() - facts_.snapshot.paused;
+  }
+
   void require_quiesced() {
     const FreezeState state = facts_.freeze ? facts_.freeze->state : FreezeState::not_running;
     const bool none_there = state == FreezeState::frozen && facts_.freeze->file_systems == 0;
@@ -81,6 +93,11 @@ class Instant {
     std::vector<hypervisor::OverlayDisk> disks;
     for (const PlannedDisk& disk : prepared_.plan.disks) disks.push_back(to_overlay(disk));
     return disks;
+  }
+  hypervisor::SnapshotOptions snapshot_options() const {
+    hypervisor::SnapshotOptions snapshot;
+    if (!prepared_.plan.memory_file.empty()) snapshot.memory = {prepared_.plan.memory_file.string(), options_.pause};
+    return snapshot;
   }
   hypervisor::FreezeOptions freeze_options() const {
     hypervisor::FreezeOptions freeze;

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "job/backup_instant.hpp"
+#include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
 
 namespace icecore::job {
@@ -55,7 +56,9 @@ void BackupJob::plan() {
   prepared_.plan.repository_url = repository_.storage().url();
   prepared_.plan.repository_id = repository_.config().repository_id;
   if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();
-  prepared_.plan.freezes = options_.quiesce != Quiesce::off;
+  if (auto refused = plan_memory(domain_, options_, steps_.record().id, prepared_)) notes_.add(std::move(*refused));
+  // With its memory the guest goes on where it was: nothing has to be quiet.
+  prepared_.plan.freezes = options_.quiesce != Quiesce::off && prepared_.plan.memory_file.empty();
   tell_what_is_left_out();
   plan_bitmaps(prepared_, options_, steps_.record().id, running_);
   steps_.record().plan = to_json(prepared_.plan);

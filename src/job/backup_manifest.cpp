@@ -34,6 +34,7 @@ std::uint64_t to_ms(base::Milliseconds duration) { return static_cast<std::uint6
 
 Consistency consistency_of(const InstantFacts& facts, bool running) {
   if (!running) return Consistency::filesystem;
+  if (facts.memory) return Consistency::full_state;
   const bool frozen =
       facts.freeze && facts.freeze->state == hypervisor::FreezeState::frozen && facts.freeze->file_systems > 0;
   const bool held = facts.thaw && !facts.thaw->early;
@@ -48,10 +49,11 @@ repository::Manifest draft_manifest(const JobRecord& record, const PreparedBacku
   manifest.domain_uuid = record.domain_uuid;
   manifest.host = base::host_name();
   manifest.time = facts.instant;
-  manifest.mode = running ? CaptureMode::disk_only : CaptureMode::offline;
+  manifest.mode = facts.memory ? CaptureMode::full_state : running ? CaptureMode::disk_only : CaptureMode::offline;
   manifest.consistency = consistency_of(facts, running);
   manifest.freeze_ms = facts.thaw ? to_ms(facts.thaw->frozen) : 0;
   manifest.snapshot_ms = to_ms(facts.snapshot.call);
+  manifest.paused_ms = to_ms(facts.snapshot.paused);
   manifest.tool_version = ICECORE_VERSION;
   manifest.tags = options.tags;
   for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) manifest.disks.push_back(draft_disk(prepared, i));

@@ -20,9 +20,11 @@ struct InstantFacts {
   std::optional<hypervisor::FreezeReport> freeze;  // empty: nobody asked the agent
   std::optional<hypervisor::ThawReport> thaw;
   hypervisor::SnapshotReport snapshot;
+  bool memory = false;  // the snapshot has the guest's memory
 };
 
-// Crash, or filesystem when the agent froze at least one and nobody thawed early, or the domain was off.
+// Full state with the memory; else crash, or filesystem when the agent froze at least one and nobody thawed early, or
+// the domain was off.
 repository::Consistency consistency_of(const InstantFacts& facts, bool running);
 
 // All but what reading will tell.

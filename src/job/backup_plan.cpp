@@ -46,6 +46,7 @@ Json to_json(const BackupPlan& plan) {
           {"transient", plan.transient},
           {"commit_begun", plan.commit_begun},
           {"disks", disks},
+          {"memory_file", plan.memory_file.string()},
           {"manifest", plan.manifest}};
 }
 
@@ -59,12 +60,17 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   plan.transient = json_field<bool>(json, "transient", what);
   plan.commit_begun = json_field<bool>(json, "commit_begun", what);
   plan.manifest = json_field<std::string>(json, "manifest", what);
+  if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);
   for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, what));
   return plan;
 }
 
 std::string overlay_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id) {
   return domain_uuid + "." + target + "." + job_id.substr(0, k_run_digits) + ".ovl.qcow2";
+}
+
+std::string memory_file_name(const std::string& domain_uuid, const std::string& job_id) {
+  return domain_uuid + ".memory." + job_id.substr(0, k_run_digits) + ".save";
 }
 
 bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid) {

@@ -31,7 +31,8 @@ struct BackupPlan {
   bool transient = false;     // the domain has no persistent XML
   bool commit_begun = false;  // a live commit was started: from then on a base is no frozen point any more
   std::vector<PlannedDisk> disks;
-  std::string manifest;  // encode_manifest() of the point, in hex, to publish; empty before `sealed`
+  std::filesystem::path memory_file;  // what libvirt saves the guest's memory to; empty: it is not saved
+  std::string manifest;               // encode_manifest() of the point, in hex, to publish; empty before `sealed`
 };
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);
@@ -43,6 +44,8 @@ BackupPlan parse_backup_plan(const base::Json& json, const std::string& job_id);
 // <domain uuid>.<target>.<run>.ovl.qcow2, run = the job id's first 8 digits (LIBVIRT-TRAPS T10, T12: the
 // suffix SELinux and AppArmor rules expect, and a name no two disks or runs share).
 std::string overlay_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id);
+// <domain uuid>.memory.<run>.save
+std::string memory_file_name(const std::string& domain_uuid, const std::string& job_id);
 // Whether a path has the form overlay_name() gives for this domain.
 bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid);
 

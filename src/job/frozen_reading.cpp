@@ -2,8 +2,10 @@
 #include "job/frozen_reading.hpp"
 
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
 #include "job/backup_manifest.hpp"
 #include "job/capture.hpp"
+#include "job/memory_store.hpp"
 
 namespace icecore::job {
 
@@ -23,11 +25,32 @@ FrozenReading::FrozenReading(const PreparedBackup& prepared, const BackupOptions
 }
 
 void FrozenReading::read(repository::Manifest& manifest) {
+  if (!prepared_.plan.memory_file.empty()) {
+    base::with_context([&] { read_memory(manifest); }, "read the memory of domain '{}'", prepared_.model.name);
+  }
   for (std::size_t i = 0; i < prepared_.plan.disks.size(); ++i) {
     const PlannedDisk& disk = prepared_.plan.disks[i];
     base::with_context([&] { read_disk(disk, manifest.disks[i]); }, "read disk '{}' of domain '{}'", disk.target,
                        prepared_.model.name);
   }
+}
+
+// Before the disks: the page cache still has it, and its room is needed no longer.
+void FrozenReading::read_memory(repository::Manifest& manifest) {
+  context_.progress.phase(prepared_.model.name, "read memory");
+  const std::uint64_t total = std::filesystem::file_size(prepared_.plan.memory_file);
+  const StoredMemory stored = store_memory(
+      writer_, prepared_.plan.memory_file,
+      [&](std::uint64_t done) {
+        keep_within_budget();
+        context_.progress.transfer({.bytes_total = total, .bytes_done = done});
+      },
+      context_.stop);
+  manifest.blobs.insert(manifest.blobs.end(), stored.blobs.begin(), stored.blobs.end());
+  manifest.bytes_read += stored.bytes_read;
+  if (!stored.note.empty()) context_.progress.note(prepared_.model.name, stored.note);
+  base::failpoint("backup.memory_stored");
+  std::filesystem::remove(prepared_.plan.memory_file);
 }
 
 void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry) {

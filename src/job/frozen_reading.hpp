@@ -36,6 +36,7 @@ class FrozenReading {
   void require_unchanged() const;
 
  private:
+  void read_memory(repository::Manifest& manifest);
   void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry);
   std::uint64_t bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const;
   void require_same_sizes() const;

@@ -12,6 +12,7 @@
 #include "disk/offline_commit.hpp"
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/memory_job.hpp"
 
 namespace icecore::job {
 
@@ -33,10 +34,12 @@ class Return {
       : connection_(connection), uuid_(uuid), plan_(plan), progress_(progress), stop_(std::move(stop)) {}
 
   std::vector<ReturnedDisk> run() {
+    end_memory_capture();
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, "was on its base"});
     for (int round = 0; round < k_rounds_max; ++round) {
       if (one_round()) {
         unlink_overlays();
+        unlink_memory();
         return result_;
       }
     }
@@ -44,6 +47,20 @@ class Return {
   }
 
  private:
+  // libvirt goes on saving memory when we have died, and would put the domain on overlays later.
+  void end_memory_capture() {
+    if (plan_.memory_file.empty() || !std::filesystem::exists(plan_.memory_file)) return;
+    if (!connection_.has_domain(uuid_)) return;
+    Domain domain = connection_.domain(uuid_);
+    hypervisor::end_memory_job(domain);
+  }
+
+  void unlink_memory() const {
+    std::error_code failure;
+    if (!plan_.memory_file.empty()) std::filesystem::remove(plan_.memory_file, failure);
+    if (failure) base::fail_errno(failure.value(), "remove '" + plan_.memory_file.string() + "'");
+  }
+
   // True when every disk is on its base, live and persistent.
   bool one_round() {
     if (!connection_.has_domain(uuid_)) return merge_without_domain();

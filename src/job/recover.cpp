@@ -126,6 +126,8 @@ class Recovery {
         result.actions.push_back(
             fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
       }
+      if (std::filesystem::exists(plan.memory_file))
+        result.actions.push_back(fmt::format("remove '{}'", plan.memory_file.string()));
       return;
     }
     for (const ReturnedDisk& disk : return_to_bases(connection_, uuid, plan, context_.progress, context_.stop)) {

@@ -63,10 +63,6 @@ class NewFile {
       offset += static_cast<std::uint64_t>(count);
     }
   }
-  void grow_to(std::uint64_t size) const {
-    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0)
-      base::fail_errno(errno, "resize '" + path_.string() + "'");
-  }
 
  private:
   std::filesystem::path path_;
@@ -119,14 +115,6 @@ std::unique_ptr<disk::DiskTarget> open_save_file(const std::filesystem::path& pa
   save_file->write_rest(state);
   return std::make_unique<DirectTarget>(
       [save_file](std::uint64_t offset, base::ByteView bytes) { save_file->write_pages(offset, bytes); }, writers);
-}
-
-std::unique_ptr<disk::DiskTarget> open_plain_file(const std::filesystem::path& path, std::uint64_t size,
-                                                  unsigned writers) {
-  const auto file = std::make_shared<NewFile>(path);
-  file->grow_to(size);
-  return std::make_unique<DirectTarget>(
-      [file](std::uint64_t offset, base::ByteView bytes) { file->write(offset, bytes); }, writers);
 }
 
 std::unique_ptr<disk::DiskTarget> open_buffer(base::ByteSpan out, unsigned writers) {

@@ -15,9 +15,6 @@ namespace icecore::memory {
 // begins again. Fault::conflict when the path exists. `state` outlives the target.
 std::unique_ptr<disk::DiskTarget> open_save_file(const std::filesystem::path& path, const MemoryState& state,
                                                  unsigned writers);
-// A new file with the image's own bytes, `size` of them.
-std::unique_ptr<disk::DiskTarget> open_plain_file(const std::filesystem::path& path, std::uint64_t size,
-                                                  unsigned writers);
 // Into `out`, which has the image's size and is zero; outlives the target.
 std::unique_ptr<disk::DiskTarget> open_buffer(base::ByteSpan out, unsigned writers);
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/window_source.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <utility>
 
-#include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "disk/window_planner.hpp"
 
@@ -25,19 +22,6 @@ class OneExtent final : public disk::ExtentStream {
  private:
   std::uint64_t length_;
 };
-
-constexpr std::uint64_t k_all_blocks = ~0ULL;
-
-void read_wholly(int fd, const std::string& path, std::uint64_t offset, base::ByteSpan out) {
-  while (!out.empty()) {
-    const ssize_t count = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) base::fail_errno(errno, fmt::format("read '{}' at {}", path, offset));
-    if (count == 0) base::fail(base::Fault::conflict, "'{}' was cut while it was being read", path);
-    offset += static_cast<std::uint64_t>(count);
-    out = out.subspan(static_cast<std::size_t>(count));
-  }
-}
 
 }  // namespace
 
@@ -66,22 +50,6 @@ std::optional<disk::Chunk> WindowSource::next(const std::stop_token& stop) {
   const std::size_t blocks = chunk.block_count();
   if (blocks < 64) chunk.data_mask &= (std::uint64_t{1} << blocks) - 1;
   return chunk;
-}
-
-std::unique_ptr<disk::DiskSource> source_of(base::ByteView bytes, std::size_t block_size) {
-  return std::make_unique<WindowSource>(bytes.size(), block_size, [bytes](std::uint64_t offset, base::ByteSpan out) {
-    const base::ByteView from = bytes.subspan(offset, out.size());
-    std::copy(from.begin(), from.end(), out.begin());
-    return k_all_blocks;
-  });
-}
-
-std::unique_ptr<disk::DiskSource> source_of(int fd, const std::string& path, std::size_t block_size) {
-  return std::make_unique<WindowSource>(base::file_size(fd, path), block_size,
-                                        [fd, path](std::uint64_t offset, base::ByteSpan out) {
-                                          read_wholly(fd, path, offset, out);
-                                          return k_all_blocks;
-                                        });
 }
 
 }  // namespace icecore::memory

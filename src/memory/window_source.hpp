@@ -27,9 +27,4 @@ class WindowSource final : public disk::DiskSource {
   std::uint64_t next_index_ = 0;
 };
 
-// Bytes in memory, which must outlive it.
-std::unique_ptr<disk::DiskSource> source_of(base::ByteView bytes, std::size_t block_size);
-// A plain file, byte by byte what it is; the descriptor must outlive it.
-std::unique_ptr<disk::DiskSource> source_of(int fd, const std::string& path, std::size_t block_size);
-
 }  // namespace icecore::memory

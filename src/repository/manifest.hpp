@@ -80,6 +80,7 @@ struct Manifest {
   Consistency consistency = Consistency::crash;
   std::uint64_t freeze_ms = 0;
   std::uint64_t snapshot_ms = 0;
+  std::uint64_t paused_ms = 0;  // how long the vCPUs stood still; 0 in older points too
   std::uint64_t duration_ms = 0;
   std::string tool_version;
   std::vector<std::string> tags;

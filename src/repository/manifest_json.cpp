@@ -187,6 +187,7 @@ Json to_json(const Manifest& manifest) {
           {"consistency", to_string(manifest.consistency)},
           {"freeze_ms", manifest.freeze_ms},
           {"snapshot_ms", manifest.snapshot_ms},
+          {"paused_ms", manifest.paused_ms},
           {"duration_ms", manifest.duration_ms},
           {"tool_version", manifest.tool_version},
           {"tags", manifest.tags},
@@ -227,6 +228,7 @@ Manifest parse_record(const Fields& fields) {
   manifest.consistency = value_of<Consistency>(k_consistencies, text, fields.what);
   fields.get("freeze_ms", manifest.freeze_ms);
   fields.get("snapshot_ms", manifest.snapshot_ms);
+  if (fields.json.contains("paused_ms")) fields.get("paused_ms", manifest.paused_ms);
   fields.get("duration_ms", manifest.duration_ms);
   fields.get("tool_version", manifest.tool_version);
   fields.get("tags", manifest.tags);
