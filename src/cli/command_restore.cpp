@@ -71,6 +71,9 @@ void declare(WordList& words, RestoreCommandOptions& options) {
                      restore.networks.push_back({std::move(from), std::move(to)});
                    }));
   words.flag("--start", "start the domain at the end", restore.start);
+  words.flag("--paused", "of a point with the guest's memory: it is where it was and waits for `virsh resume`",
+             restore.paused);
+  words.flag("--discard-memory", "of such a point: disks only, as if the power had been cut", restore.discard_memory);
   words.flag("--allow-damaged", "a point that lost blocks, too; those read as zeroes", restore.allow_damaged);
   words.flag("--dry-run", "change nothing; print what would be written and defined", restore.dry_run);
 }
@@ -84,21 +87,18 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
                      {"size", disk.size},
                      {"bytes_written", disk.bytes_written}});
   }
-  return {{"point", report.point_id},
-          {"domain", report.domain_name},
-          {"domain_uuid", report.domain_uuid},
-          {"disks", disks},
-          {"xml_diff", report.xml_diff},
-          {"notes", report.notes},
-          {"dry_run", options.dry_run},
-          {"started", options.start && !options.dry_run},
-          {"duration_ms", report.duration.count()}};
+  return {{"point", report.point_id},          {"domain", report.domain_name},
+          {"domain_uuid", report.domain_uuid}, {"disks", disks},
+          {"xml_diff", report.xml_diff},       {"notes", report.notes},
+          {"dry_run", options.dry_run},        {"started", (options.start || report.with_memory) && !options.dry_run},
+          {"with_memory", report.with_memory}, {"duration_ms", report.duration.count()}};
 }
 
 void print_report(Console& console, const job::RestoreReport& report, const job::RestoreOptions& options) {
   for (const std::string& note : report.notes) console.err << "icecore: " << note << '\n';
   if (options.dry_run) {
     console.out << report.xml_diff;
+    if (report.with_memory) console.print("the guest would go on where it was, with its memory");
     for (const job::RestoredDisk& disk : report.disks) {
       console.print(
           fmt::format("would write {} to {} ({}, {})", disk.target, disk.path.string(), disk.format, disk.room));
@@ -106,7 +106,9 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
     return;
   }
   const std::string as = report.domain_name.empty() ? "" : fmt::format(" as domain '{}'", report.domain_name);
-  const std::string now = options.start ? ", which is starting" : "";
+  const std::string now = report.with_memory ? ", which goes on where it was"
+                          : options.start    ? ", which is starting"
+                                             : "";
   console.print(fmt::format("restored {}{}{} in {:.1f} s", short_id(report.point_id), as, now,
                             static_cast<double>(report.duration.count()) / 1000));
   for (const job::RestoredDisk& disk : report.disks) {
@@ -148,7 +150,9 @@ Command make_restore_command() {
        .description =
            "Writes the disks of a restore point and defines the domain on them. Without --as or --replace the domain "
            "comes back under its own name, which must be free. Nothing that exists or is in use is written over; with "
-           "--replace the old files give way only when the new ones are complete. A block device is written in place, "
+           "--replace the old files give way only when the new ones are complete. A point with the guest's memory goes "
+           "on "
+           "where it was. A block device is written in place, "
            "after "
            "all files: one that is not finished holds neither its old content nor the disk. POINT is named as in "
            "`icecore show`.",
@@ -169,7 +173,7 @@ Command make_restore_command() {
                 {"disks[]", "target, path, format, size, bytes_written"},
                 {"xml_diff", "the point's XML against the one defined, unified"},
                 {"notes[]", "what a person should know"},
-                {"dry_run, started", "true or false"},
+                {"dry_run, started, with_memory", "true or false; with its memory a guest goes on where it was"},
                 {"duration_ms", "of the whole restore"}}},
       declare, run);
 }

@@ -15,6 +15,7 @@
 #include "job/journal.hpp"
 #include "job/overlay_return.hpp"
 #include "job/restore_finish.hpp"
+#include "job/restore_memory.hpp"
 #include "repository/manifest.hpp"
 #include "repository/publish_check.hpp"
 #include "repository/repository_lock.hpp"
@@ -210,10 +211,16 @@ class Recovery {
   void finish_restore(JobRecord& record, const RestorePlan& plan, RecoveredJob& result) {
     result.actions.push_back(plan.domain_name.empty() ? "name the restored files"
                                                       : "define domain '" + plan.domain_name + "'");
+    if (!plan.memory_file.empty())
+      result.actions.push_back("drop its memory: unless it runs, it boots from its disks, or is restored again");
     if (!dry_run_) {
-      name_files(&connection_, plan);
-      define_domain(connection_, plan);
+      // A domain that was resumed already is at work on its disks.
+      if (record.state != JobState::defined) {
+        name_files(&connection_, plan);
+        define_domain(connection_, plan);
+      }
       refresh_pool(&connection_, plan);
+      remove_memory_file(plan);
       journal_->reach(record, JobState::done);
     }
     result.finished = true;

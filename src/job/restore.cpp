@@ -14,6 +14,7 @@
 #include "job/journal.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
+#include "job/restore_memory.hpp"
 #include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
 #include "repository/damage_mark.hpp"
@@ -74,7 +75,8 @@ class RestoreJob {
       give_up(failure);
       throw failure;
     }
-    if (options_.start) start();
+    if (not_resumed_) throw base::Error(*not_resumed_);
+    if (options_.start && prepared_.plan.memory_file.empty()) start();
     report_.duration = watch.elapsed();
     return std::move(report_);
   }
@@ -99,6 +101,7 @@ class RestoreJob {
         begin_device(prepared_.plan.files[i]);
         write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
       }
+      write_memory();
     });
   }
 
@@ -144,6 +147,31 @@ class RestoreJob {
         "restore disk '{}' to '{}'", disk.target, file.path.string());
   }
 
+  void write_memory() {
+    if (prepared_.plan.memory_file.empty()) return;
+    phase("write memory");
+    job::write_memory(
+        repository_, manifest_, prepared_.plan, damage_,
+        [&](std::uint64_t done) {
+          repository_lock_.refresh();
+          context_.progress.transfer({.bytes_total = 0, .bytes_done = done});
+        },
+        context_.stop);
+  }
+
+  // A domain that does not go on is no failed restore: it is there, shut off.
+  void resume() {
+    if (prepared_.plan.memory_file.empty()) return;
+    phase("resume");
+    try {
+      resume_from_memory(*connection_, prepared_.plan, options_);
+    } catch (const base::Error& error) {
+      not_resumed_ = error;
+    }
+    base::failpoint("restore.resumed");
+    remove_memory_file(prepared_.plan);
+  }
+
   void finish() {
     phase("define");
     if (prepared_.plan.define_xml.empty()) {
@@ -155,6 +183,7 @@ class RestoreJob {
       });
     }
     refresh_pool(connection_, prepared_.plan);
+    resume();
     journal_.reach(record_, JobState::done);
     base::failpoint("restore.fact.done");
   }
@@ -198,6 +227,7 @@ class RestoreJob {
   PreparedRestore prepared_;
   std::optional<repository::DamageMark> damage_;
   RestoreReport report_;
+  std::optional<base::Error> not_resumed_;
 };
 
 void require_sound_options(const RestoreOptions& options) {
@@ -210,6 +240,10 @@ void require_sound_options(const RestoreOptions& options) {
   if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
   if (options.to && options.pool) base::fail(Fault::usage, "--to and --pool exclude each other");
   if (options.pool && options.replace) base::fail(Fault::usage, "--pool and --replace exclude each other");
+  if (options.paused && (options.discard_memory || options.start || options.disks_only))
+    base::fail(Fault::usage,
+               "--paused is about the guest's memory; it does not go with --discard-memory, --start or "
+               "--disks-only");
   if (options.disks_only && !options.networks.empty())
     base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --map-network");
 }
@@ -257,6 +291,7 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.domain_uuid = prepared.plan.domain_uuid;
   report.xml_diff = prepared.xml_diff;
   report.notes = prepared.notes;
+  report.with_memory = !prepared.plan.memory_file.empty();
   return report;
 }
 
@@ -274,6 +309,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.created = base::now();
   if (options.to && !options.dry_run) base::create_folders(std::filesystem::absolute(*options.to), 0755);
   PreparedRestore prepared = prepare_restore(connection.get(), manifest, options, record.id);
+  plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
   RestoreReport planned = describe_plan(prepared);
   if (damage) {
     for (std::string& note : damage_notes(*damage, repository.config().block_bytes)) {

@@ -28,9 +28,11 @@ struct RestoreOptions {
   std::map<std::string, std::string> disk_formats;          // target -> raw or qcow2, when not as it was
   bool overwrite_device = false;                            // block devices may be written over
   std::vector<hypervisor::NetworkMapping> networks;
-  bool start = false;          // start the domain at the end
-  bool dry_run = false;        // only the report
-  bool allow_damaged = false;  // a point that lost blocks: those read as zeroes
+  bool start = false;           // start the domain at the end; with a memory: also one that was paused
+  bool paused = false;          // with a memory: it stays paused
+  bool discard_memory = false;  // as if the point had none
+  bool dry_run = false;         // only the report
+  bool allow_damaged = false;   // a point that lost blocks: those read as zeroes
 };
 
 struct RestoredDisk {
@@ -49,6 +51,7 @@ struct RestoreReport {
   std::vector<RestoredDisk> disks;
   std::string xml_diff;  // unified: the point's XML against the one defined
   std::vector<std::string> notes;
+  bool with_memory = false;  // it goes on, or would, where it was
   base::Milliseconds duration{0};
 };
 

@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/storage_pool.hpp"
+#include "job/restore_memory.hpp"
 
 namespace icecore::job {
 
@@ -59,6 +60,7 @@ void refresh_pool(hypervisor::Connection* connection, const RestorePlan& plan) {
 }
 
 void remove_files(const RestorePlan& plan, bool also_named) {
+  remove_memory_file(plan);
   for (const PlannedFile& file : plan.files) {
     if (file.device) continue;
     // A work file that is gone was renamed by this job: only then is the named one ours to remove.

@@ -67,7 +67,8 @@ Json to_json(const RestorePlan& plan) {
           {"pool", plan.pool},
           {"domain_name", plan.domain_name},
           {"domain_uuid", plan.domain_uuid},
-          {"define_xml", plan.define_xml}};
+          {"define_xml", plan.define_xml},
+          {"memory_file", plan.memory_file.string()}};
 }
 
 RestorePlan parse_restore_plan(const Json& json, const std::string& job_id) {
@@ -79,6 +80,7 @@ RestorePlan parse_restore_plan(const Json& json, const std::string& job_id) {
   plan.domain_name = json_field<std::string>(json, "domain_name", what);
   plan.domain_uuid = json_field<std::string>(json, "domain_uuid", what);
   plan.define_xml = json_field<std::string>(json, "define_xml", what);
+  plan.memory_file = json.value("memory_file", std::string());
   for (const Json& file : json_field<Json>(json, "files", what))
     plan.files.push_back(parse_file(file, plan.replace, what));
   return plan;

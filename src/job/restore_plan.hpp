@@ -32,6 +32,7 @@ struct RestorePlan {
   std::string domain_name;  // empty: nothing is defined
   std::string domain_uuid;
   std::string define_xml;
+  std::filesystem::path memory_file;  // the domain goes on from it; empty: it does not
 };
 
 base::Json to_json(const RestorePlan& plan);
