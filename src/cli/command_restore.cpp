@@ -106,9 +106,10 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
     return;
   }
   const std::string as = report.domain_name.empty() ? "" : fmt::format(" as domain '{}'", report.domain_name);
-  const std::string now = report.with_memory ? ", which goes on where it was"
-                          : options.start    ? ", which is starting"
-                                             : "";
+  const std::string now = options.paused       ? ", paused where it was"
+                          : report.with_memory ? ", which goes on where it was"
+                          : options.start      ? ", which is starting"
+                                               : "";
   console.print(fmt::format("restored {}{}{} in {:.1f} s", short_id(report.point_id), as, now,
                             static_cast<double>(report.duration.count()) / 1000));
   for (const job::RestoredDisk& disk : report.disks) {

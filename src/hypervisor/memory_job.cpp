@@ -17,7 +17,7 @@ namespace {
 
 using base::Fault;
 
-constexpr base::Milliseconds k_poll{200};
+constexpr base::Milliseconds k_poll{50};
 constexpr base::Milliseconds k_question_deadline = std::chrono::seconds(10);
 constexpr base::Milliseconds k_end_deadline = std::chrono::seconds(60);
 // The guest's memory has been written so many times over: it changes faster than it is saved.

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
 #include "hypervisor/full_state.hpp"
 #include "job/space_watch.hpp"
 
@@ -12,6 +13,16 @@ namespace icecore::job {
 using base::Fault;
 
 namespace {
+
+// The guest has the content of its disks in its memory: it can only go on with all of them.
+void require_all_disks(const PreparedBackup& prepared, hypervisor::FullStateNeeds& needs) {
+  for (const repository::SkippedDisk& skipped : prepared.skipped) {
+    const hypervisor::DiskModel* const disk = prepared.model.find_disk(skipped.target);
+    const bool changes = disk != nullptr && disk->source.kind != hypervisor::SourceKind::none && !disk->readonly &&
+                         disk->device != "cdrom";
+    if (changes) needs.blockers.push_back(fmt::format("its disk {} is left out ({})", disk->target, skipped.reason));
+  }
+}
 
 // Why the memory cannot be saved, if so.
 std::optional<base::Error> refusal(hypervisor::Domain& domain, const hypervisor::FullStateNeeds& needs) {
@@ -44,7 +55,8 @@ std::filesystem::path place_for(const hypervisor::FullStateNeeds& needs, const s
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared) {
   if (options.full_state == FullState::off) return std::nullopt;
-  const hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(prepared.current_xml);
+  hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(prepared.current_xml);
+  require_all_disks(prepared, needs);
   if (std::optional<base::Error> refused = refusal(domain, needs)) {
     if (options.full_state == FullState::attempt) return std::string("without memory: ") + refused->what();
     throw refused->add_hint("back up its disks alone: leave out --full-state, or use --full-state=try");
@@ -59,6 +71,7 @@ hypervisor::SnapshotReport take_with_memory(hypervisor::Snapshot& snapshot, cons
   SpaceWatch space(prepared.plan.memory_file, options.overlay_free_share_min, options.overlay_age_max);
   const hypervisor::MemoryWatch watch{.on_progress =
                                           [&](std::uint64_t done, std::uint64_t total) {
+                                            base::failpoint("backup.memory_progress");
                                             space.check();
                                             context.progress.transfer({.bytes_total = total, .bytes_done = done});
                                           },

@@ -22,10 +22,6 @@ struct DomainRules {
   bool group = false;                // all of them at one instant
 };
 
-enum class CaptureMode {
-  disk_only,  // disks and XML; not the guest's memory
-};
-
 struct RepositoryPlace {
   std::string url;  // absolute path, file:///path or sftp://[user@]host[:port]/path
   // At most one is set; with neither the command line and the environment say how to unlock it.
@@ -42,7 +38,6 @@ struct Staging {
 struct Policy {
   std::string name;
   DomainRules domains;
-  CaptureMode capture = CaptureMode::disk_only;
   job::BackupOptions backup;
   RepositoryPlace repository;
   std::optional<Staging> staging;

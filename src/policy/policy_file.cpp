@@ -94,8 +94,13 @@ void read_disks(const Element& element, std::vector<Problem>& problems, Policy& 
 
 void read_capture(const Element& element, std::vector<Problem>& problems, Policy& policy) {
   ElementReader reader(element, problems);
-  static_cast<void>(reader.required_word("mode", {"disk-only"}));
-  policy.capture = CaptureMode::disk_only;
+  const std::string mode = reader.required_word("mode", {"disk-only", "full-state", "full-state-try"});
+  policy.backup.full_state = mode == "full-state"       ? job::FullState::required
+                             : mode == "full-state-try" ? job::FullState::attempt
+                                                        : job::FullState::off;
+  const std::string pause = reader.optional_text("pause").value_or("no");
+  if (pause != "yes" && pause != "no") reader.report(fmt::format("pause=\"{}\" is neither yes nor no", pause));
+  policy.backup.pause = pause == "yes";
   reader.finish();
 }
 

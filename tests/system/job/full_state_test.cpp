@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Points with the guest's memory: a restored guest goes on where it was, with its processes and open files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include "rig/guest.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* k_boot_id = "cat /proc/sys/kernel/random/boot_id";
+
+class FullState : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore", "guest"); }
+
+  void boot(ProtectedDomain& subject) {
+    subject.init();
+    subject.domain.start();
+    rig::Guest guest(subject.domain);
+    guest.wait_agent();
+    guest.shell(k_boot_id);
+  }
+  // A process that counts in memory and in a file it keeps open.
+  static void start_counter(rig::Guest& guest) {
+    guest.shell(
+        "echo 'i=0; exec 5>/mnt/counted; while :; do i=$((i+1)); echo $i >/run/count; echo $i >&5; usleep 50000; done' "
+        ">/run/counter; setsid sh /run/counter >/dev/null 2>&1 </dev/null & echo $! >/run/pid; usleep 500000");
+  }
+  static int count(rig::Guest& guest) { return std::stoi(guest.shell("cat /run/count || cat /run/count")); }
+  static base::Json newest_point(const ProtectedDomain& subject) {
+    return subject.must({"show", "latest", "--json"}).json();
+  }
+  static void expect_no_memory_file(const ProtectedDomain& subject) {
+    for (const auto& file : std::filesystem::directory_iterator(subject.domain.folder()))
+      EXPECT_NE(file.path().extension(), ".save") << file.path();
+  }
+  static std::string state_of(const ProtectedDomain& subject) {
+    int state = 0;
+    virDomainGetState(subject.domain.handle(), &state, nullptr, 0);
+    return state == VIR_DOMAIN_RUNNING ? "running" : state == VIR_DOMAIN_PAUSED ? "paused" : "other";
+  }
+};
+
+TEST_F(FullState, ARestoredGuestGoesOnWhereItWas) {
+  ProtectedDomain subject;
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  start_counter(guest);
+  guest.start_writer();
+  const std::string boot_id = guest.shell(k_boot_id);
+  const std::string pid = guest.shell("cat /run/pid");
+  const int before = count(guest);
+
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  const int after = count(guest);
+  subject.expect_at_rest();
+  expect_no_memory_file(subject);
+  const base::Json point = newest_point(subject);
+  EXPECT_EQ(point.at("mode"), "full-state");
+  EXPECT_EQ(point.at("consistency"), "full-state");
+  EXPECT_GT(point.at("paused_ms"), 0);
+  EXPECT_EQ(point.at("freeze_ms"), 0);
+  EXPECT_EQ(point.at("blobs").at(0).at("kind"), "memory");
+
+  subject.domain.destroy();
+  const base::Json restored = subject.must({"restore", "latest", "--replace", "--json"}).json();
+  EXPECT_EQ(restored.at("with_memory"), true);
+  EXPECT_EQ(guest.shell(k_boot_id), boot_id);
+  EXPECT_EQ(guest.shell("cat /run/pid"), pid);
+  EXPECT_EQ(guest.shell("kill -0 $(cat /run/pid) && echo alive"), "alive\n");
+  const int now = count(guest);
+  EXPECT_GE(now, before) << "it went on from the point's instant";
+  EXPECT_GT(count(guest) + 1000, after);
+  guest.shell("usleep 500000");
+  EXPECT_GT(count(guest), now) << "it counts on";
+  guest.stop_writer();
+  const rig::ChainState log = guest.check_log();
+  EXPECT_TRUE(log.unbroken) << "its log, written before and after the point's instant, has no gap";
+  subject.expect_at_rest();
+  expect_no_memory_file(subject);
+}
+
+TEST_F(FullState, PausedMeanwhileAndRestoredPaused) {
+  ProtectedDomain subject;
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  const std::string boot_id = guest.shell(k_boot_id);
+  subject.must({"backup", subject.domain.name(), "--full-state", "--pause"});
+  EXPECT_EQ(guest.shell(k_boot_id), boot_id) << "it runs again";
+  EXPECT_GT(newest_point(subject).at("paused_ms"), 0);
+  subject.domain.destroy();
+  subject.must({"restore", "latest", "--replace", "--paused"});
+  EXPECT_EQ(state_of(subject), "paused");
+  ASSERT_EQ(virDomainResume(subject.domain.handle()), 0);
+  EXPECT_EQ(guest.shell(k_boot_id), boot_id);
+}
+
+TEST_F(FullState, APausedGuestStaysPaused) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  EXPECT_EQ(state_of(subject), "paused");
+  subject.domain.destroy();
+  subject.must({"restore", "latest", "--replace"});
+  EXPECT_EQ(state_of(subject), "paused");
+  subject.domain.destroy();
+  subject.must({"restore", "latest", "--replace", "--start"});
+  EXPECT_EQ(state_of(subject), "running");
+}
+
+TEST_F(FullState, AnIdleGuestsNextPointCostsLittle) {
+  ProtectedDomain subject;
+  boot(subject);
+  subject.must({"backup", subject.domain.name(), "--full-state", "--pause"});
+  const auto first = newest_point(subject).at("bytes_stored").get<std::uint64_t>();
+  subject.must({"backup", subject.domain.name(), "--full-state", "--pause"});
+  const auto second = newest_point(subject).at("bytes_stored").get<std::uint64_t>();
+  EXPECT_LT(second * 8, first) << first << " and " << second;
+}
+
+TEST_F(FullState, WithoutItsMemoryItBoots) {
+  ProtectedDomain subject;
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  const std::string boot_id = guest.shell(k_boot_id);
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  subject.domain.destroy();
+  const base::Json restored =
+      subject.must({"restore", "latest", "--replace", "--discard-memory", "--start", "--json"}).json();
+  EXPECT_EQ(restored.at("with_memory"), false);
+  guest.wait_agent();
+  EXPECT_NE(guest.shell(k_boot_id), boot_id);
+}
+
+TEST_F(FullState, ItIsResumedOnDisksElsewhere) {
+  ProtectedDomain subject;
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  const std::string boot_id = guest.shell(k_boot_id);
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  subject.domain.destroy();
+  ASSERT_EQ(virDomainUndefine(subject.domain.handle()), 0);
+  const std::filesystem::path folder = subject.domain.folder() / "elsewhere";
+  subject.must({"restore", "latest", "--to", folder.string()});
+  EXPECT_EQ(guest.shell(k_boot_id), boot_id);
+  EXPECT_EQ(std::filesystem::path(subject.domain.live_source()).parent_path(), folder);
+  EXPECT_EQ(std::filesystem::path(subject.domain.inactive_source()).parent_path(), folder);
+}
+
+TEST_F(FullState, AnotherNameIsRefusedWithTheWayOut) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  const auto refused =
+      subject.run({"restore", "latest", "--as", "other", "--to", (subject.domain.folder() / "x").string()});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.error_output, HasSubstr("--discard-memory"));
+}
+
+TEST_F(FullState, ADomainThatIsOffHasNoMemory) {
+  ProtectedDomain subject;
+  subject.init();
+  const auto refused = subject.run({"backup", subject.domain.name(), "--full-state"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.error_output, HasSubstr("no memory"));
+  subject.must({"backup", subject.domain.name(), "--full-state=try"});
+  EXPECT_EQ(newest_point(subject).at("mode"), "offline");
+}
+
+TEST_F(FullState, WhatBlocksItIsFoundBeforeAnythingIsTouched) {
+  rig::DomainOptions options;
+  options.devices_xml =
+      "<shmem name='icecore-rig' role='peer'><model type='ivshmem-plain'/><size unit='M'>1</size></shmem>";
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.domain.start_paused();
+  const auto refused = subject.run({"backup", subject.domain.name(), "--full-state"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.error_output, HasSubstr("shmem"));
+  EXPECT_THAT(refused.error_output, HasSubstr("--full-state=try"));
+  subject.expect_at_rest();
+  subject.must({"backup", subject.domain.name(), "--full-state=try"});
+  EXPECT_EQ(newest_point(subject).at("mode"), "disk-only");
+}
+
+TEST_F(FullState, AStopEndsItWithTheGuestAsItWas) {
+  ProtectedDomain subject;
+  boot(subject);
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name(), "--full-state"}),
+                         {{"ICECORE_FAILPOINTS", "backup.memory_progress=pause:1"}});
+  backup.wait_failpoint();
+  backup.signal(SIGINT);
+  backup.go_on();
+  EXPECT_NE(backup.wait().exit_code, 0);
+  subject.expect_at_rest();
+  expect_no_memory_file(subject);
+  EXPECT_EQ(state_of(subject), "running");
+}
+
+}  // namespace
+}  // namespace icecore::system_test
