@@ -137,17 +137,28 @@ void parse_boot(const XmlNode& os, DomainModel& model) {
   const XmlNode nvram = os.child("nvram");
   // Since 8.5 NVRAM may be any disk source; before, the path was the element's text.
   model.nvram = first_set({nvram.child("source").attribute("file"), nvram.child("source") ? "" : nvram.text()});
+  const std::string source_type = nvram.attribute("type");
+  if (source_type != "file") model.nvram_type = source_type;
   model.nvram_template = nvram.attribute("template");
   model.nvram_format = nvram.attribute("format");
   model.kernel = os.child("kernel").text();
   model.initrd = os.child("initrd").text();
+  model.dtb = os.child("dtb").text();
+  model.firmware_chosen = os.attribute("firmware") == "efi";
+}
+
+void parse_tpm(const XmlNode& backend, DomainModel& model) {
+  if (backend.attribute("type") != "emulator") return;
+  const XmlNode source = backend.child("source");
+  model.tpm = TpmModel{.version = backend.attribute("version"),
+                       .source = source.attribute("path"),
+                       .source_type = source.attribute("type"),
+                       .secret = backend.child("encryption").attribute("secret")};
 }
 
 void parse_devices(const XmlNode& devices, DomainModel& model) {
   for (const XmlNode& disk : devices.children("disk")) model.disks.push_back(parse_disk(disk));
-  for (const XmlNode& tpm : devices.children("tpm")) {
-    model.tpm = model.tpm || tpm.child("backend").attribute("type") == "emulator";
-  }
+  for (const XmlNode& tpm : devices.children("tpm")) parse_tpm(tpm.child("backend"), model);
   model.host_devices = static_cast<bool>(devices.child("hostdev"));
   model.virtio_fs = static_cast<bool>(devices.child("filesystem"));
   model.agent = parse_agent(devices);

@@ -46,6 +46,14 @@ struct DiskModel {
   std::optional<MirrorModel> mirror;
 };
 
+// An emulated TPM, whose state lies on this host.
+struct TpmModel {
+  std::string version;      // "2.0", "1.2"; may be empty
+  std::string source;       // the folder or file its XML names; empty: where libvirt keeps the state
+  std::string source_type;  // dir, file; empty without a source
+  std::string secret;       // UUID of the libvirt secret that encrypts the state; empty: none does
+};
+
 enum class AgentChannel { absent, disconnected, connected };
 
 struct DomainModel {
@@ -53,19 +61,22 @@ struct DomainModel {
   std::string uuid;
   std::string type;  // kvm, qemu
   std::vector<DiskModel> disks;
-  std::string loader;  // firmware code image, "" for BIOS
-  std::string nvram;
+  std::string loader;      // firmware code image, "" for BIOS
+  std::string nvram;       // its file
+  std::string nvram_type;  // of its source, when that is no file: block, network; else empty
   std::string nvram_template;
   std::string nvram_format;
-  std::string kernel;
+  std::string kernel;  // of the host, booted directly, as are these two
   std::string initrd;
+  std::string dtb;
   std::vector<std::string> security_labels;  // models: "dac", "apparmor", "selinux"
   AgentChannel agent = AgentChannel::absent;
+  std::optional<TpmModel> tpm;
   bool secure_boot_loader = false;
-  bool tpm = false;           // an emulated TPM whose state is on this host
-  bool host_devices = false;  // <hostdev>
-  bool virtio_fs = false;     // <filesystem> shared from the host
-  bool windows = false;       // by libosinfo's id, or Hyper-V enlightenments when there is none
+  bool firmware_chosen = false;  // UEFI, and libvirt chooses loader and NVRAM when the domain starts
+  bool host_devices = false;     // <hostdev>
+  bool virtio_fs = false;        // <filesystem> shared from the host
+  bool windows = false;          // by libosinfo's id, or Hyper-V enlightenments when there is none
 
   const DiskModel* find_disk(std::string_view target) const noexcept;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hypervisor/domain_model.hpp"
+#include "hypervisor/state_folders.hpp"
 
 #include <gtest/gtest.h>
 
@@ -63,12 +64,37 @@ TEST(DomainModel, ReadsFirmwareAgentAndDevices) {
   EXPECT_EQ(model.nvram, "/var/lib/libvirt/qemu/nvram/db-1_VARS.fd");
   EXPECT_EQ(model.nvram_template, "/usr/share/OVMF/OVMF_VARS_4M.ms.fd");
   EXPECT_EQ(model.agent, AgentChannel::connected);
-  EXPECT_TRUE(model.tpm);
+  ASSERT_TRUE(model.tpm);
+  EXPECT_EQ(model.tpm->version, "2.0");
+  EXPECT_TRUE(model.tpm->secret.empty());
   EXPECT_TRUE(model.host_devices);
   EXPECT_TRUE(model.virtio_fs);
   EXPECT_EQ(model.security_labels, (std::vector<std::string>{"dac", "apparmor"}));
   // No libosinfo, but Hyper-V enlightenments.
   EXPECT_TRUE(model.windows);
+}
+
+TEST(DomainModel, ReadsWhereFirmwareAndTpmKeepTheirState) {
+  const auto parse = [](const std::string& os, const std::string& devices) {
+    return parse_domain("<domain type='kvm'><name>v</name><uuid>u</uuid>" + os + "<devices>" + devices +
+                        "</devices></domain>");
+  };
+  EXPECT_TRUE(parse("<os firmware='efi'/>", "").firmware_chosen);
+  EXPECT_FALSE(parse("<os/>", "").firmware_chosen);
+  const DomainModel block = parse("<os><nvram type='block'><source dev='/dev/x'/></nvram><dtb>/b</dtb></os>", "");
+  EXPECT_EQ(block.nvram, "");
+  EXPECT_EQ(block.nvram_type, "block");
+  EXPECT_EQ(block.dtb, "/b");
+  const DomainModel odd = parse("",
+                                "<tpm><backend type='passthrough'/></tpm><tpm><backend type='emulator' version='1.2'>"
+                                "<source type='dir' path='/t'/><encryption secret='s'/></backend></tpm>");
+  ASSERT_TRUE(odd.tpm);
+  EXPECT_EQ(odd.tpm->version + odd.tpm->source_type + odd.tpm->source + odd.tpm->secret, "1.2dir/ts");
+  EXPECT_EQ(tpm_state_folder("qemu:///system", "u", *odd.tpm), "/t");
+  EXPECT_EQ(tpm_state_folder("qemu:///system", "u", {.version = "1.2"}), "/var/lib/libvirt/swtpm/u/tpm1.2");
+  EXPECT_EQ(tpm_state_folder("qemu:///system", "u", {.version = "2.0"}), "/var/lib/libvirt/swtpm/u/tpm2");
+  EXPECT_EQ(default_nvram_path("qemu:///system", "v"), "/var/lib/libvirt/qemu/nvram/v_VARS.fd");
+  EXPECT_TRUE(default_nvram_path("qemu:///session", "v").string().ends_with("libvirt/qemu/nvram/v_VARS.fd"));
 }
 
 TEST(DomainModel, ReadsOddSources) {
