@@ -87,11 +87,20 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
                      {"size", disk.size},
                      {"bytes_written", disk.bytes_written}});
   }
-  return {{"point", report.point_id},          {"domain", report.domain_name},
-          {"domain_uuid", report.domain_uuid}, {"disks", disks},
-          {"xml_diff", report.xml_diff},       {"notes", report.notes},
-          {"dry_run", options.dry_run},        {"started", (options.start || report.with_memory) && !options.dry_run},
-          {"with_memory", report.with_memory}, {"duration_ms", report.duration.count()}};
+  base::Json files = base::Json::array();
+  for (const job::RestoredFile& file : report.files)
+    files.push_back({{"kind", file.kind}, {"path", file.path.string()}});
+  return {{"point", report.point_id},
+          {"domain", report.domain_name},
+          {"domain_uuid", report.domain_uuid},
+          {"disks", disks},
+          {"files", files},
+          {"xml_diff", report.xml_diff},
+          {"notes", report.notes},
+          {"dry_run", options.dry_run},
+          {"started", (options.start || report.with_memory) && !options.dry_run},
+          {"with_memory", report.with_memory},
+          {"duration_ms", report.duration.count()}};
 }
 
 void print_report(Console& console, const job::RestoreReport& report, const job::RestoreOptions& options) {
@@ -103,6 +112,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
       console.print(
           fmt::format("would write {} to {} ({}, {})", disk.target, disk.path.string(), disk.format, disk.room));
     }
+    for (const job::RestoredFile& file : report.files)
+      console.print(fmt::format("would write {} to {}", file.kind, file.path.string()));
     return;
   }
   const std::string as = report.domain_name.empty() ? "" : fmt::format(" as domain '{}'", report.domain_name);
@@ -116,6 +127,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
     console.print(
         fmt::format("  {}  {}  {} written", disk.target, disk.path.string(), base::format_size(disk.bytes_written)));
   }
+  for (const job::RestoredFile& file : report.files)
+    console.print(fmt::format("  {}  {}", file.kind, file.path.string()));
 }
 
 // A record; of a group a list of them.
@@ -172,6 +185,7 @@ Command make_restore_command() {
                 {"point", "its id"},
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
                 {"disks[]", "target, path, format, size, bytes_written"},
+                {"files[]", "kind (nvram, tpm, kernel, ...), path"},
                 {"xml_diff", "the point's XML against the one defined, unified"},
                 {"notes[]", "what a person should know"},
                 {"dry_run, started, with_memory", "true or false; with its memory a guest goes on where it was"},

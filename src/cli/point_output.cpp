@@ -173,7 +173,7 @@ base::Json point_record(const Manifest& point, const Protections& protections) {
   for (const auto& disk : point.skipped) skipped.push_back({{"target", disk.target}, {"reason", disk.reason}});
   base::Json blobs = base::Json::array();
   for (const auto& blob : point.blobs) {
-    blobs.push_back({{"kind", blob.kind}, {"path", blob.path}, {"size", blob.size}});
+    blobs.push_back({{"kind", blob.kind}, {"path", blob.path}, {"size", blob.size}, {"details", blob.details}});
   }
   return {{"id", point.id},
           {"group", group_record(point)},
@@ -218,7 +218,8 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
        "change_map_reason, bytes_read, bytes_new, bytes_stored"},
       {prefix + "group", "null, or the points of one instant: id, spread_ms, members[] (domain, domain_uuid, point)"},
       {prefix + "skipped[]", "disks left out: target, reason"},
-      {prefix + "blobs[]", "what is no disk (memory, NVRAM, TPM state): kind, path, size"}};
+      {prefix + "blobs[]",
+       "files that are no disks (memory, nvram, tpm, kernel, ...): kind, path, size, details (such as the NVRAM's template)"}};
 }
 
 }  // namespace icecore::cli

@@ -2,6 +2,7 @@
 // Changes to domain XML as text in, text out, and the few that are put into effect at once.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ struct RestoreXmlOptions {
   bool new_identity = false;         // new UUID, MAC addresses and VM generation id: a second domain beside the first
   std::vector<DiskPlacement> disks;  // the restored disks and where they lie
   std::string nvram_path;            // where the restored NVRAM lies; empty: libvirt makes one from the template
+  std::map<std::string, std::string> boot_files = {};  // where kernel, initrd and dtb lie now: old path -> new
+  bool tpm_restored = false;                           // the state of its emulated TPM
   std::vector<NetworkMapping> networks = {};
   bool keep_other_disks = false;  // false: writable disks that were not restored are taken out, with a notice
 };

@@ -79,6 +79,7 @@ class Restorer {
     strip_devices(domain_.child("devices"));
     set_identity();
     set_firmware();
+    set_boot_files();
     check_placements();
     for (const XmlNode& disk : domain_.child("devices").children("disk")) set_disk(disk);
     map_networks(domain_.child("devices"), options_.networks);
@@ -117,9 +118,19 @@ class Restorer {
       return;
     }
     if (!nvram) return;
-    notice("the firmware's variables (NVRAM) were not restored: libvirt makes new ones, boot entries may be missing");
+    notice(options_.keep_other_disks ? "the firmware's variables (NVRAM) stay as they are on this host"
+                                     : "the firmware's variables (NVRAM) were not restored: libvirt makes new ones, "
+                                       "boot entries may be missing");
     // Left with the old path, two domains would write one file.
     if (options_.new_identity) nvram.remove();
+  }
+
+  void set_boot_files() {
+    for (const char* kind : {"kernel", "initrd", "dtb"}) {
+      XmlNode file = domain_.path("os", kind);
+      const auto moved = file ? options_.boot_files.find(file.text()) : options_.boot_files.end();
+      if (moved != options_.boot_files.end()) file.set_text(moved->second);
+    }
   }
 
   void check_placements() const {
@@ -166,10 +177,14 @@ class Restorer {
       notice("the domain has host devices passed through: only one of the two domains can run");
     if (devices.child("filesystem")) notice("the domain shares host folders: both domains will use the same ones");
     for (const XmlNode& tpm : devices.children("tpm")) {
-      if (tpm.child("backend").attribute("type") == "emulator") {
-        notice("the domain has an emulated TPM, whose state was not restored: it starts with an empty one");
-      }
+      if (tpm.child("backend").attribute("type") == "emulator") warn_about_tpm();
     }
+  }
+
+  void warn_about_tpm() {
+    notice(options_.tpm_restored
+               ? "the domain's emulated TPM has the keys of the original's: what trusts one trusts both"
+               : "the domain has an emulated TPM, whose state was not restored: it starts with an empty one");
   }
 
   XmlNode domain_;

@@ -11,6 +11,10 @@ using hypervisor::FreezeState;
 
 namespace {
 
+// Beside the snapshot the guest may be frozen, and waits; afterwards nobody does.
+constexpr base::Milliseconds k_firmware_patience_frozen(50);
+constexpr base::Milliseconds k_firmware_patience = std::chrono::seconds(2);
+
 class Instant {
  public:
   Instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
@@ -26,6 +30,7 @@ class Instant {
   // What can be slow (helper processes, connections) happens before the window.
   InstantFacts take() {
     hypervisor::Snapshot snapshot(domain_, overlays(), snapshot_options());
+    const FirmwareFiles firmware = firmware_files(prepared_.model, domain_.connection().uri());
     std::optional<hypervisor::Freeze> freeze;
     if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
     context_.progress.phase(domain_.name(), "snapshot");
@@ -38,10 +43,12 @@ class Instant {
     meet_();
     facts_.instant = base::now();
     steps_.step(JobState::snapshotted, Durability::process_death, [&] { take(snapshot); });
+    facts_.firmware = copy_firmware(firmware, k_firmware_patience_frozen);
     meet_();
     steps_.step(JobState::thawed, Durability::process_death, [&] {
       if (freeze) facts_.thaw = freeze->thaw();
     });
+    if (!facts_.firmware.settled) facts_.firmware = copy_firmware(firmware, k_firmware_patience);
     snapshot.confirm();
     require_next_start_on_overlays();
     require_thaw_in_time();

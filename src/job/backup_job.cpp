@@ -7,6 +7,7 @@
 #include "base/shell_word.hpp"
 #include "job/backup_instant.hpp"
 #include "job/memory_plan.hpp"
+#include "job/boot_files.hpp"
 #include "job/overlay_return.hpp"
 
 namespace icecore::job {
@@ -78,8 +79,7 @@ void BackupJob::name_the_job() {
 void BackupJob::tell_what_is_left_out() {
   for (const repository::SkippedDisk& disk : prepared_.skipped)
     notes_.add(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
-  if (!prepared_.model.nvram.empty()) notes_.add("the firmware's variables (NVRAM) are not in the backup");
-  if (prepared_.model.tpm) notes_.add("the state of the TPM is not in the backup");
+  for (const std::string& note : firmware_files(prepared_.model, domain_.connection().uri()).notes) notes_.add(note);
 }
 
 void BackupJob::open_writer() {
@@ -105,7 +105,21 @@ void BackupJob::read() {
     manifest_ = draft_manifest(steps_.record(), prepared_, options_, facts_, running_);
     manifest_.group = group_;
     reading_->read(manifest_);
+    read_files();
   });
+}
+
+// What is no disk: copied at the instant, or not changed by the guest.
+void BackupJob::read_files() {
+  phase("read files");
+  const FirmwareFiles firmware = firmware_files(prepared_.model, domain_.connection().uri());
+  for (const std::string& note : notes_on(firmware, facts_.firmware, running_)) notes_.add(note);
+  const auto add = [&](std::vector<repository::ManifestBlob> blobs) {
+    for (repository::ManifestBlob& blob : blobs) manifest_.blobs.push_back(std::move(blob));
+  };
+  add(store_firmware(*writer_, prepared_.model, facts_.firmware));
+  add(store_boot_files(
+      *writer_, prepared_.model, notes_, [this] { reading_->keep_within_budget(); }, context_.stop));
 }
 
 void BackupJob::seal() {

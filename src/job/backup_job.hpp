@@ -58,6 +58,7 @@ class BackupJob {
   void tell_what_is_left_out();
   void open_writer();
   void read();
+  void read_files();
   void seal();
   void commit();
   [[noreturn]] void publish_on_overlays();

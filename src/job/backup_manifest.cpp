@@ -73,6 +73,7 @@ void fill_disk(repository::ManifestDisk& disk, const Captured& captured, const r
 
 void complete_manifest(repository::Manifest& manifest, const repository::WriteStats& stats, base::Timestamp begun) {
   for (const repository::ManifestDisk& disk : manifest.disks) manifest.bytes_read += disk.bytes_read;
+  for (const repository::ManifestBlob& blob : manifest.blobs) manifest.bytes_read += blob.size;
   manifest.bytes_new = stats.new_bytes;
   manifest.bytes_stored = stats.stored_bytes;
   manifest.duration_ms = to_ms(base::now() - begun);

@@ -7,6 +7,7 @@
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/snapshot.hpp"
 #include "job/capture.hpp"
+#include "job/firmware.hpp"
 #include "job/journal.hpp"
 #include "job/prepare_backup.hpp"
 #include "repository/block_writer.hpp"
@@ -21,6 +22,7 @@ struct InstantFacts {
   std::optional<hypervisor::ThawReport> thaw;
   hypervisor::SnapshotReport snapshot;
   bool memory = false;  // the snapshot has the guest's memory
+  FirmwareCopy firmware;
 };
 
 // Full state with the memory; else crash, or filesystem when the agent froze at least one and nobody thawed early, or

@@ -138,6 +138,14 @@ void write_blocks(repository::Repository& repository, const ManifestBlob& blob,
   }
 }
 
+void add_unless_gone(std::vector<FileCopy>& files, const std::filesystem::path& path) {
+  try {
+    files.push_back(copy_file(path));
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::not_found) throw;
+  }
+}
+
 std::vector<BlockName> stored_names(repository::Repository& repository, const ManifestBlob& blob) {
   std::vector<BlockName> names(repository::block_count(blob.size, repository.config().block_bytes));
   repository::BlockReader reader(repository);
@@ -160,7 +168,7 @@ std::vector<FileCopy> copy_folder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) return files;
   for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(folder)) {
     const bool hidden = entry.path().filename().string().starts_with('.');
-    if (!hidden && entry.is_regular_file()) files.push_back(copy_file(entry.path()));
+    if (!hidden && entry.is_regular_file()) add_unless_gone(files, entry.path());
   }
   std::sort(files.begin(), files.end(), [](const FileCopy& a, const FileCopy& b) { return a.path < b.path; });
   return files;

@@ -12,6 +12,7 @@
 #include "disk/disk_target.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
+#include "job/restore_blobs.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
 #include "job/restore_memory.hpp"
@@ -102,6 +103,7 @@ class RestoreJob {
         write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
       }
       write_memory();
+      write_blobs(repository_, prepared_, damage_ ? &*damage_ : nullptr, context_.stop);
     });
   }
 
@@ -292,6 +294,7 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.xml_diff = prepared.xml_diff;
   report.notes = prepared.notes;
   report.with_memory = !prepared.plan.memory_file.empty();
+  for (const PlannedBlob& planned : prepared.blobs) report.files.push_back({planned.blob->kind, planned.file.path});
   return report;
 }
 
@@ -308,7 +311,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.kind = JobKind::restore;
   record.created = base::now();
   if (options.to && !options.dry_run) base::create_folders(std::filesystem::absolute(*options.to), 0755);
-  PreparedRestore prepared = prepare_restore(connection.get(), manifest, options, record.id);
+  PreparedRestore prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
   plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
   RestoreReport planned = describe_plan(prepared);
   if (damage) {

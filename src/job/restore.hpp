@@ -44,11 +44,18 @@ struct RestoredDisk {
   std::uint64_t bytes_written = 0;
 };
 
+// One that is no disk.
+struct RestoredFile {
+  std::string kind;
+  std::filesystem::path path;
+};
+
 struct RestoreReport {
   std::string point_id;
   std::string domain_name;  // as defined; empty with disks_only
   std::string domain_uuid;
   std::vector<RestoredDisk> disks;
+  std::vector<RestoredFile> files;
   std::string xml_diff;  // unified: the point's XML against the one defined
   std::vector<std::string> notes;
   bool with_memory = false;  // it goes on, or would, where it was

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/restore_domain.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/text_diff.hpp"
+#include "job/firmware.hpp"
 
 namespace icecore::job {
 
@@ -24,6 +27,11 @@ void require_disks_apart(const RestorePlan& plan, const hypervisor::DomainModel&
                  file.path.string(), disk.target);
     }
   }
+}
+
+bool has_tpm_state(const Manifest& manifest) {
+  return std::any_of(manifest.blobs.begin(), manifest.blobs.end(),
+                     [](const repository::ManifestBlob& blob) { return blob.kind == k_tpm_blob; });
 }
 
 [[noreturn]] void fail_domain_exists(const std::string& what) {
@@ -62,6 +70,9 @@ void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const Rest
   xml_options.new_identity = options.new_name.has_value();
   xml_options.keep_other_disks = options.replace;
   xml_options.networks = options.networks;
+  xml_options.nvram_path = prepared.firmware.nvram.string();
+  xml_options.boot_files = prepared.firmware.boot_files;
+  xml_options.tpm_restored = has_tpm_state(manifest);
   for (const PlannedFile& file : prepared.plan.files)
     xml_options.disks.push_back({file.target, file.path.string(), file.format});
   const hypervisor::RestoreXml xml = hypervisor::make_restore_xml(saved, xml_options);
@@ -69,7 +80,7 @@ void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const Rest
   prepared.plan.domain_name = xml.name;
   prepared.plan.domain_uuid = xml.uuid;
   prepared.plan.define_xml = xml.xml;
-  prepared.notes = xml.notices;
+  prepared.notes.insert(prepared.notes.end(), xml.notices.begin(), xml.notices.end());
   prepared.xml_diff =
       hypervisor::unified_diff(hypervisor::normalised_xml(saved), hypervisor::normalised_xml(xml.xml),
                                "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name);

@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/storage_pool.hpp"
+#include "job/restore_blobs.hpp"
 #include "job/restore_memory.hpp"
 
 namespace icecore::job {
@@ -70,6 +71,7 @@ void remove_files(const RestorePlan& plan, bool also_named) {
     if (!failure && also_named && was_named && !file.replaces) std::filesystem::remove(file.path, failure);
     if (failure) base::fail_errno(failure.value(), "remove '" + file.work_path.string() + "'");
   }
+  remove_empty_tpm_folders(plan);
 }
 
 }  // namespace icecore::job

@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/storage_pool.hpp"
+#include "job/restore_blobs.hpp"
 #include "job/restore_domain.hpp"
 #include "job/restore_paths.hpp"
 
@@ -94,8 +95,8 @@ void require_unused(hypervisor::Connection& connection, const RestorePlan& plan)
   for (const PlannedFile& file : plan.files) require_unused(connection, file, plan.domain_uuid);
 }
 
-PreparedRestore prepare_restore(hypervisor::Connection* connection, const Manifest& manifest,
-                                const RestoreOptions& options, const std::string& job_id) {
+PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::Repository& repository,
+                                const Manifest& manifest, const RestoreOptions& options, const std::string& job_id) {
   PreparedRestore prepared;
   prepared.plan.point_id = manifest.id;
   prepared.plan.replace = options.replace;
@@ -104,12 +105,13 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, const Manife
   const std::optional<std::filesystem::path> folder = destination(connection, options);
   for (const ManifestDisk* disk : prepared.disks)
     prepared.plan.files.push_back(plan_file(manifest, *disk, options, folder, job_id));
-  if (!options.disks_only) {
-    require_place_for_domain(*connection, manifest, options);
-    plan_domain(prepared, manifest, options);
-  }
+  if (!options.disks_only) require_place_for_domain(*connection, manifest, options);
+  plan_firmware(prepared, repository, manifest, options, job_id);
+  if (!options.disks_only) plan_domain(prepared, manifest, options);
+  plan_tpm(prepared, manifest, options, connection == nullptr ? "" : connection->uri(), job_id);
   require_free_places(connection, prepared, manifest, options);
   require_room(prepared);
+  for (const PlannedBlob& planned : prepared.blobs) prepared.plan.files.push_back(planned.file);
   return prepared;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,9 +39,23 @@ struct RestorePlan {
 base::Json to_json(const RestorePlan& plan);
 RestorePlan parse_restore_plan(const base::Json& json, const std::string& job_id);
 
+// A file of the point that is no disk, and where it goes.
+struct PlannedBlob {
+  const repository::ManifestBlob* blob = nullptr;  // into the manifest
+  PlannedFile file;
+};
+
+// What the domain's XML has to name of the restored files that are no disks.
+struct RestoredFirmware {
+  std::filesystem::path nvram;                    // empty: none
+  std::map<std::string, std::string> boot_files;  // old path -> new
+};
+
 struct PreparedRestore {
   RestorePlan plan;
   std::vector<const repository::ManifestDisk*> disks;  // into the manifest, in the order of plan.files
+  std::vector<PlannedBlob> blobs;                      // behind the disks in plan.files, in this order
+  RestoredFirmware firmware;
   std::string xml_diff;
   std::vector<std::string> notes;
 };
@@ -48,8 +63,9 @@ struct PreparedRestore {
 // Decides names and paths and refuses what would hurt: existing files or domains (without replace), running
 // domains, files and devices in use, too little room. Changes nothing. `connection` may be null where
 // needs_connection() says so.
-PreparedRestore prepare_restore(hypervisor::Connection* connection, const repository::Manifest& manifest,
-                                const RestoreOptions& options, const std::string& job_id);
+PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::Repository& repository,
+                                const repository::Manifest& manifest, const RestoreOptions& options,
+                                const std::string& job_id);
 
 // Whether libvirt is asked at all: plain files without a domain can be written on a host that has none.
 bool needs_connection(const RestoreOptions& options);

@@ -217,15 +217,17 @@ std::string TestDomain::xml() const {
   if (options_.agent_channel) {
     devices += "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
   }
+  const std::string kernel = fmt::format(
+      "<kernel>{}/vmlinuz</kernel><initrd>{}/initrd</initrd><cmdline>console=ttyS0 quiet rdinit=/init {}</cmdline>",
+      image, image, options_.kernel_words);
   return fmt::format(
       "<domain type='qemu'><name>{}</name><uuid>{}</uuid><memory unit='MiB'>{}</memory><vcpu>1</vcpu>"
-      "<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{}/vmlinuz</kernel><initrd>{}/initrd</initrd>"
-      "<cmdline>console=ttyS0 quiet rdinit=/init {}</cmdline></os>"
+      "<os {}><type arch='x86_64' machine='q35'>hvm</type>{}{}</os>"
       "<features><acpi/></features><cpu mode='custom'><model>qemu64</model></cpu>{}"
       "<devices>{}{}<serial type='file'><source path='{}'/><target port='0'/></serial>"
       "<memballoon model='none'/></devices></domain>",
-      name_, uuid_, options_.memory_mib, image, image, options_.kernel_words, options_.domain_xml, devices,
-      options_.devices_xml, (folder_ / "console.log").native());
+      name_, uuid_, options_.memory_mib, options_.os_attributes, options_.os_xml, options_.kernel ? kernel : "",
+      options_.domain_xml, devices, options_.devices_xml, (folder_ / "console.log").native());
 }
 
 }  // namespace icecore::rig

@@ -33,10 +33,13 @@ struct DomainOptions {
   std::vector<DiskOptions> disks = {DiskOptions{}};
   std::string name = {};  // empty: one of its own
   bool agent_channel = true;
-  bool transient = false;         // created, never defined
-  std::string kernel_words = {};  // for the guest's /init: "rig.agent=off", "rig.hook"
-  std::string devices_xml = {};   // more devices: a cdrom, a floppy, ...
-  std::string domain_xml = {};    // more children of <domain>: "<on_poweroff>preserve</on_poweroff>"
+  bool transient = false;          // created, never defined
+  std::string kernel_words = {};   // for the guest's /init: "rig.agent=off", "rig.hook"
+  std::string devices_xml = {};    // more devices: a cdrom, a floppy, ...
+  std::string os_xml = {};         // more children of <os>: a loader, NVRAM
+  std::string os_attributes = {};  // of <os>: "firmware='efi'"
+  bool kernel = true;              // false: nothing to boot from
+  std::string domain_xml = {};     // more children of <domain>: "<on_poweroff>preserve</on_poweroff>"
   unsigned memory_mib = 128;
   std::string uri = "qemu:///system";
 };

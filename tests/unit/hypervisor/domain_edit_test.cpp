@@ -69,6 +69,21 @@ TEST(RestoreXml, MakesASecondDomain) {
   EXPECT_THAT(made.notices, Contains(HasSubstr("TPM")));
 }
 
+TEST(RestoreXml, NamesBootFilesWhereTheyAreNow) {
+  RestoreXmlOptions options;
+  options.boot_files = {{"/boot/vmlinuz", "/new/vmlinuz"}, {"/boot/of-another", "/new/x"}};
+  const DomainModel model = parse_domain(make_restore_xml(fixture_xml("odd_disks"), options).xml);
+  EXPECT_EQ(model.kernel, "/new/vmlinuz");
+  EXPECT_EQ(model.initrd, "/boot/initrd.img");
+}
+
+TEST(RestoreXml, SaysWhatATpmIsWorthInASecondDomain) {
+  RestoreXmlOptions options = second_domain();
+  EXPECT_THAT(make_restore_xml(fixture_xml("running"), options).notices, Contains(HasSubstr("an empty one")));
+  options.tpm_restored = true;
+  EXPECT_THAT(make_restore_xml(fixture_xml("running"), options).notices, Contains(HasSubstr("keys of the original")));
+}
+
 TEST(RestoreXml, TakesOutWhatOnlyARunningDomainHas) {
   const RestoreXml made = make_restore_xml(fixture_xml("running"), second_domain());
   for (const char* gone :
