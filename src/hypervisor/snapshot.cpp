@@ -16,19 +16,6 @@ namespace {
 
 using base::Fault;
 
-// A saved memory image continues with exactly these disks: taken without it they look like after a power cut, and
-// an overlay below it would not be found again.
-void refuse_managed_save(Domain& domain) {
-  if (domain.active() || !domain.has_managed_save()) return;
-  base::Error error(Fault::conflict,
-                    fmt::format("domain '{}' has a saved memory image (managed save), to which its disks "
-                                "belong",
-                                domain.name()));
-  error.add_hint(fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`",
-                             base::shell_operand(domain.name())));
-  throw error;
-}
-
 void check_before(const DomainModel& model, const std::vector<OverlayDisk>& disks) {
   if (disks.empty()) base::fail(Fault::usage, "a snapshot of domain '{}' without any disk makes no sense", model.name);
   for (const OverlayDisk& disk : disks) {
@@ -51,6 +38,18 @@ void hide_from_others(const std::string& overlay) {
 }
 
 }  // namespace
+
+// The image names the disks by itself: a start would put the guest on the bases, past the overlays.
+void refuse_managed_save(Domain& domain) {
+  if (domain.active() || !domain.has_managed_save()) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("domain '{}' has a saved memory image (managed save), to which its disks "
+                                "belong",
+                                domain.name()));
+  error.add_hint(fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`",
+                             base::shell_operand(domain.name())));
+  throw error;
+}
 
 std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks,
                          const std::string& memory_file) {

@@ -56,6 +56,10 @@ class Snapshot {
   LibvirtWorker worker_;
 };
 
+// Fault::conflict when the domain has a saved memory image (managed save), to which its disks belong: taken without it
+// they look like after a power cut, and a start in between would run past the overlay.
+void refuse_managed_save(Domain& domain);
+
 // The three steps one after another, for when nothing is frozen.
 SnapshotReport create_snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
 

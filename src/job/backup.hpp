@@ -42,7 +42,8 @@ struct BackupOptions {
   std::vector<std::string> include_disks;  // targets; empty: all that can be included
   std::vector<std::string> exclude_disks;
   std::filesystem::path overlay_folder;  // empty: next to each base
-  int compression_level = 0;             // 0: the repository's default
+  bool copy = false;          // a point beside the others: the domain's checkpoints and bitmaps stay as they are
+  int compression_level = 0;  // 0: the repository's default
   std::vector<std::string> tags;
   ChangeMap change_map = ChangeMap::automatic;
   int recheck_per_mille = 1;  // of the blocks a bitmap calls unchanged: so many are read and compared all the same

@@ -152,7 +152,7 @@ BackupReport BackupJob::finish() {
     if (staged) publish();
   });
   if (!staged) steps_.step(JobState::published, [&] { publish(); });
-  bitmaps_.discard_older(prepared_.plan, reading_->frozen());
+  if (!options_.copy) bitmaps_.discard_older(prepared_.plan, reading_->frozen());
   steps_.reach(JobState::done);
   return {.manifest = manifest_, .pending = staged, .notes = notes_.texts()};
 }
@@ -174,9 +174,16 @@ std::string BackupJob::publish_anyway() {
   }
 }
 
-void BackupJob::commit() {
+// A live commit may begin, after which an overlay without a domain could be older than its base. A transient domain
+// that is gone by now has none: its overlay is whole.
+void BackupJob::note_that_commit_begins() {
+  if (prepared_.plan.commit_begun || !domain_.connection().has_domain(domain_.uuid())) return;
   prepared_.plan.commit_begun = true;
   steps_.store_plan(to_json(prepared_.plan));
+}
+
+void BackupJob::commit() {
+  note_that_commit_begins();
   steps_.step(JobState::committing, [] {});
   phase("commit");
   steps_.step(JobState::committed,
@@ -207,6 +214,7 @@ void BackupJob::give_up(base::Error& cause) {
   try {
     steps_.step(JobState::aborting, [&] {
       phase("undo");
+      note_that_commit_begins();
       return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
     });
     bitmaps_.discard_own(prepared_.plan);

@@ -60,6 +60,7 @@ class BackupJob {
   void read();
   void read_files();
   void seal();
+  void note_that_commit_begins();
   void commit();
   [[noreturn]] void publish_on_overlays();
   std::string publish_anyway();

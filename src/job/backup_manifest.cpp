@@ -28,6 +28,11 @@ repository::ManifestDisk draft_disk(const PreparedBackup& prepared, std::size_t 
   return entry;
 }
 
+CaptureMode mode_of(const BackupOptions& options, bool running) {
+  if (options.copy) return CaptureMode::copy;
+  return running ? CaptureMode::disk_only : CaptureMode::offline;
+}
+
 std::uint64_t to_ms(base::Milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
 
 }  // namespace
@@ -49,7 +54,7 @@ repository::Manifest draft_manifest(const JobRecord& record, const PreparedBacku
   manifest.domain_uuid = record.domain_uuid;
   manifest.host = base::host_name();
   manifest.time = facts.instant;
-  manifest.mode = facts.memory ? CaptureMode::full_state : running ? CaptureMode::disk_only : CaptureMode::offline;
+  manifest.mode = facts.memory ? CaptureMode::full_state : mode_of(options, running);
   manifest.consistency = consistency_of(facts, running);
   manifest.freeze_ms = facts.thaw ? to_ms(facts.thaw->frozen) : 0;
   manifest.snapshot_ms = to_ms(facts.snapshot.call);

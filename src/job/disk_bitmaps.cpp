@@ -30,7 +30,7 @@ std::string bitmap_of(const BackupPlan& plan) {
 }  // namespace
 
 void plan_bitmaps(PreparedBackup& prepared, const BackupOptions& options, const std::string& point_id, bool running) {
-  if (!running || options.change_map == ChangeMap::scan) return;
+  if (!running || options.copy || options.change_map == ChangeMap::scan) return;
   for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) {
     if (no_bitmap_reason(prepared.images[i]).empty())
       prepared.plan.disks[i].bitmap = bitmap_name(prepared.plan.repository_id, point_id);

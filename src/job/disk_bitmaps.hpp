@@ -16,7 +16,8 @@
 
 namespace icecore::job {
 
-// Names the bitmaps in the plan: of the disks that can have one, of a running domain, unless a scan was asked for.
+// Names the bitmaps in the plan: of the disks that can have one, of a running domain, unless a scan or a copy was asked
+// for.
 void plan_bitmaps(PreparedBackup& prepared, const BackupOptions& options, const std::string& point_id, bool running);
 
 // One thread. What is referred to outlives it.

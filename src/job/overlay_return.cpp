@@ -85,7 +85,7 @@ class Return {
     for (const PlannedDisk& disk : plan_.disks) {
       switch (hypervisor::place_of(model, to_overlay(disk))) {
         case DiskPlace::on_base: continue;
-        case DiskPlace::on_overlay: break;
+        case DiskPlace::on_overlay: refuse_saved(domain); break;
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
@@ -96,6 +96,16 @@ class Return {
       note(disk.target, "merged offline");
     }
     return !domain.active();
+  }
+
+  // Saved (virsh managedsave) meanwhile: the image names the overlays, and would not start without them.
+  static void refuse_saved(Domain& domain) {
+    if (!domain.has_managed_save()) return;
+    const std::string name = base::shell_operand(domain.name());
+    base::Error error(Fault::conflict, fmt::format("domain '{}' was saved on its overlays (managed save), so that they "
+                                                   "cannot be merged before it runs again",
+                                                   domain.name()));
+    throw error.add_hint(fmt::format("virsh start {0}; icecore recover {0}", name));
   }
 
   // The domain is transient and has ended: no XML can say where the newest data is, only the journal. Its

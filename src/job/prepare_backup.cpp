@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/classify.hpp"
+#include "hypervisor/snapshot.hpp"
 
 namespace icecore::job {
 
@@ -113,6 +114,7 @@ std::pair<std::uint64_t, double> free_space(const std::filesystem::path& folder)
 }
 
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id) {
+  hypervisor::refuse_managed_save(domain);
   PreparedBackup prepared;
   prepared.current_xml = domain.current_xml();
   prepared.model = hypervisor::parse_domain(prepared.current_xml);

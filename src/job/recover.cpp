@@ -91,7 +91,7 @@ class Recovery {
   void backup(JobRecord& record, RecoveredJob& result) {
     BackupPlan plan = parse_backup_plan(record.plan, record.id);
     if (plan.freezes && !is_sealed(record.state) && record.state != JobState::reading) thaw(record.domain_uuid, result);
-    if (is_sealed(record.state) && !plan.commit_begun && !dry_run_) {
+    if (!plan.commit_begun && !dry_run_ && connection_.has_domain(record.domain_uuid)) {
       plan.commit_begun = true;
       record.plan = to_json(plan);
       journal_->update_plan(record);

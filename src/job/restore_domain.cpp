@@ -75,6 +75,8 @@ void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const Rest
   xml_options.tpm_restored = has_tpm_state(manifest);
   for (const PlannedFile& file : prepared.plan.files)
     xml_options.disks.push_back({file.target, file.path.string(), file.format});
+  if (manifest.inactive_xml.empty())
+    prepared.notes.push_back("the domain was transient: what comes back is defined for good");
   const hypervisor::RestoreXml xml = hypervisor::make_restore_xml(saved, xml_options);
   require_disks_apart(prepared.plan, hypervisor::parse_domain(xml.xml));
   prepared.plan.domain_name = xml.name;

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Domains that are neither simply running nor simply shut off: paused, transient, saved, started or gone meanwhile.
+#include <gmock/gmock.h>
+
+#include "base/process.hpp"
+#include "rig/guest.hpp"
+#include "rig/requirements.hpp"
+#include "system/job/expect_error.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+
+class DomainState : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+
+  static rig::DomainOptions transient() {
+    rig::DomainOptions options;
+    options.transient = true;
+    return options;
+  }
+  static int state_of(const ProtectedDomain& subject) {
+    int state = -1;
+    int reason = -1;
+    ::virDomainGetState(subject.domain.handle(), &state, &reason, 0);
+    return state;
+  }
+  static bool has_overlay(const ProtectedDomain& subject) {
+    for (const auto& file : std::filesystem::directory_iterator(subject.domain.folder())) {
+      if (file.path().string().ends_with(".ovl.qcow2")) return true;
+    }
+    return false;
+  }
+  static base::Json latest(const ProtectedDomain& subject) { return subject.must({"show", "latest", "--json"}).json(); }
+  // Stopped in the window, with the guest on its overlays.
+  static std::unique_ptr<rig::IcecoreRun> backup_in_the_window(const ProtectedDomain& subject) {
+    auto backup =
+        std::make_unique<rig::IcecoreRun>(subject.with_options({"backup", subject.domain.name()}),
+                                          rig::Environment{{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+    backup->wait_failpoint();
+    return backup;
+  }
+};
+
+TEST_F(DomainState, AGuestPausedByItsUserStaysSoAndGoesOnAfterwards) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject({.disks = {{.image = {.file_system = true}}}});
+  subject.init();
+  subject.domain.start();
+  rig::Guest guest(subject.domain);
+  guest.wait_agent();
+  guest.start_writer();
+  guest.write_file("/mnt/before", "the pause");
+  ASSERT_EQ(::virDomainSuspend(subject.domain.handle()), 0);
+  const auto outcome = subject.must({"backup", subject.domain.name()});
+  EXPECT_EQ(state_of(subject), VIR_DOMAIN_PAUSED);
+  EXPECT_THAT(outcome.error_output, HasSubstr("file systems were not frozen: the guest is paused"));
+  const base::Json point = latest(subject);
+  EXPECT_EQ(point.at("consistency"), "crash");
+  EXPECT_EQ(point.at("mode"), "disk-only");
+  EXPECT_EQ(point.at("freeze_ms"), 0);
+  subject.expect_at_rest();
+  ASSERT_EQ(::virDomainResume(subject.domain.handle()), 0);
+  guest.stop_writer();
+  EXPECT_TRUE(guest.check_log().unbroken);
+
+  const auto folder = subject.domain.folder() / "out";
+  subject.must({"restore", "latest", "--disks-only", "--to", folder});
+  const rig::ChainState log = rig::read_log(folder / "vda.qcow2", "qcow2");
+  EXPECT_TRUE(log.unbroken);
+  EXPECT_GT(log.records, 0U);
+}
+
+TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
+  ProtectedDomain subject(transient());
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  const std::string content = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
+  EXPECT_FALSE(has_overlay(subject));
+  EXPECT_EQ(subject.restored_hash("latest"), content);
+  const std::string name = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(name);
+  const auto outcome = subject.must({"restore", "latest", "--as", name});
+  EXPECT_THAT(outcome.error_output, HasSubstr("was transient"));
+  rig::TestDomain copy({.disks = {{.existing = subject.domain.folder() / (name + ".vda.qcow2")}}, .name = name});
+  EXPECT_EQ(::virDomainIsPersistent(copy.handle()), 1);
+}
+
+// No XML is left that says where its disks were.
+TEST_F(DomainState, ATransientDomainThatDiesInTheWindowKeepsWhatItWrote) {
+  ProtectedDomain subject(transient());
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  const std::string instant = subject.domain.hash_disk();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  subject.domain.kill_qemu();
+  backup->go_on();
+  const auto outcome = backup->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_FALSE(has_overlay(subject));
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written);
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
+}
+
+TEST_F(DomainState, ATransientDomainThatDiesBesideAKilledBackupIsRecovered) {
+  ProtectedDomain subject(transient());
+  subject.init();
+  subject.domain.start_paused();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  subject.domain.kill_qemu();
+  backup->kill();
+  subject.must({"recover"});
+  EXPECT_FALSE(has_overlay(subject));
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written);
+}
+
+// Given up while it lives, pivoted, killed before the overlay is removed, then dead: the overlay is the older one.
+TEST_F(DomainState, AnOverlayThatMayBeOlderThanItsBaseIsLeftToAPerson) {
+  ProtectedDomain subject(transient());
+  subject.init();
+  subject.domain.start_paused();
+  const auto killed = subject.run({"backup", subject.domain.name()},
+                                  {{"ICECORE_FAILPOINTS", "backup.acted.reading=error,return.before_unlink=kill"}});
+  ASSERT_EQ(killed.exit_code, 137) << killed.error_output;
+  ASSERT_EQ(subject.domain.live_source(), subject.domain.disk_path());
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x33);
+  const std::string newest = subject.domain.hash_disk();
+  subject.domain.kill_qemu();
+  const auto recovered = subject.run({"recover"});
+  EXPECT_THAT(recovered.output + recovered.error_output, HasSubstr("may or may not be merged already"));
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), newest);
+}
+
+TEST_F(DomainState, AShutOffDomainStartedMeanwhileIsMergedLive) {
+  ProtectedDomain subject;
+  subject.init();
+  const std::string instant = subject.domain.hash_disk();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.start_paused();
+  EXPECT_NE(subject.domain.live_source(), subject.domain.disk_path());
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  backup->go_on();
+  const auto outcome = backup->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_TRUE(subject.domain.is_running());
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), written);
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
+  EXPECT_EQ(latest(subject).at("mode"), "offline");
+}
+
+TEST_F(DomainState, ASavedDomainIsRefusedBeforeAnythingIsTouched) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  const std::string content = subject.domain.hash_disk();
+  ASSERT_EQ(::virDomainManagedSave(subject.domain.handle(), 0), 0);
+  const auto outcome = subject.run({"backup", subject.domain.name()});
+  expect_error(outcome, 10, "saved memory image");
+  EXPECT_THAT(outcome.error_output, HasSubstr("virsh managedsave-remove"));
+  subject.expect_at_rest();
+  subject.domain.start_paused();
+  EXPECT_EQ(subject.domain.hash_disk(), content);
+  subject.must({"backup", subject.domain.name()});
+  EXPECT_EQ(subject.restored_hash("latest"), content);
+}
+
+TEST_F(DomainState, ADomainSavedOnItsOverlaysStartsAgainAndIsMergedThen) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  const std::string instant = subject.domain.hash_disk();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  ASSERT_EQ(::virDomainManagedSave(subject.domain.handle(), 0), 0);
+  backup->go_on();
+  expect_error(backup->wait(), 10, "was saved on its overlays");
+  EXPECT_TRUE(has_overlay(subject));
+  subject.domain.start_paused();
+  subject.must({"recover"});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), written);
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
+}
+
+TEST_F(DomainState, ACopyLeavesNoCheckpointAndSaysThatItIsOne) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  const std::string content = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name(), "--mode=copy"});
+  EXPECT_EQ(latest(subject).at("mode"), "copy");
+  EXPECT_EQ(::virDomainListAllCheckpoints(subject.domain.handle(), nullptr, 0), 0);
+  EXPECT_EQ(base::run_checked({.arguments = {"qemu-img", "info", "-U", "--output=json", subject.domain.disk_path()}},
+                              std::chrono::seconds(30))
+                .find("\"bitmaps\""),
+            std::string::npos);
+  EXPECT_EQ(subject.restored_hash("latest"), content);
+  subject.expect_at_rest();
+}
+
+}  // namespace
+}  // namespace icecore::system_test
