@@ -2,6 +2,8 @@
 // `icecore restore POINT`.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/bytes.hpp"
 #include "base/error.hpp"
 #include "base/handle.hpp"
@@ -70,12 +72,33 @@ void declare(WordList& words, RestoreCommandOptions& options) {
                    pair_of("--map-network", [&](std::string from, std::string to) {
                      restore.networks.push_back({std::move(from), std::move(to)});
                    }));
+  words.flag("--verify", "read back what was written and compare, before the domain is defined", restore.verify);
+  words.flag("--allow-incompatible", "define the domain on a host that cannot start it as it is",
+             restore.allow_incompatible);
   words.flag("--start", "start the domain at the end", restore.start);
   words.flag("--paused", "of a point with the guest's memory: it is where it was and waits for `virsh resume`",
              restore.paused);
   words.flag("--discard-memory", "of such a point: disks only, as if the power had been cut", restore.discard_memory);
   words.flag("--allow-damaged", "a point that lost blocks, too; those read as zeroes", restore.allow_damaged);
   words.flag("--dry-run", "change nothing; print what would be written and defined", restore.dry_run);
+}
+
+base::Json findings_of(const job::RestoreReport& report) {
+  base::Json findings = base::Json::array();
+  for (const hypervisor::Finding& finding : report.findings) {
+    findings.push_back(
+        {{"severity", finding.blocks ? "problem" : "warning"}, {"what", finding.what}, {"cure", finding.cure}});
+  }
+  return findings;
+}
+
+// A dry run of what would be refused ends as the refusal would.
+ExitCode exit_code_of(const std::vector<job::RestoreReport>& reports, const job::RestoreOptions& options) {
+  const auto blocks = [](const hypervisor::Finding& finding) { return finding.blocks; };
+  const bool refused = std::any_of(reports.begin(), reports.end(), [&](const job::RestoreReport& report) {
+    return std::any_of(report.findings.begin(), report.findings.end(), blocks);
+  });
+  return refused && options.dry_run && !options.allow_incompatible ? ExitCode::conflict : ExitCode::ok;
 }
 
 base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions& options) {
@@ -85,7 +108,8 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
                      {"path", disk.path.string()},
                      {"format", disk.format},
                      {"size", disk.size},
-                     {"bytes_written", disk.bytes_written}});
+                     {"bytes_written", disk.bytes_written},
+                     {"verified", disk.verified}});
   }
   base::Json files = base::Json::array();
   for (const job::RestoredFile& file : report.files)
@@ -97,6 +121,7 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
           {"files", files},
           {"xml_diff", report.xml_diff},
           {"notes", report.notes},
+          {"findings", findings_of(report)},
           {"dry_run", options.dry_run},
           {"started", (options.start || report.with_memory) && !options.dry_run},
           {"with_memory", report.with_memory},
@@ -105,6 +130,10 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
 
 void print_report(Console& console, const job::RestoreReport& report, const job::RestoreOptions& options) {
   for (const std::string& note : report.notes) console.err << "icecore: " << note << '\n';
+  for (const hypervisor::Finding& finding : report.findings) {
+    console.err << fmt::format("icecore: {}: {}\n  try: {}\n",
+                               finding.blocks ? "the domain cannot run here" : "warning", finding.what, finding.cure);
+  }
   if (options.dry_run) {
     console.out << report.xml_diff;
     if (report.with_memory) console.print("the guest would go on where it was, with its memory");
@@ -124,8 +153,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
   console.print(fmt::format("restored {}{}{} in {:.1f} s", short_id(report.point_id), as, now,
                             static_cast<double>(report.duration.count()) / 1000));
   for (const job::RestoredDisk& disk : report.disks) {
-    console.print(
-        fmt::format("  {}  {}  {} written", disk.target, disk.path.string(), base::format_size(disk.bytes_written)));
+    console.print(fmt::format("  {}  {}  {} written{}", disk.target, disk.path.string(),
+                              base::format_size(disk.bytes_written), disk.verified ? ", read back and the same" : ""));
   }
   for (const job::RestoredFile& file : report.files)
     console.print(fmt::format("  {}  {}", file.kind, file.path.string()));
@@ -152,7 +181,7 @@ ExitCode run(Session& session, const RestoreCommandOptions& options) {
     return std::vector{job::run_restore(jobs.context(), *open.repository, point, options.restore)};
   }();
   tell(session, options, reports);
-  return ExitCode::ok;
+  return exit_code_of(reports, options.restore);
 }
 
 }  // namespace
@@ -165,8 +194,9 @@ Command make_restore_command() {
            "Writes the disks of a restore point and defines the domain on them. Without --as or --replace the domain "
            "comes back under its own name, which must be free. Nothing that exists or is in use is written over; with "
            "--replace the old files give way only when the new ones are complete. A point with the guest's memory goes "
-           "on "
-           "where it was. A block device is written in place, "
+           "on where it was. What keeps "
+           "this host from running the domain (machine, CPU, firmware, networks, devices) is found before anything is "
+           "written. A block device is written in place, "
            "after "
            "all files: one that is not finished holds neither its old content nor the disk. POINT is named as in "
            "`icecore show`.",
@@ -184,10 +214,12 @@ Command make_restore_command() {
        .json = {{"members[]", "with --group only: a record as follows of each"},
                 {"point", "its id"},
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
-                {"disks[]", "target, path, format, size, bytes_written"},
+                {"disks[]", "target, path, format, size, bytes_written, verified"},
                 {"files[]", "kind (nvram, tpm, kernel, ...), path"},
                 {"xml_diff", "the point's XML against the one defined, unified"},
                 {"notes[]", "what a person should know"},
+                {"findings[]",
+                 "severity (problem, warning), what, cure: why this host cannot run the domain, or might not"},
                 {"dry_run, started, with_memory", "true or false; with its memory a guest goes on where it was"},
                 {"duration_ms", "of the whole restore"}}},
       declare, run);

@@ -219,7 +219,8 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
       {prefix + "group", "null, or the points of one instant: id, spread_ms, members[] (domain, domain_uuid, point)"},
       {prefix + "skipped[]", "disks left out: target, reason"},
       {prefix + "blobs[]",
-       "files that are no disks (memory, nvram, tpm, kernel, ...): kind, path, size, details (such as the NVRAM's template)"}};
+       "files that are no disks (memory, nvram, tpm, kernel, ...): kind, path, size, details (such as the NVRAM's "
+       "template)"}};
 }
 
 }  // namespace icecore::cli

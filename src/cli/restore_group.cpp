@@ -9,6 +9,7 @@
 #include "cli/point_output.hpp"
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain.hpp"
+#include "job/restore_checks.hpp"
 
 namespace icecore::cli {
 
@@ -34,7 +35,7 @@ std::vector<const Manifest*> members_of(const ReadablePoints& known, const Manif
   return members;
 }
 
-void require_sound_options(const job::RestoreOptions& options) {
+void require_one_for_all(const job::RestoreOptions& options) {
   if (options.new_name) base::fail(Fault::usage, "--as names one domain; it does not go with --group");
   if (!options.disks.empty() || !options.disk_paths.empty() || !options.disk_formats.empty())
     base::fail(Fault::usage, "--disk, --disk-path and --disk-format mean one domain's; they do not go with --group");
@@ -70,7 +71,7 @@ job::RestoreReport restore_next(JobSession& jobs, repository::Repository& reposi
 std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repository& repository,
                                               const ReadablePoints& points, const Manifest& point,
                                               const job::RestoreOptions& options) {
-  require_sound_options(options);
+  require_one_for_all(options);
   const std::vector<const Manifest*> members = members_of(points, point);
   job::RestoreOptions each = options;
   each.start = false;
@@ -78,6 +79,10 @@ std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repo
   std::vector<job::RestoreReport> reports;
   for (const Manifest* member : members) reports.push_back(restore_next(jobs, repository, *member, each, 0));
   if (options.dry_run) return reports;
+  for (const job::RestoreReport& report : reports) {
+    if (options.allow_incompatible) break;
+    base::with_context([&] { job::require_compatible(report.findings); }, "restore of '{}'", report.domain_name);
+  }
   each.dry_run = false;
   for (std::size_t i = 0; i < members.size(); ++i) reports[i] = restore_next(jobs, repository, *members[i], each, i);
   if (options.start) start_all(jobs, reports);

@@ -60,6 +60,18 @@ std::optional<DomainSummary> summarise(virDomainPtr domain) {
   return DomainSummary{virDomainGetName(domain), uuid, domain_state_of(state)};
 }
 
+// libvirt has no error code for a name that is taken, only a text.
+[[noreturn]] void fail_to_define(const LibvirtError& error, const std::string& xml,
+                                 const std::vector<DomainSummary>& known) {
+  const DomainModel wanted = parse_domain(xml);
+  for (const DomainSummary& other : known) {
+    if ((other.name == wanted.name) == (other.uuid == wanted.uuid)) continue;
+    base::fail(Fault::conflict, "domain '{}' with UUID {} exists, which is not UUID {} of '{}'", other.name, other.uuid,
+               wanted.uuid, wanted.name);
+  }
+  throw_libvirt_error(error, "defining a domain");
+}
+
 void raise_flag(void* opaque) { (*static_cast<std::shared_ptr<EventFlag>*>(opaque))->raise(); }
 void free_flag(void* opaque) { delete static_cast<std::shared_ptr<EventFlag>*>(opaque); }
 
@@ -193,7 +205,7 @@ Domain Connection::domain(std::string_view name_or_uuid) {
 
 Domain Connection::define(const std::string& xml) {
   const DomainHandle defined(virDomainDefineXML(raw(), xml.c_str()));
-  check(defined.get(), "defining a domain");
+  if (!defined) fail_to_define(last_libvirt_error(), xml, domains());
   const auto summary = summarise(defined.get());
   if (!summary) throw_libvirt_error(last_libvirt_error(), "reading back the defined domain");
   return Domain(*this, summary->name, summary->uuid);

@@ -35,7 +35,7 @@ struct DiskPlacement {
 
 struct RestoreXmlOptions {
   std::string name;                  // empty: as it was
-  bool new_identity = false;         // new UUID, MAC addresses and VM generation id: a second domain beside the first
+  bool new_identity = false;         // a second domain beside the first: restore_identity.hpp
   std::vector<DiskPlacement> disks;  // the restored disks and where they lie
   std::string nvram_path;            // where the restored NVRAM lies; empty: libvirt makes one from the template
   std::map<std::string, std::string> boot_files = {};  // where kernel, initrd and dtb lie now: old path -> new

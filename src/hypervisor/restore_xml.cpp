@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "base/error.hpp"
-#include "base/id.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/restore_identity.hpp"
 #include "hypervisor/xml_document.hpp"
 
 namespace icecore::hypervisor {
@@ -13,12 +13,6 @@ namespace icecore::hypervisor {
 namespace {
 
 using base::Fault;
-
-// In QEMU's own prefix, so that it cannot be a real card's.
-std::string random_mac() {
-  const std::string digits = base::random_id(3);
-  return fmt::format("52:54:00:{}:{}:{}", digits.substr(0, 2), digits.substr(2, 2), digits.substr(4, 2));
-}
 
 // Aliases, dynamic labels, host-side device names and the rest that libvirt fills in when a domain starts.
 void strip_runtime(XmlNode node) {
@@ -78,12 +72,13 @@ class Restorer {
     strip_security_labels(domain_);
     strip_devices(domain_.child("devices"));
     set_identity();
+    set_emulator();
     set_firmware();
     set_boot_files();
     check_placements();
     for (const XmlNode& disk : domain_.child("devices").children("disk")) set_disk(disk);
     map_networks(domain_.child("devices"), options_.networks);
-    if (options_.new_identity) warn_about_sharing();
+    if (options_.new_identity) warn_about_tpms();
     result_.name = domain_.child("name").text();
     result_.uuid = domain_.child("uuid").text();
   }
@@ -93,19 +88,16 @@ class Restorer {
 
   void set_identity() {
     if (!options_.name.empty()) domain_.need_child("name").set_text(options_.name);
-    if (!options_.new_identity) return;
-    const std::string uuid = base::random_uuid();
-    domain_.need_child("uuid").set_text(uuid);
-    // libvirt refuses an SMBIOS UUID other than the domain's.
-    for (XmlNode entry : domain_.path("sysinfo", "system").children("entry")) {
-      if (entry.attribute("name") == "uuid") entry.set_text(uuid);
-    }
-    // Tells the guest that it is a copy, which is what the device is for.
-    if (XmlNode generation = domain_.child("genid")) generation.set_text(base::random_uuid());
-    for (const XmlNode& card : domain_.child("devices").children("interface")) {
-      XmlNode mac = card.child("mac");
-      if (mac) mac.set_attribute("address", random_mac());
-    }
+    if (options_.new_identity) give_new_identity(domain_, result_.notices);
+  }
+
+  // Distributions keep QEMU in different places; libvirt knows the one of this host.
+  void set_emulator() {
+    XmlNode emulator = domain_.path("devices", "emulator");
+    std::error_code ignored;
+    if (!emulator || std::filesystem::exists(emulator.text(), ignored)) return;
+    notice(fmt::format("the emulator '{}' is not on this host: libvirt chooses its own", emulator.text()));
+    emulator.remove();
   }
 
   void set_firmware() {
@@ -165,18 +157,18 @@ class Restorer {
     if (!source) return;
     source.remove_attribute("index");
     const std::string file = source.attribute("file");
+    if (device == "floppy" && options_.new_identity && !disk.child("readonly")) {
+      notice(fmt::format("floppy {}: the first domain writes to its medium, the drive is left empty", target));
+      return source.remove();
+    }
     std::error_code ignored;
     if (file.empty() || std::filesystem::exists(file, ignored)) return;
     notice(fmt::format("{} {}: its medium '{}' is not on this host, the drive is left empty", device, target, file));
     source.remove();
   }
 
-  void warn_about_sharing() {
-    const XmlNode devices = domain_.child("devices");
-    if (devices.child("hostdev"))
-      notice("the domain has host devices passed through: only one of the two domains can run");
-    if (devices.child("filesystem")) notice("the domain shares host folders: both domains will use the same ones");
-    for (const XmlNode& tpm : devices.children("tpm")) {
+  void warn_about_tpms() {
+    for (const XmlNode& tpm : domain_.child("devices").children("tpm")) {
       if (tpm.child("backend").attribute("type") == "emulator") warn_about_tpm();
     }
   }

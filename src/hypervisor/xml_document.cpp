@@ -65,6 +65,12 @@ std::vector<XmlNode> XmlNode::children(std::string_view name) const {
   return found;
 }
 
+std::string XmlNode::xml() const {
+  const std::unique_ptr<xmlBuffer, base::FreeWith<&xmlBufferFree>> buffer(xmlBufferCreate());
+  if (node_ == nullptr || !buffer || xmlNodeDump(buffer.get(), node_->doc, node_, 0, 0) < 0) return {};
+  return reinterpret_cast<const char*>(xmlBufferContent(buffer.get()));
+}
+
 void XmlNode::set_attribute(const char* name, const std::string& value) {
   xmlSetProp(node_, to_xml(name), to_xml(value.c_str()));
 }

@@ -29,6 +29,8 @@ class XmlNode {
   std::string attribute(const char* name) const;
   bool has_attribute(const char* name) const;
   std::string text() const;
+  // The element itself with all below it.
+  std::string xml() const;
   // The first child element of that name and of no namespace.
   XmlNode child(std::string_view name) const;
   // The child elements of that name, or all of them.

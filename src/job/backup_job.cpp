@@ -6,8 +6,8 @@
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "job/backup_instant.hpp"
-#include "job/memory_plan.hpp"
 #include "job/boot_files.hpp"
+#include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
 
 namespace icecore::job {

@@ -13,11 +13,13 @@
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
 #include "job/restore_blobs.hpp"
+#include "job/restore_checks.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
 #include "job/restore_memory.hpp"
 #include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
+#include "job/restore_verify.hpp"
 #include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
 
@@ -98,12 +100,15 @@ class RestoreJob {
     step(JobState::writing, [] {});
     step(JobState::written, [&] {
       repository_.refresh_index();
+      // Devices come last: what fails before leaves them as they were.
+      write_blobs(repository_, prepared_, damage_ ? &*damage_ : nullptr, context_.stop);
+      write_memory();
       for (std::size_t i = 0; i < prepared_.disks.size(); ++i) {
         begin_device(prepared_.plan.files[i]);
         write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
       }
-      write_memory();
-      write_blobs(repository_, prepared_, damage_ ? &*damage_ : nullptr, context_.stop);
+      base::failpoint("restore.disks_written");
+      for (std::size_t i = 0; options_.verify && i < prepared_.disks.size(); ++i) verify_disk(i);
     });
   }
 
@@ -174,6 +179,24 @@ class RestoreJob {
     remove_memory_file(prepared_.plan);
   }
 
+  void verify_disk(std::size_t i) {
+    const ManifestDisk& disk = *prepared_.disks[i];
+    const PlannedFile& file = prepared_.plan.files[i];
+    phase("verify " + disk.target);
+    base::with_context(
+        [&] {
+          verify_image(
+              repository_, disk.image, lost_blocks(disk), file.work_path, file.format,
+              [&](std::uint64_t done) {
+                repository_lock_.refresh();
+                context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
+              },
+              context_.stop);
+        },
+        "verify disk '{}' in '{}'", disk.target, file.path.string());
+    report_.disks[i].verified = true;
+  }
+
   void finish() {
     phase("define");
     if (prepared_.plan.define_xml.empty()) {
@@ -232,45 +255,6 @@ class RestoreJob {
   std::optional<base::Error> not_resumed_;
 };
 
-void require_sound_options(const RestoreOptions& options) {
-  if (options.disks_only && !options.to && !options.pool && options.disk_paths.empty())
-    base::fail(Fault::usage, "--disks-only needs --to DIR, --pool NAME or --disk-path TARGET=PATH");
-  if (options.disks_only && (options.new_name || options.replace || options.start)) {
-    base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --as, --replace or --start");
-  }
-  if (options.new_name && options.replace) base::fail(Fault::usage, "--as and --replace exclude each other");
-  if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
-  if (options.to && options.pool) base::fail(Fault::usage, "--to and --pool exclude each other");
-  if (options.pool && options.replace) base::fail(Fault::usage, "--pool and --replace exclude each other");
-  if (options.paused && (options.discard_memory || options.start || options.disks_only))
-    base::fail(Fault::usage,
-               "--paused is about the guest's memory; it does not go with --discard-memory, --start or "
-               "--disks-only");
-  if (options.disks_only && !options.networks.empty())
-    base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --map-network");
-}
-
-// The point's losses, which somebody has to accept.
-std::optional<repository::DamageMark> accepted_damage(repository::Repository& repository, const Manifest& manifest,
-                                                      const RestoreOptions& options) {
-  std::optional<repository::DamageMark> damage = repository::load_damage(repository, manifest.id);
-  if (!damage || options.allow_damaged) return damage;
-  throw base::Error(Fault::corrupt, fmt::format("restore point {} of '{}' has lost blocks of {} disks",
-                                                manifest.id.substr(0, 8), manifest.domain_name, damage->disks.size()))
-      .add_hint("take another point, or --allow-damaged: lost ranges then read as zeroes; `icecore show` lists them");
-}
-
-std::vector<std::string> damage_notes(const repository::DamageMark& damage, std::uint64_t block_bytes) {
-  std::vector<std::string> notes;
-  for (const repository::DamagedDisk& disk : damage.disks) {
-    for (const repository::BlockRange& range : disk.lost) {
-      notes.push_back(fmt::format("disk '{}': {} bytes at byte {} are lost and read as zeroes", disk.disk,
-                                  range.count * block_bytes, range.first * block_bytes));
-    }
-  }
-  return notes;
-}
-
 // Files without a domain are nobody's; a device may be the original's, which then must not be backed up meanwhile.
 std::string lock_name(const RestorePlan& plan, const Manifest& manifest, const std::string& job_id) {
   if (!plan.domain_uuid.empty()) return plan.domain_uuid;
@@ -295,6 +279,7 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.notes = prepared.notes;
   report.with_memory = !prepared.plan.memory_file.empty();
   for (const PlannedBlob& planned : prepared.blobs) report.files.push_back({planned.blob->kind, planned.file.path});
+  report.findings = prepared.findings;
   return report;
 }
 
@@ -310,7 +295,6 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.id = base::random_id(16);
   record.kind = JobKind::restore;
   record.created = base::now();
-  if (options.to && !options.dry_run) base::create_folders(std::filesystem::absolute(*options.to), 0755);
   PreparedRestore prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
   plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
   RestoreReport planned = describe_plan(prepared);
@@ -323,7 +307,9 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
     planned.disks.push_back(describe_disk(prepared.plan.files[i], *prepared.disks[i]));
   }
   if (options.dry_run) return planned;
+  if (!options.allow_incompatible) require_compatible(prepared.findings);
 
+  if (options.to) base::create_folders(std::filesystem::absolute(*options.to), 0755);
   record.domain_uuid = lock_name(prepared.plan, manifest, record.id);
   record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
   const DomainLock lock(record.domain_uuid, record.domain_name);

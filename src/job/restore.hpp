@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "hypervisor/compatibility.hpp"
 #include "hypervisor/network_map.hpp"
 #include "job/context.hpp"
 #include "repository/manifest.hpp"
@@ -28,11 +29,13 @@ struct RestoreOptions {
   std::map<std::string, std::string> disk_formats;          // target -> raw or qcow2, when not as it was
   bool overwrite_device = false;                            // block devices may be written over
   std::vector<hypervisor::NetworkMapping> networks;
-  bool start = false;           // start the domain at the end; with a memory: also one that was paused
-  bool paused = false;          // with a memory: it stays paused
-  bool discard_memory = false;  // as if the point had none
-  bool dry_run = false;         // only the report
-  bool allow_damaged = false;   // a point that lost blocks: those read as zeroes
+  bool verify = false;              // read back what was written, before the domain is defined
+  bool allow_incompatible = false;  // define the domain on a host that cannot start it as it is
+  bool start = false;               // start the domain at the end; with a memory: also one that was paused
+  bool paused = false;              // with a memory: it stays paused
+  bool discard_memory = false;      // as if the point had none
+  bool dry_run = false;             // only the report
+  bool allow_damaged = false;       // a point that lost blocks: those read as zeroes
 };
 
 struct RestoredDisk {
@@ -42,6 +45,7 @@ struct RestoredDisk {
   std::uint64_t size = 0;  // as the guest sees it
   std::string room;        // for people: what it takes and what there is; only of a dry run
   std::uint64_t bytes_written = 0;
+  bool verified = false;
 };
 
 // One that is no disk.
@@ -58,13 +62,14 @@ struct RestoreReport {
   std::vector<RestoredFile> files;
   std::string xml_diff;  // unified: the point's XML against the one defined
   std::vector<std::string> notes;
-  bool with_memory = false;  // it goes on, or would, where it was
+  bool with_memory = false;                   // it goes on, or would, where it was
+  std::vector<hypervisor::Finding> findings;  // what keeps this host from running the domain, or might
   base::Milliseconds duration{0};
 };
 
 // Refuses to write over anything that exists or is in use, except with `replace`, where the old files give
 // way only when the new ones are complete. Fault::conflict, not_found, busy, no_space, corrupt
-// (also a point that is noted to have lost blocks, without `allow_damaged`).
+// (verify found a difference; also a point that is noted to have lost blocks, without `allow_damaged`).
 RestoreReport run_restore(const JobContext& context, repository::Repository& repository,
                           const repository::Manifest& manifest, const RestoreOptions& options);
 

@@ -107,7 +107,10 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
     prepared.plan.files.push_back(plan_file(manifest, *disk, options, folder, job_id));
   if (!options.disks_only) require_place_for_domain(*connection, manifest, options);
   plan_firmware(prepared, repository, manifest, options, job_id);
-  if (!options.disks_only) plan_domain(prepared, manifest, options);
+  if (!options.disks_only) {
+    plan_domain(prepared, manifest, options);
+    prepared.findings = hypervisor::check_compatibility(*connection, prepared.plan.define_xml);
+  }
   plan_tpm(prepared, manifest, options, connection == nullptr ? "" : connection->uri(), job_id);
   require_free_places(connection, prepared, manifest, options);
   require_room(prepared);

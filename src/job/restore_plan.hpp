@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.hpp"
+#include "hypervisor/compatibility.hpp"
 #include "hypervisor/domain.hpp"
 #include "job/restore.hpp"
 
@@ -58,6 +59,7 @@ struct PreparedRestore {
   RestoredFirmware firmware;
   std::string xml_diff;
   std::vector<std::string> notes;
+  std::vector<hypervisor::Finding> findings;  // what keeps this host from running the domain
 };
 
 // Decides names and paths and refuses what would hurt: existing files or domains (without replace), running

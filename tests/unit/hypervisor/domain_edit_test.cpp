@@ -88,11 +88,11 @@ TEST(RestoreXml, TakesOutWhatOnlyARunningDomainHas) {
   const RestoreXml made = make_restore_xml(fixture_xml("running"), second_domain());
   for (const char* gone :
        {"id=\"7\"", "vnet3", "unwanted", "portid", "/dev/pts", "domain-7-db-1", "state=\"connected\"", "64055",
-        "virtio-disk0", "mirror", "backingStore", "address=\"9\"", "5903", "index="}) {
+        "virtio-disk0", "mirror", "backingStore", "address=\"9\"", "5903", "index=", "tap-db"}) {
     EXPECT_THAT(made.xml, Not(HasSubstr(gone)));
   }
   // The user's own names stay.
-  for (const char* kept : {"ua-data", "tap-db", "baselabel", "org.qemu.guest_agent.0", "type=\"pci\""}) {
+  for (const char* kept : {"ua-data", "baselabel", "org.qemu.guest_agent.0", "type=\"pci\""}) {
     EXPECT_THAT(made.xml, HasSubstr(kept));
   }
 }
@@ -105,6 +105,7 @@ TEST(RestoreXml, KeepsTheIdentityWhenItReplaces) {
   EXPECT_EQ(made.name, "db-1");
   EXPECT_EQ(made.uuid, "0b9b2cd2-91c4-4f0e-9d4f-a7b3c1c6d102");
   EXPECT_THAT(made.xml, HasSubstr("52:54:00:aa:bb:cc"));
+  EXPECT_THAT(made.xml, HasSubstr("tap-db"));
   const DomainModel model = parse_domain(made.xml);
   EXPECT_EQ(model.find_disk("vdc")->source.path, "/srv/vm/scratch.qcow2");
   EXPECT_EQ(model.nvram, "/var/lib/libvirt/qemu/nvram/db-1_VARS.fd");
