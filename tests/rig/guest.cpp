@@ -145,13 +145,34 @@ void Guest::shut_down(Milliseconds deadline) {
   domain_->wait_off(deadline);
 }
 
+namespace {
+
+// The image as a raw file, removed with this.
+class RawCopy {
+ public:
+  RawCopy(const std::filesystem::path& image, const std::string& format) : path_(image.native() + ".raw-copy") {
+    base::run_checked({.arguments = {"qemu-img", "convert", "-U", "-f", format, "-O", "raw", image, path_}},
+                      Milliseconds(120'000));
+  }
+  RawCopy(const RawCopy&) = delete;
+  RawCopy& operator=(const RawCopy&) = delete;
+  ~RawCopy() { ::unlink(path_.c_str()); }
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+bool file_system_is_clean(const std::filesystem::path& image, const std::string& format) {
+  const RawCopy raw(image, format);
+  return base::run({.arguments = {"e2fsck", "-f", "-n", raw.path()}}, Milliseconds(120'000)).exit_code == 0;
+}
+
 ChainState read_log(const std::filesystem::path& image, const std::string& format, const std::string& path) {
-  const std::filesystem::path raw = image.native() + ".log-reader";
-  base::run_checked({.arguments = {"qemu-img", "convert", "-U", "-f", format, "-O", "raw", image, raw},
-                     .pass_descriptors = {},
-                     .input = {}},
-                    Milliseconds(120'000));
-  const base::ScopeExit remove([&]() noexcept { ::unlink(raw.c_str()); });
+  const RawCopy copy(image, format);
+  const std::filesystem::path& raw = copy.path();
   const base::ScopeExit remove_log([&]() noexcept { ::unlink((raw.native() + ".out").c_str()); });
   // The journal is replayed first, as a mount would: a crash-consistent image is read as a guest would see it.
   base::run({.arguments = {"e2fsck", "-p", "-f", raw}, .pass_descriptors = {}, .input = {}}, Milliseconds(120'000));

@@ -51,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Blocker{domain("<cpu><feature name='invtsc' policy='require'/></cpu>"), "invtsc"},
                     Blocker{domain("<cpu migratable='off'/>"), "not migratable"},
                     Blocker{domain("<launchSecurity type='sev'/>"), "launchSecurity"}),
-    [](const auto& info) { return "blocker_" + std::to_string(info.index); });
+    [](const auto& blocker) { return "blocker_" + std::to_string(blocker.index); });
 
 TEST(FullStateNeeds, AnInvariantClockOfKnownPaceIsFine) {
   EXPECT_THAT(full_state_needs(domain("<cpu><feature name='invtsc' policy='require'/></cpu><clock><timer name='tsc' "
