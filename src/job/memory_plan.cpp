@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/full_state.hpp"
 #include "job/space_watch.hpp"
 
@@ -27,7 +28,15 @@ void require_all_disks(const PreparedBackup& prepared, hypervisor::FullStateNeed
 // Why the memory cannot be saved, if so.
 std::optional<base::Error> refusal(hypervisor::Domain& domain, const hypervisor::FullStateNeeds& needs) {
   const hypervisor::DomainState state = domain.state();
-  if (state != hypervisor::DomainState::running && state != hypervisor::DomainState::paused) {
+  // QEMU lets go of its disks when memory is saved, and takes them back only when the guest runs: until then no
+  // overlay can be merged.
+  if (state == hypervisor::DomainState::paused) {
+    base::Error error(Fault::conflict, fmt::format("domain '{}' is paused: with its memory it can only be backed up "
+                                                   "while it runs",
+                                                   domain.name()));
+    return error.add_hint("virsh resume " + base::shell_operand(domain.name()));
+  }
+  if (state != hypervisor::DomainState::running) {
     return base::Error(Fault::usage, fmt::format("domain '{}' is {}: it has no memory that could be saved",
                                                  domain.name(), to_string(state)));
   }

@@ -33,7 +33,7 @@ class FullStateBackupCrash : public testing::TestWithParam<std::string> {
 TEST_P(FullStateBackupCrash, RecoverRemovesTheMemory) {
   ProtectedDomain subject;
   subject.init();
-  subject.domain.start_paused();
+  subject.domain.start();
   const auto crashed =
       subject.run({"backup", subject.domain.name(), "--full-state"}, {{"ICECORE_FAILPOINTS", GetParam() + "=kill"}});
   ASSERT_EQ(crashed.exit_code, 137) << crashed.error_output;
@@ -83,7 +83,7 @@ class FullStateRestoreCrash : public testing::TestWithParam<std::string> {
 TEST_P(FullStateRestoreCrash, RecoverRemovesTheMemory) {
   ProtectedDomain subject;
   subject.init();
-  subject.domain.start_paused();
+  subject.domain.start();
   subject.must({"backup", subject.domain.name(), "--full-state"});
   subject.domain.destroy();
   const std::string content = subject.domain.hash_disk();
@@ -93,7 +93,9 @@ TEST_P(FullStateRestoreCrash, RecoverRemovesTheMemory) {
   subject.expect_at_rest();
   expect_no_memory_file(subject);
   EXPECT_EQ(subject.domain.is_running(), GetParam() == "restore.resumed");
-  if (!subject.domain.is_running()) EXPECT_EQ(subject.domain.hash_disk(), content);
+  if (!subject.domain.is_running()) {
+    EXPECT_EQ(subject.domain.hash_disk(), content);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, FullStateRestoreCrash,
