@@ -88,9 +88,13 @@ class CapturedLog : public testing::TestWithParam<Case> {
     if (GetParam().mode == Mode::copy) words.push_back("--mode=copy");
     if (with_memory()) words.push_back("--full-state");
     if (GetParam().mode == Mode::full_state_paused) words.push_back("--pause");
-    if (pauses) EXPECT_EQ(::virDomainSuspend(subject->domain.handle()), 0);
+    if (pauses) {
+      EXPECT_EQ(::virDomainSuspend(subject->domain.handle()), 0);
+    }
     subject->must(words);
-    if (pauses) EXPECT_EQ(::virDomainResume(subject->domain.handle()), 0);
+    if (pauses) {
+      EXPECT_EQ(::virDomainResume(subject->domain.handle()), 0);
+    }
     subject->expect_at_rest();
     return synced;
   }
@@ -122,7 +126,9 @@ TEST_P(CapturedLog, IsAnUnbrokenPrefix) {
   subject->must({"restore", "latest", "--disks-only", "--to", folder});
   const std::string format = subject->domain.disk_format();
   const std::filesystem::path restored = folder / ("vda." + format);
-  if (quiesced()) EXPECT_TRUE(rig::file_system_is_clean(restored, format));
+  if (quiesced()) {
+    EXPECT_TRUE(rig::file_system_is_clean(restored, format));
+  }
   expect_log(rig::read_log(restored, format), synced);
 
   subject->must({"restore", "latest", "--replace", "--start"});
