@@ -196,7 +196,8 @@ class CommitRun {
   base::Stopwatch since_change_;
 };
 
-// libvirt rewrites the persistent XML at the pivot only when it still has the chain it expects.
+// libvirt rewrites the persistent XML at the pivot only when it still has the chain it expects, and then spells out
+// images below the base that the user left for it to find; a volume snapshotted while shut off it names by path.
 bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
   if (!domain.persistent()) return false;
   bool repaired = false;
@@ -204,10 +205,10 @@ bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
   for (const OverlayDisk& disk : disks) {
     const DomainModel persistent = domain.inactive_model();
     const DiskModel* now = persistent.find_disk(disk.target);
-    if (now == nullptr || !chain_has(*now, disk.overlay_path)) continue;
-    const DiskModel* running = live.find_disk(disk.target);
-    redefine_disk_source(domain, disk.target, disk.base_path, running->source.format);
-    repaired = true;
+    if (now == nullptr) continue;
+    const bool respelled = !disk.definition.empty() && now->source.path == disk.base_path;
+    if (!respelled && !chain_has(*now, disk.overlay_path)) continue;
+    repaired = redefine_on_base(domain, disk, live.find_disk(disk.target)->source.format) || repaired;
   }
   return repaired;
 }

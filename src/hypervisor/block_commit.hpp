@@ -35,7 +35,7 @@ struct CommitReport {
   CommitOutcome outcome = CommitOutcome::committed;
   base::Milliseconds elapsed{0};
   bool joined = false;                   // found jobs that an earlier call had started
-  bool persistent_was_repaired = false;  // libvirt had left an overlay in the persistent XML
+  bool persistent_was_repaired = false;  // the persistent XML was not as it had been
 };
 
 // Over all disks, as libvirt counts: the total grows when the guest writes.

@@ -15,9 +15,7 @@ std::string source_objection(const DiskModel& disk) {
   switch (disk.source.kind) {
     case SourceKind::file:
     case SourceKind::block: return {};
-    case SourceKind::volume:
-      return fmt::format("it is named by storage pool '{}', volume '{}'; name its path in the domain's XML instead",
-                         disk.source.pool, disk.source.volume);
+    case SourceKind::volume: return disk.source.unresolved;
     case SourceKind::network:
       return fmt::format("it is a network disk ({}), which this version cannot read", disk.source.protocol);
     case SourceKind::nvme: return "it is an NVMe device passed through, below which no snapshot is possible";

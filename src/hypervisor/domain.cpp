@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "hypervisor/libvirt_error.hpp"
+#include "hypervisor/volume.hpp"
 #include "hypervisor/xml_document.hpp"
 
 namespace icecore::hypervisor {
@@ -93,9 +94,15 @@ std::string Domain::inactive_xml() {
   return xml("reading the persistent XML", VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
 }
 
-DomainModel Domain::model() { return parse_domain(current_xml()); }
+DomainModel Domain::model() { return model_of(current_xml()); }
 
-DomainModel Domain::inactive_model() { return parse_domain(inactive_xml()); }
+DomainModel Domain::inactive_model() { return model_of(inactive_xml()); }
+
+DomainModel Domain::model_of(const std::string& xml) {
+  DomainModel model = parse_domain(xml);
+  resolve_volumes(*connection_, model);
+  return model;
+}
 
 void Domain::start(bool paused) {
   act("starting", [&](virDomainPtr domain) {

@@ -48,8 +48,11 @@ class Domain {
   std::string current_xml();
   // What a persistent domain starts with next, secrets included: this text may be defined again without loss.
   std::string inactive_xml();
+  // As values, with the paths of volumes; faults of resolve_volumes().
   DomainModel model();
   DomainModel inactive_model();
+  // Of an XML of this domain that was read before.
+  DomainModel model_of(const std::string& xml);
 
   // `paused`: the vCPUs wait for resume().
   void start(bool paused = false);

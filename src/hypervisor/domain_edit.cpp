@@ -20,6 +20,27 @@ XmlNode find_disk(const XmlNode& domain, std::string_view target) {
   return {};
 }
 
+XmlNode need_disk(const XmlDocument& document, std::string_view target) {
+  const XmlNode disk = find_disk(document.root(), target);
+  if (!disk) {
+    base::fail(Fault::not_found, "domain '{}' has no disk '{}'", document.root().child("name").text(), target);
+  }
+  return disk;
+}
+
+constexpr const char* k_image_parts[] = {"source", "backingStore"};
+
+// Defines `xml`, in which the disk is on the image `path`, and looks whether libvirt took it so.
+void redefine(Domain& domain, const std::string& target, const std::string& path, const std::string& xml) {
+  domain.connection().define(xml);
+  const DomainModel now = domain.inactive_model();
+  const DiskModel* disk = now.find_disk(target);
+  if (disk == nullptr || disk->source.path != path) {
+    base::fail(Fault::conflict, "domain '{}' was redefined with disk {} on '{}', but {}", domain.name(), target, path,
+               describe_place(now, target));
+  }
+}
+
 }  // namespace
 
 void point_disk_at(XmlNode disk, const std::string& path, const std::string& format) {
@@ -39,24 +60,50 @@ void point_disk_at(XmlNode disk, const std::string& path, const std::string& for
 
 std::string set_disk_source(std::string_view xml, std::string_view target, const std::string& path,
                             const std::string& format) {
-  XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
-  const XmlNode disk = find_disk(document.root(), target);
-  if (!disk) {
-    base::fail(Fault::not_found, "domain '{}' has no disk '{}'", document.root().child("name").text(), target);
+  const XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
+  point_disk_at(need_disk(document, target), path, format);
+  return document.text();
+}
+
+std::string image_definition(std::string_view xml, std::string_view target) {
+  const XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
+  const XmlNode disk = need_disk(document, target);
+  const XmlDocument definition = XmlDocument::create("disk");
+  XmlNode root = definition.root();
+  root.set_attribute("type", disk.attribute("type"));
+  root.add_child("driver").set_attribute("type", disk.child("driver").attribute("type"));
+  for (const char* part : k_image_parts) {
+    if (const XmlNode original = disk.child(part)) root.add_copy(original);
   }
-  point_disk_at(disk, path, format);
+  return definition.text();
+}
+
+std::string put_image_back(std::string_view xml, std::string_view target, const std::string& definition) {
+  const XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
+  const XmlDocument saved = XmlDocument::parse(definition, fmt::format("the saved definition of disk {}", target));
+  XmlNode disk = need_disk(document, target);
+  disk.set_attribute("type", saved.root().attribute("type"));
+  disk.need_child("driver").set_attribute("type", saved.root().child("driver").attribute("type"));
+  disk.child("mirror").remove();
+  for (const char* part : k_image_parts) {
+    disk.child(part).remove();
+    if (const XmlNode original = saved.root().child(part)) disk.add_copy(original);
+  }
   return document.text();
 }
 
 void redefine_disk_source(Domain& domain, const std::string& target, const std::string& path,
                           const std::string& format) {
-  domain.connection().define(set_disk_source(domain.inactive_xml(), target, path, format));
-  const DomainModel now = domain.inactive_model();
-  const DiskModel* disk = now.find_disk(target);
-  if (disk == nullptr || disk->source.path != path) {
-    base::fail(Fault::conflict, "domain '{}' was redefined with disk {} on '{}', but {}", domain.name(), target, path,
-               describe_place(now, target));
-  }
+  redefine(domain, target, path, set_disk_source(domain.inactive_xml(), target, path, format));
+}
+
+bool redefine_on_base(Domain& domain, const OverlayDisk& disk, const std::string& format) {
+  const std::string xml = domain.inactive_xml();
+  if (!disk.definition.empty() && image_definition(xml, disk.target) == disk.definition) return false;
+  redefine(domain, disk.target, disk.base_path,
+           disk.definition.empty() ? set_disk_source(xml, disk.target, disk.base_path, format)
+                                   : put_image_back(xml, disk.target, disk.definition));
+  return true;
 }
 
 std::string normalised_xml(std::string_view xml) { return XmlDocument::parse(xml, "the domain's XML").text(); }

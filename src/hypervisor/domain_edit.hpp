@@ -13,6 +13,7 @@
 namespace icecore::hypervisor {
 
 class XmlNode;
+struct OverlayDisk;
 
 // Makes the <disk> element name `path`; everything else of it but chain and job stays.
 void point_disk_at(XmlNode disk, const std::string& path, const std::string& format);
@@ -22,10 +23,20 @@ void point_disk_at(XmlNode disk, const std::string& path, const std::string& for
 std::string set_disk_source(std::string_view xml, std::string_view target, const std::string& path,
                             const std::string& format);
 
-// The same done to the persistent XML of the domain, which is defined and read back. For after a commit_offline(), and
-// where libvirt forgot its own. The running domain, if any, is not changed.
+// What in a disk's element says where its image lies (type, driver's format, source, chain), as XML of its own, so that
+// put_image_back() can say the same again: a volume stays one, and all a user wrote inside <source> is kept.
+// Throws Fault::not_found without such a disk.
+std::string image_definition(std::string_view xml, std::string_view target);
+std::string put_image_back(std::string_view xml, std::string_view target, const std::string& definition);
+
+// set_disk_source() done to the persistent XML of the domain, which is defined and read back. The running domain, if
+// any, is not changed.
 void redefine_disk_source(Domain& domain, const std::string& target, const std::string& path,
                           const std::string& format);
+
+// As redefine_disk_source(), with the disk's base as its definition names it, else by path and `format`. For after a
+// commit_offline(), and where libvirt forgot or changed its own. False when it was defined so already.
+bool redefine_on_base(Domain& domain, const OverlayDisk& disk, const std::string& format);
 
 struct DiskPlacement {
   std::string target;

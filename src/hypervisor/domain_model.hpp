@@ -15,9 +15,10 @@ std::string_view to_string(SourceKind kind) noexcept;
 // One image: the active one of a disk or one below it in the chain.
 struct ImageSource {
   SourceKind kind = SourceKind::none;
-  std::string path;    // file, block device, folder or socket; for a network source its name
-  std::string pool;    // volume
-  std::string volume;  // volume
+  std::string path;        // file, block device, folder or socket; for a network source its name
+  std::string pool;        // volume; its path stands in no XML, resolve_volumes() finds it
+  std::string volume;      // volume
+  std::string unresolved;  // volume: why it has no path; empty when it has one
   std::string protocol;
   std::string format;  // the driver's: "raw", "qcow2"
   unsigned index = 0;  // N of libvirt's vda[N]; 0 when the XML has none

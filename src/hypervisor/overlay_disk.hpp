@@ -13,6 +13,8 @@ struct OverlayDisk {
   std::string target;        // vda
   std::string base_path;     // the image that is active before the snapshot and after the commit
   std::string overlay_path;  // ours, qcow2, beside the base
+  // image_definition() of the persistent XML as it was; empty: not known, or there is none.
+  std::string definition = {};
 };
 
 enum class DiskPlace {

@@ -95,6 +95,12 @@ XmlNode XmlNode::need_child(const char* name) {
   return there ? there : add_child(name);
 }
 
+XmlNode XmlNode::add_copy(const XmlNode& original) {
+  xmlNode* copy = xmlDocCopyNode(original.node_, node_->doc, 1);
+  if (copy == nullptr) base::fail(base::Fault::internal, "cannot copy element '{}' of XML", original.name());
+  return XmlNode(xmlAddChild(node_, copy));
+}
+
 void XmlNode::remove() {
   if (node_ == nullptr) return;
   xmlUnlinkNode(node_);

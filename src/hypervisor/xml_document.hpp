@@ -51,6 +51,8 @@ class XmlNode {
   XmlNode add_child(const char* name);
   // The first child of that name, added when there is none.
   XmlNode need_child(const char* name);
+  // A copy of an element of any document, with all below it, as the last child.
+  XmlNode add_copy(const XmlNode& original);
   // Takes the element out of the document and frees it; this view becomes absent.
   void remove();
 

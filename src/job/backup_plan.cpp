@@ -18,7 +18,8 @@ Json disk_to_json(const PlannedDisk& disk) {
           {"base", disk.base_path.string()},
           {"overlay", disk.overlay_path.string()},
           {"chain", disk::to_json(disk.chain)},
-          {"bitmap", disk.bitmap}};
+          {"bitmap", disk.bitmap},
+          {"definition", disk.definition}};
 }
 
 PlannedDisk parse_disk(const Json& json, const std::string& what) {
@@ -27,13 +28,17 @@ PlannedDisk parse_disk(const Json& json, const std::string& what) {
           .base_path = json_field<std::string>(json, "base", what),
           .overlay_path = json_field<std::string>(json, "overlay", what),
           .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
-          .bitmap = json.value("bitmap", "")};  // older plans have none
+          .bitmap = json.value("bitmap", ""),           // older plans have none
+          .definition = json.value("definition", "")};  // older ones have none
 }
 
 }  // namespace
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
-  return {.target = disk.target, .base_path = disk.base_path.string(), .overlay_path = disk.overlay_path.string()};
+  return {.target = disk.target,
+          .base_path = disk.base_path.string(),
+          .overlay_path = disk.overlay_path.string(),
+          .definition = disk.definition};
 }
 
 Json to_json(const BackupPlan& plan) {

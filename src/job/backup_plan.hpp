@@ -21,6 +21,7 @@ struct PlannedDisk {
   std::filesystem::path overlay_path;  // what the guest writes to meanwhile
   disk::ChainFingerprint chain;        // of the base as it was before the snapshot
   std::string bitmap = {};             // in the base, marks what is written since this point; empty: none is made
+  std::string definition = {};         // hypervisor::image_definition() to come back to; empty: transient
 };
 
 struct BackupPlan {

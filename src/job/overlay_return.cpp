@@ -84,7 +84,9 @@ class Return {
     const hypervisor::DomainModel model = domain.inactive_model();
     for (const PlannedDisk& disk : plan_.disks) {
       switch (hypervisor::place_of(model, to_overlay(disk))) {
-        case DiskPlace::on_base: continue;
+        case DiskPlace::on_base:
+          if (!disk.definition.empty()) hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
+          continue;
         case DiskPlace::on_overlay: refuse_saved(domain); break;
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
@@ -92,7 +94,7 @@ class Return {
       if (!merge_files(disk)) return false;
       base::failpoint("return.merged_offline");
       if (domain.active()) return false;
-      hypervisor::redefine_disk_source(domain, disk.target, disk.base_path.string(), disk.format);
+      hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
       note(disk.target, "merged offline");
     }
     return !domain.active();

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/classify.hpp"
+#include "hypervisor/domain_edit.hpp"
 #include "hypervisor/snapshot.hpp"
 
 namespace icecore::job {
@@ -117,21 +118,24 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
   hypervisor::refuse_managed_save(domain);
   PreparedBackup prepared;
   prepared.current_xml = domain.current_xml();
-  prepared.model = hypervisor::parse_domain(prepared.current_xml);
+  prepared.model = domain.model_of(prepared.current_xml);
   prepared.plan.transient = !domain.persistent();
   if (!prepared.plan.transient) prepared.inactive_xml = domain.inactive_xml();
   require_known_targets(prepared.model, options.include_disks);
   require_known_targets(prepared.model, options.exclude_disks);
 
   const bool running = domain.active();
+  const hypervisor::DomainModel next =
+      prepared.plan.transient ? hypervisor::DomainModel{} : domain.model_of(prepared.inactive_xml);
   for (const DiskModel& disk : prepared.model.disks) {
     std::string reason;
     if (!wants(disk, running, options, reason)) {
       prepared.skipped.push_back({disk.target, reason});
       continue;
     }
-    if (!prepared.plan.transient) require_same_next_start(disk, hypervisor::parse_domain(prepared.inactive_xml));
-    const PlannedDisk planned = plan_disk(disk, prepared.model.uuid, options, job_id);
+    if (!prepared.plan.transient) require_same_next_start(disk, next);
+    PlannedDisk planned = plan_disk(disk, prepared.model.uuid, options, job_id);
+    if (!prepared.plan.transient) planned.definition = hypervisor::image_definition(prepared.inactive_xml, disk.target);
     require_room(planned, options.overlay_free_share_min);
     prepared.images.push_back(disk::inspect_image(planned.base_path, planned.format));
     prepared.plan.disks.push_back(planned);

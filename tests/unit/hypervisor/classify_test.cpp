@@ -45,13 +45,23 @@ TEST(Classify, EveryOddDiskHasItsReason) {
                    {"sda", {Verdict::refuse, "lun"}},
                    {"vde", {Verdict::refuse, "network disk (rbd)"}},
                    {"vdf", {Verdict::refuse, "vhost"}},
-                   {"vdg", {Verdict::refuse, "pool 'default'"}},
+                   {"vdg", {Verdict::include, ""}},
                    {"vdh", {Verdict::refuse, "NVMe"}},
                    {"vdi", {Verdict::refuse, "host folder"}},
                    {"vdj", {Verdict::refuse, "no image format"}},
                    {"vdk", {Verdict::refuse, "'vmdk'"}},
                    {"vdl", {Verdict::refuse, "encrypts"}},
                    {"sdz", {Verdict::refuse, "sd bus"}}});
+}
+
+TEST(Classify, AVolumeWithoutAPathIsRefusedWithTheReason) {
+  DomainModel model = parse_domain(fixture_xml("odd_disks"));
+  for (DiskModel& disk : model.disks) {
+    if (disk.target != "vdg") continue;
+    disk.source.unresolved = "libvirt knows no storage pool 'default'";
+    EXPECT_EQ(classify(disk, true).verdict, Verdict::refuse);
+    EXPECT_EQ(classify(disk, true).reason, disk.source.unresolved);
+  }
 }
 
 TEST(Classify, ADiskWithAJobIsBusyWhileRunning) {

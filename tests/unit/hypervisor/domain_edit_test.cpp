@@ -38,6 +38,31 @@ TEST(DomainEdit, DropsChainAndJobAndFindsBlockDevices) {
   EXPECT_THROW(set_disk_source(after, "vdz", "/x", "raw"), base::Error);
 }
 
+// "web1's disk was a volume of its pool; after a backup of the stopped domain it was a path."
+TEST(DomainEdit, AnImageIsPutBackAsItWasDefined) {
+  const std::string before = R"(<domain><name>v</name><devices><disk type="volume" device="disk">
+    <driver name="qemu" type="raw" discard="unmap"/>
+    <source pool="default" volume="web1" startupPolicy="optional"><seclabel model="dac" relabel="no"/></source>
+    <target dev="vda" bus="virtio"/></disk></devices></domain>)";
+  const std::string definition = image_definition(before, "vda");
+  const std::string meanwhile = set_disk_source(before, "vda", "/pool/o.ovl.qcow2", "qcow2");
+  const std::string after = put_image_back(meanwhile, "vda", definition);
+  EXPECT_EQ(image_definition(after, "vda"), definition);
+  EXPECT_THAT(after, HasSubstr("discard=\"unmap\""));
+  EXPECT_THAT(after, HasSubstr("<seclabel model=\"dac\" relabel=\"no\"/>"));
+  EXPECT_THAT(after, Not(HasSubstr("ovl")));
+  EXPECT_EQ(parse_domain(after).find_disk("vda")->source.volume, "web1");
+}
+
+TEST(DomainEdit, PuttingAnImageBackTakesOutAChainThatWasNotThere) {
+  const std::string plain = set_disk_source(fixture_xml("running"), "vda", "/srv/vm/db-1.qcow2", "qcow2");
+  const std::string after = put_image_back(fixture_xml("running"), "vda", image_definition(plain, "vda"));
+  const DiskModel vda = *parse_domain(after).find_disk("vda");
+  EXPECT_TRUE(vda.backing.empty());
+  EXPECT_FALSE(vda.mirror);
+  EXPECT_THROW(image_definition(plain, "vdz"), base::Error);
+}
+
 RestoreXmlOptions second_domain() {
   RestoreXmlOptions options;
   options.name = "db-copy";
