@@ -67,9 +67,16 @@ void wait_for_uploads(JobSession& jobs, UploadSession* upload, std::vector<Domai
 
 }  // namespace
 
+void fill_from_environment(job::BackupOptions& options, const Environment& environment) {
+  if (options.device_overlay_folder.empty())
+    options.device_overlay_folder = environment("ICECORE_DEVICE_OVERLAY_DIR").value_or("");
+}
+
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
-                                           const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                           const std::vector<std::string>& domains, const job::BackupOptions& wanted,
                                            UploadSession* upload) {
+  job::BackupOptions options = wanted;
+  fill_from_environment(options, jobs.session().environment);
   std::vector<DomainOutcome> outcomes;
   for (const std::string& domain : domains) {
     outcomes.push_back(jobs.stop().stop_requested() ? not_begun(domain) : back_up(jobs, repository, domain, options));
@@ -80,8 +87,10 @@ std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Reposit
 }
 
 std::vector<DomainOutcome> back_up_group(JobSession& jobs, repository::Repository& repository,
-                                         const std::vector<std::string>& domains, const job::BackupOptions& options,
+                                         const std::vector<std::string>& domains, const job::BackupOptions& wanted,
                                          UploadSession* upload) {
+  job::BackupOptions options = wanted;
+  fill_from_environment(options, jobs.session().environment);
   std::vector<DomainOutcome> outcomes;
   for (job::GroupMemberReport& member : job::run_group_backup(jobs.context(), repository, domains, options)) {
     outcomes.push_back({member.domain, std::move(member.report), std::move(member.error)});

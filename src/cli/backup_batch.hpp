@@ -19,6 +19,9 @@ struct DomainOutcome {
   std::optional<base::Error> error;  // beside a report: the point is there and could not be waited for
 };
 
+// What neither the command line nor the policy says.
+void fill_from_environment(job::BackupOptions& options, const Environment& environment);
+
 // An outcome each, told on the console as it comes. Domains not begun before a stop are Fault::cancelled. With `upload`
 // staged points are waited for, after all domains are on their own disks again; null: they stay pending.
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,

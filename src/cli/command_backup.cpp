@@ -62,6 +62,10 @@ void declare(WordList& words, BackupCommandOptions& options) {
                WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
   words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));
+  words.option("--device-overlay-dir", "DIR",
+               "the same for disks that are block devices, which have no place beside them "
+               "(ICECORE_DEVICE_OVERLAY_DIR)",
+               WordList::into(options.backup.device_overlay_folder));
   words.option("--overlay-age-max", "MINUTES",
                "end the backup when the guest has written to its overlay for so long; default: a day",
                WordList::whole_number(options.overlay_age_minutes, 1, k_overlay_age_minutes_max));

@@ -7,6 +7,7 @@ std::vector<Command> all_commands() {
   std::vector<Command> commands;
   commands.push_back(make_init_command());
   commands.push_back(make_backup_command());
+  commands.push_back(make_explain_command());
   commands.push_back(make_run_command());
   commands.push_back(make_policy_check_command());
   commands.push_back(make_list_command());

@@ -11,6 +11,7 @@ namespace icecore::cli {
 Command make_backup_command();
 Command make_copy_command();
 Command make_doctor_command();
+Command make_explain_command();
 Command make_forget_command();
 Command make_init_command();
 Command make_key_add_command();

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
-#include "disk/image.hpp"
+#include "disk/device_identity.hpp"
 
 namespace icecore::disk {
 
@@ -18,8 +18,13 @@ using base::Fault;
 LayerFingerprint fingerprint(const ImageInfo& layer) {
   struct stat status {};
   if (::stat(layer.path.c_str(), &status) != 0) base::fail_errno(errno, "stat '" + layer.path.string() + "'");
-  return {layer.path, layer.format, status.st_ino, layer.virtual_size,
-          std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+  const bool is_device = S_ISBLK(status.st_mode);
+  return {.path = layer.path,
+          .format = layer.format,
+          .inode = is_device ? 0 : status.st_ino,
+          .virtual_size = layer.virtual_size,
+          .modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+          .device = device_identity(layer.path)};
 }
 
 template <typename T>
@@ -34,15 +39,21 @@ void expect_same_layer(const LayerFingerprint& recorded, const LayerFingerprint&
   expect_equal("its path", recorded, recorded.path.string(), now.path.string());
   expect_equal("its format", recorded, recorded.format, now.format);
   expect_equal("its size", recorded, recorded.virtual_size, now.virtual_size);
-  expect_equal("its inode", recorded, recorded.inode, now.inode);
+  // Jobs of earlier versions recorded the inode of a device's node, and no identity.
+  if (now.inode != 0) expect_equal("its inode", recorded, recorded.inode, now.inode);
+  if (!recorded.device.empty()) expect_equal("the device", recorded, recorded.device, now.device);
 }
 
 }  // namespace
 
+ChainFingerprint fingerprint_of(const std::vector<ImageInfo>& chain) {
+  ChainFingerprint fingerprints;
+  for (const ImageInfo& layer : chain) fingerprints.push_back(fingerprint(layer));
+  return fingerprints;
+}
+
 ChainFingerprint fingerprint_chain(const std::filesystem::path& path, const std::string& format) {
-  ChainFingerprint chain;
-  for (const ImageInfo& layer : inspect_chain(path, format)) chain.push_back(fingerprint(layer));
-  return chain;
+  return fingerprint_of(inspect_chain(path, format));
 }
 
 void expect_same_chain(const ChainFingerprint& recorded, const ChainFingerprint& now) {
@@ -64,7 +75,8 @@ base::Json to_json(const ChainFingerprint& chain) {
                       {"format", layer.format},
                       {"inode", layer.inode},
                       {"virtual_size", layer.virtual_size},
-                      {"modified_ns", layer.modified_ns}});
+                      {"modified_ns", layer.modified_ns},
+                      {"device", layer.device}});
   }
   return layers;
 }
@@ -73,11 +85,12 @@ ChainFingerprint chain_from_json(const base::Json& record) {
   const std::string_view what = "recorded chain";
   ChainFingerprint chain;
   for (const base::Json& layer : record) {
-    chain.push_back({base::json_field<std::string>(layer, "path", what),
-                     base::json_field<std::string>(layer, "format", what),
-                     base::json_field<std::uint64_t>(layer, "inode", what),
-                     base::json_field<std::uint64_t>(layer, "virtual_size", what),
-                     base::json_field<std::int64_t>(layer, "modified_ns", what)});
+    chain.push_back({.path = base::json_field<std::string>(layer, "path", what),
+                     .format = base::json_field<std::string>(layer, "format", what),
+                     .inode = base::json_field<std::uint64_t>(layer, "inode", what),
+                     .virtual_size = base::json_field<std::uint64_t>(layer, "virtual_size", what),
+                     .modified_ns = base::json_field<std::int64_t>(layer, "modified_ns", what),
+                     .device = layer.value("device", "")});  // older ones have none
   }
   return chain;
 }

@@ -6,7 +6,6 @@
 #include <cassert>
 
 #include "base/error.hpp"
-#include "base/shell_word.hpp"
 #include "disk/direct_source.hpp"
 #include "disk/image.hpp"
 #include "disk/image_map.hpp"
@@ -25,15 +24,6 @@ void validate(const SourceOptions& options) {
     base::fail(Fault::usage, "block size {} is not a power of two from 32 KiB to 2 MiB", block);
   }
   if (options.chunks_max == 0) base::fail(Fault::usage, "a disk cannot be read with no buffer");
-}
-
-void expect_readable(const ImageInfo& layer) {
-  if (layer.encrypted) base::fail(Fault::usage, "image '{}' is encrypted and cannot be read", layer.path.string());
-  if (layer.corrupt) {
-    base::Error error(Fault::corrupt, fmt::format("image '{}' is marked corrupt by QEMU", layer.path.string()));
-    throw error.add_hint(
-        fmt::format("qemu-img check -r all {} (with the domain shut off)", base::shell_word(layer.path.string())));
-  }
 }
 
 // More extents than this are asked for anew in each pass rather than kept: 64 bytes each.

@@ -87,6 +87,14 @@ std::vector<ImageInfo> inspect_chain(const std::filesystem::path& path, const st
   return chain;
 }
 
+void expect_readable(const ImageInfo& layer) {
+  if (layer.encrypted) base::fail(Fault::usage, "image '{}' is encrypted and cannot be read", layer.path.string());
+  if (!layer.corrupt) return;
+  base::Error error(Fault::corrupt, fmt::format("image '{}' is marked corrupt by QEMU", layer.path.string()));
+  throw error.add_hint(
+      fmt::format("qemu-img check -r all {} (with the domain shut off)", base::shell_word(layer.path.string())));
+}
+
 bool same_content(const std::filesystem::path& one, const std::string& one_format, const std::filesystem::path& other,
                   const std::string& other_format) {
   require_readable(one, one_format);

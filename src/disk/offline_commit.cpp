@@ -8,6 +8,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "disk/device_identity.hpp"
 #include "disk/image.hpp"
 #include "disk/qemu_img.hpp"
 
@@ -18,8 +19,7 @@ namespace {
 using base::Fault;
 
 void expect_overlay_over(const ImageInfo& overlay, const ImageInfo& base, const std::string& base_format) {
-  std::error_code ignored;
-  if (!overlay.backing || !std::filesystem::equivalent(*overlay.backing, base.path, ignored)) {
+  if (!overlay.backing || !is_same_image(*overlay.backing, base.path)) {
     base::fail(Fault::conflict, "overlay '{}' lies over '{}', not over '{}'", overlay.path.string(),
                overlay.backing ? overlay.backing->string() : "nothing", base.path.string());
   }

@@ -206,9 +206,12 @@ bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
     const DomainModel persistent = domain.inactive_model();
     const DiskModel* now = persistent.find_disk(disk.target);
     if (now == nullptr) continue;
-    const bool respelled = !disk.definition.empty() && now->source.path == disk.base_path;
-    if (!respelled && !chain_has(*now, disk.overlay_path)) continue;
-    repaired = redefine_on_base(domain, disk, live.find_disk(disk.target)->source.format) || repaired;
+    const std::string& format = live.find_disk(disk.target)->source.format;
+    if (chain_has(*now, disk.overlay_path)) {
+      repaired = redefine_on_base(domain, disk, format) || repaired;
+    } else if (now->source.path == disk.base_path) {
+      repaired = respell_base(domain, disk, format) || repaired;
+    }
   }
   return repaired;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "hypervisor/overlay_disk.hpp"
 #include "hypervisor/xml_document.hpp"
 
@@ -104,6 +105,17 @@ bool redefine_on_base(Domain& domain, const OverlayDisk& disk, const std::string
            disk.definition.empty() ? set_disk_source(xml, disk.target, disk.base_path, format)
                                    : put_image_back(xml, disk.target, disk.definition));
   return true;
+}
+
+bool respell_base(Domain& domain, const OverlayDisk& disk, const std::string& format) {
+  if (disk.definition.empty()) return false;
+  try {
+    return redefine_on_base(domain, disk, format);
+  } catch (const base::Error& error) {
+    base::log_warning("disk {} of domain '{}' is on its base, which is not named as before: {}", disk.target,
+                      domain.name(), error.what());
+    return false;
+  }
 }
 
 std::string normalised_xml(std::string_view xml) { return XmlDocument::parse(xml, "the domain's XML").text(); }

@@ -37,6 +37,8 @@ void redefine_disk_source(Domain& domain, const std::string& target, const std::
 // As redefine_disk_source(), with the disk's base as its definition names it, else by path and `format`. For after a
 // commit_offline(), and where libvirt forgot or changed its own. False when it was defined so already.
 bool redefine_on_base(Domain& domain, const OverlayDisk& disk, const std::string& format);
+// The same for a disk that is on its base already, but perhaps not as it was defined. That it cannot be is only logged.
+bool respell_base(Domain& domain, const OverlayDisk& disk, const std::string& format);
 
 struct DiskPlacement {
   std::string target;

@@ -191,7 +191,10 @@ DomainModel parse_domain(std::string_view xml) {
   model.type = domain.attribute("type");
   parse_boot(domain.child("os"), model);
   parse_devices(domain.child("devices"), model);
-  for (const XmlNode& label : domain.children("seclabel")) model.security_labels.push_back(label.attribute("model"));
+  for (const XmlNode& label : domain.children("seclabel")) {
+    auto& models = label.attribute("type") == "none" ? model.unlabelled : model.security_labels;
+    models.push_back(label.attribute("model"));
+  }
   model.windows = looks_like_windows(domain);
   return model;
 }

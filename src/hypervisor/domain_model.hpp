@@ -71,6 +71,7 @@ struct DomainModel {
   std::string initrd;
   std::string dtb;
   std::vector<std::string> security_labels;  // models: "dac", "apparmor", "selinux"
+  std::vector<std::string> unlabelled;       // models that are switched off for it, with type='none'; "": all
   AgentChannel agent = AgentChannel::absent;
   std::optional<TpmModel> tpm;
   bool secure_boot_loader = false;

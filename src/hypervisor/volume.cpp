@@ -56,8 +56,8 @@ void resolve(Connection& connection, ImageSource& image) {
   const XmlDocument document = XmlDocument::parse(text.get(), what);
   const std::string type = document.root().attribute("type");
   if (std::find(k_local_pools.begin(), k_local_pools.end(), type) == k_local_pools.end()) {
-    image.unresolved = fmt::format("volumes of storage pool '{}', which is of type '{}', cannot be read by this version",
-                                   image.pool, type);
+    image.unresolved = fmt::format(
+        "volumes of storage pool '{}', which is of type '{}', cannot be read by this version", image.pool, type);
     return;
   }
   image.path = path_by_libvirt(pool.get(), image.volume);

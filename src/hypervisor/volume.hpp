@@ -8,10 +8,10 @@
 
 namespace icecore::hypervisor {
 
-// Fills in the path of each volume in the model: active images, those below them, targets of block jobs. One that has no
-// path (its pool is gone, or keeps its volumes elsewhere than in the file system) gets `unresolved` instead. A pool that
-// is not started has paths too: a domain may still be running on them.
-// Throws what libvirt fails with otherwise, such as Fault::unavailable.
+// Fills in the path of each volume in the model: active images, those below them, targets of block jobs. One that has
+// no path (its pool is gone, or keeps its volumes elsewhere than in the file system) gets `unresolved` instead. A pool
+// that is not started has paths too: a domain may still be running on them. Throws what libvirt fails with otherwise,
+// such as Fault::unavailable.
 void resolve_volumes(Connection& connection, DomainModel& model);
 
 }  // namespace icecore::hypervisor

@@ -41,7 +41,8 @@ struct BackupOptions {
   base::Milliseconds freeze_limit{0};      // 0: the guest's own limit (8 s Windows, 30 s others)
   std::vector<std::string> include_disks;  // targets; empty: all that can be included
   std::vector<std::string> exclude_disks;
-  std::filesystem::path overlay_folder;  // empty: next to each base
+  std::filesystem::path overlay_folder;         // empty: next to each base
+  std::filesystem::path device_overlay_folder;  // for disks that are block devices, when overlay_folder is empty
   bool copy = false;          // a point beside the others: the domain's checkpoints and bitmaps stay as they are
   int compression_level = 0;  // 0: the repository's default
   std::vector<std::string> tags;

@@ -7,6 +7,7 @@
 #include "base/shell_word.hpp"
 #include "job/backup_instant.hpp"
 #include "job/boot_files.hpp"
+#include "job/disk_plan.hpp"
 #include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
 
@@ -79,6 +80,10 @@ void BackupJob::name_the_job() {
 void BackupJob::tell_what_is_left_out() {
   for (const repository::SkippedDisk& disk : prepared_.skipped)
     notes_.add(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
+  for (std::size_t i = 0; i < prepared_.images.size(); ++i) {
+    for (const std::string& note : notes_on_image(prepared_.plan.disks[i].target, prepared_.images[i]))
+      notes_.add(note);
+  }
   for (const std::string& note : firmware_files(prepared_.model, domain_.connection().uri()).notes) notes_.add(note);
 }
 

@@ -78,6 +78,10 @@ std::string memory_file_name(const std::string& domain_uuid, const std::string& 
   return domain_uuid + ".memory." + job_id.substr(0, k_run_digits) + ".save";
 }
 
+std::string overlay_pattern(const std::string& domain_uuid, const std::string& target) {
+  return overlay_name(domain_uuid, target, "*");
+}
+
 bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid) {
   static const std::regex tail(R"(\.[a-z]+\.[0-9a-f]{8}\.ovl\.qcow2)");
   const std::string name = path.filename().string();

@@ -47,6 +47,8 @@ BackupPlan parse_backup_plan(const base::Json& json, const std::string& job_id);
 std::string overlay_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id);
 // <domain uuid>.memory.<run>.save
 std::string memory_file_name(const std::string& domain_uuid, const std::string& job_id);
+// The same with a star for the run, which is not known before there is one.
+std::string overlay_pattern(const std::string& domain_uuid, const std::string& target);
 // Whether a path has the form overlay_name() gives for this domain.
 bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid);
 

@@ -11,7 +11,7 @@
 #include "job/backup_plan.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
-#include "job/prepare_backup.hpp"
+#include "job/overlay_place.hpp"
 
 namespace icecore::job {
 

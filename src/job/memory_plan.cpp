@@ -7,6 +7,7 @@
 #include "base/failpoint.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/full_state.hpp"
+#include "job/overlay_place.hpp"
 #include "job/space_watch.hpp"
 
 namespace icecore::job {

@@ -63,6 +63,7 @@ class Return {
 
   // True when every disk is on its base, live and persistent.
   bool one_round() {
+    for (const PlannedDisk& disk : plan_.disks) expect_room_in_device(disk);
     if (!connection_.has_domain(uuid_)) return merge_without_domain();
     Domain domain = connection_.domain(uuid_);
     return domain.active() ? merge_live(domain) : merge_offline(domain);
@@ -84,9 +85,7 @@ class Return {
     const hypervisor::DomainModel model = domain.inactive_model();
     for (const PlannedDisk& disk : plan_.disks) {
       switch (hypervisor::place_of(model, to_overlay(disk))) {
-        case DiskPlace::on_base:
-          if (!disk.definition.empty()) hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
-          continue;
+        case DiskPlace::on_base: hypervisor::respell_base(domain, to_overlay(disk), disk.format); continue;
         case DiskPlace::on_overlay: refuse_saved(domain); break;
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
@@ -140,6 +139,22 @@ class Return {
       connection_.wait_for_event(base::Milliseconds(500), stop_);
       return false;
     }
+  }
+
+  // A device cannot be grown from here, and a commit that fails after it has begun leaves no frozen point behind.
+  static void expect_room_in_device(const PlannedDisk& disk) {
+    if (disk.format != "raw" || !std::filesystem::is_block_file(disk.base_path) ||
+        !std::filesystem::exists(disk.overlay_path))
+      return;
+    const std::uint64_t device = disk::inspect_image(disk.base_path, disk.format).virtual_size;
+    const std::uint64_t overlay = disk::inspect_image(disk.overlay_path, "qcow2").virtual_size;
+    if (overlay <= device) return;
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}' was resized to {} bytes on its overlay, but its device '{}' has {}",
+                                  disk.target, overlay, disk.base_path.string(), device));
+    throw error.add_hint(
+        fmt::format("make the device as large (an LVM volume: lvextend -L {}b {}), then: icecore recover", overlay,
+                    base::shell_word(disk.base_path.string())));
   }
 
   // A disk that was resized on its overlay has had its base grown when an earlier merge was cut short.

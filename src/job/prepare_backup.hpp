@@ -4,7 +4,6 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "disk/image.hpp"
@@ -26,8 +25,5 @@ struct PreparedBackup {
 // Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a disk that cannot be
 // taken, a next start with other images, an overlay of ours still there), busy (block job), no_space.
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id);
-
-// Bytes free for an ordinary user on the file system of `folder`, and their share of the whole.
-std::pair<std::uint64_t, double> free_space(const std::filesystem::path& folder);
 
 }  // namespace icecore::job

@@ -14,7 +14,7 @@
 #include "job/backup_plan.hpp"
 #include "job/blob.hpp"
 #include "job/memory_store.hpp"
-#include "job/prepare_backup.hpp"
+#include "job/overlay_place.hpp"
 #include "job/restore_image.hpp"
 #include "memory/prove.hpp"
 #include "memory/save_file_target.hpp"

@@ -9,7 +9,7 @@
 #include "disk/block_device.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/file_use.hpp"
-#include "job/prepare_backup.hpp"
+#include "job/overlay_place.hpp"
 
 namespace icecore::job {
 

@@ -3,7 +3,7 @@
 
 #include "base/bytes.hpp"
 #include "base/error.hpp"
-#include "job/prepare_backup.hpp"
+#include "job/overlay_place.hpp"
 
 namespace icecore::job {
 

@@ -153,6 +153,7 @@ void read_compression(const Element& element, std::vector<Problem>& problems, Po
 void read_overlay(const Element& element, std::vector<Problem>& problems, Policy& policy) {
   ElementReader reader(element, problems);
   policy.backup.overlay_folder = reader.optional_path("folder").value_or("");
+  policy.backup.device_overlay_folder = reader.optional_path("device-folder").value_or("");
   if (const auto percent = reader.optional_number("free-percent-min", k_free_percent)) {
     policy.backup.overlay_free_share_min = *percent / 100.0;
   }

@@ -12,6 +12,8 @@
 
 #include "base/error.hpp"
 #include "base/id.hpp"
+#include "base/process.hpp"
+#include "rig/loop_device.hpp"
 #include "rig/proc_file.hpp"
 #include "rig/requirements.hpp"
 #include "rig/xml_query.hpp"
@@ -77,10 +79,30 @@ TestDomain::TestDomain(DomainOptions options)
       folder_(make_folder(undo_)) {
   silence_libvirt();
   for (const DiskOptions& disk : options_.disks) {
-    if (disk.existing.empty()) make_image(image_path(disk), disk.image);
+    if (disk.existing.empty()) make_disk(disk);
   }
+  make_pool();
   undo_.domain(name_);
   reconnect();
+}
+
+void TestDomain::make_disk(const DiskOptions& disk) {
+  make_image(image_path(disk), disk.image);
+  if (disk.kind != DiskKind::block) return;
+  const std::string file = image_path(disk);
+  // A raw disk is its device, to the byte; a qcow2 needs room for its metadata.
+  const std::uint64_t room = disk.image.format == "raw" ? 0 : disk.image.size / 2;
+  fs::resize_file(file, disk.image.size + room);
+  devices_[disk.target] = attach_loop(undo_, file);
+}
+
+void TestDomain::make_pool() {
+  const auto is_volume = [](const DiskOptions& disk) { return disk.kind == DiskKind::volume; };
+  if (std::none_of(options_.disks.begin(), options_.disks.end(), is_volume)) return;
+  undo_.pool(name_);
+  base::run_checked(
+      {.arguments = {"virsh", "-q", "-c", options_.uri, "pool-create-as", name_, "dir", "--target", folder_.native()}},
+      k_settle_deadline);
 }
 
 void TestDomain::reconnect() {
@@ -133,11 +155,13 @@ std::string TestDomain::inactive_xml() const {
   return take(virDomainGetXMLDesc(domain_.get(), VIR_DOMAIN_XML_INACTIVE), "inactive XML of " + name_);
 }
 
-namespace {
-std::string source_in(const std::string& xml, const std::string& target) {
-  return xml_value(xml, fmt::format("/domain/devices/disk[target/@dev='{}']/source/@file", target));
+std::string TestDomain::source_in(const std::string& xml, const std::string& target) const {
+  const std::string source = fmt::format("/domain/devices/disk[target/@dev='{}']/source", target);
+  const std::string volume = xml_value(xml, source + "/@volume");
+  if (!volume.empty()) return folder_ / volume;
+  const std::string file = xml_value(xml, source + "/@file");
+  return file.empty() ? xml_value(xml, source + "/@dev") : file;
 }
-}  // namespace
 
 std::string TestDomain::live_source(const std::string& target) const { return source_in(live_xml(), target); }
 std::string TestDomain::inactive_source(const std::string& target) const { return source_in(inactive_xml(), target); }
@@ -183,7 +207,7 @@ void TestDomain::monitor_write(const std::string& target, std::uint64_t offset, 
 std::string TestDomain::hash_disk(const std::string& target) const {
   const std::string xml = is_running() ? live_xml() : inactive_xml();
   const std::string at = fmt::format("/domain/devices/disk[target/@dev='{}']", target);
-  return content_hash(xml_value(xml, at + "/source/@file"), xml_value(xml, at + "/driver/@type"));
+  return content_hash(source_in(xml, target), xml_value(xml, at + "/driver/@type"));
 }
 
 const DiskOptions& TestDomain::disk(const std::string& target) const {
@@ -197,14 +221,19 @@ fs::path TestDomain::disk_path(const std::string& target) const { return image_p
 const std::string& TestDomain::disk_format(const std::string& target) const { return disk(target).image.format; }
 
 std::string TestDomain::image_path(const DiskOptions& disk) const {
+  if (const auto device = devices_.find(disk.target); device != devices_.end()) return device->second;
   return disk.existing.empty() ? folder_ / (disk.target + "." + disk.image.format) : disk.existing;
 }
 
 std::string TestDomain::disk_xml(const DiskOptions& disk) const {
-  return fmt::format(
-      "<disk type='file' device='disk'><driver name='qemu' type='{}'/><source file='{}'/>"
-      "<target dev='{}' bus='{}'/>{}</disk>",
-      disk.image.format, image_path(disk), disk.target, disk.bus, disk.extra_xml);
+  const std::string path = image_path(disk);
+  const std::string source =
+      disk.kind == DiskKind::volume
+          ? fmt::format("type='volume'><source pool='{}' volume='{}'/>", name_, fs::path(path).filename().native())
+      : disk.kind == DiskKind::block ? fmt::format("type='block'><source dev='{}'/>", path)
+                                     : fmt::format("type='file'><source file='{}'/>", path);
+  return fmt::format("<disk device='disk' {}<driver name='qemu' type='{}'/><target dev='{}' bus='{}'/>{}</disk>",
+                     source, disk.image.format, disk.target, disk.bus, disk.extra_xml);
 }
 
 std::string TestDomain::xml() const {

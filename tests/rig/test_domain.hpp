@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,12 +22,19 @@
 
 namespace icecore::rig {
 
+enum class DiskKind {
+  file,
+  block,   // a loop device over an image file somewhat larger than the image
+  volume,  // of a storage pool over the domain's folder, which has the domain's name
+};
+
 struct DiskOptions {
   std::string target = "vda";
   std::string bus = "virtio";  // scsi adds a virtio-scsi controller
   ImageOptions image = {};
   std::filesystem::path existing = {};  // this image instead of a new one
   std::string extra_xml = {};           // inside <disk>: "<readonly/>", "<shareable/>"
+  DiskKind kind = DiskKind::file;
 };
 
 struct DomainOptions {
@@ -55,7 +63,7 @@ class TestDomain {
   const std::filesystem::path& folder() const noexcept { return folder_; }
   // More to undo with the domain: what the code under test makes.
   Undo& undo() noexcept { return undo_; }
-  // The image the disk was made with, and its format.
+  // The image (file or device) the disk was made with, and its format.
   std::filesystem::path disk_path(const std::string& target = "vda") const;
   const std::string& disk_format(const std::string& target = "vda") const;
 
@@ -92,6 +100,9 @@ class TestDomain {
 
  private:
   const DiskOptions& disk(const std::string& target) const;
+  void make_disk(const DiskOptions& disk);
+  void make_pool();
+  std::string source_in(const std::string& xml, const std::string& target) const;
   std::string image_path(const DiskOptions& disk) const;
   std::string xml() const;
   std::string disk_xml(const DiskOptions& disk) const;
@@ -107,6 +118,7 @@ class TestDomain {
   std::string uuid_;
   Undo undo_;
   std::filesystem::path folder_;
+  std::map<std::string, std::string> devices_;  // target -> /dev/loopN
   ConnectHandle connection_;
   DomainHandle domain_;
 };

@@ -25,6 +25,10 @@ class Undo {
   void domain(std::string_view name);
   // Removes the folder with all below it, mounts first.
   void folder(const std::filesystem::path& path);
+  // Stops and undefines the storage pool; its volumes stay, as files of a folder.
+  void pool(std::string_view name);
+  // Detaches every loop device that this file is behind.
+  void loop(const std::filesystem::path& file);
   // Kills the process, and never another one that got its number later.
   void process(pid_t pid);
 

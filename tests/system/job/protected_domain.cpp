@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system/job/protected_domain.hpp"
 
+#include <set>
+#include <sstream>
+
 #include "base/id.hpp"
 #include "rig/disk_image.hpp"
 
@@ -41,6 +44,15 @@ std::string ProtectedDomain::restored_hash(const std::string& point, const std::
   const std::filesystem::path folder = domain.folder() / ("restored-" + base::random_id(4));
   must({"restore", point, "--disks-only", "--to", folder.string()});
   return rig::content_hash(folder / (target + "." + domain.disk_format(target)), domain.disk_format(target));
+}
+
+std::string ProtectedDomain::definition() const {
+  std::istringstream text(domain.inactive_xml());
+  std::multiset<std::string> lines;
+  for (std::string line; std::getline(text, line);) lines.insert(line);
+  std::string sorted;
+  for (const std::string& line : lines) sorted += line + "\n";
+  return sorted;
 }
 
 void ProtectedDomain::expect_at_rest() const {

@@ -40,6 +40,10 @@ class ProtectedDomain {
   // The content hash of one disk of a point, restored into a folder of its own.
   std::string restored_hash(const std::string& point, const std::string& target = "vda") const;
 
+  // The persistent XML, for comparing: its lines in an order of their own, since libvirt puts elements in another order
+  // when it reads its own text again.
+  std::string definition() const;
+
   // On its bases, live and persistent; no overlay file, no block job, no snapshot known to libvirt, no open job in the
   // journal.
   void expect_at_rest() const;

@@ -45,6 +45,22 @@ TEST_F(ChainFingerprintTest, NoticesASwappedFile) {
   EXPECT_NE(complaint().find("inode"), std::string::npos);
 }
 
+TEST_F(ChainFingerprintTest, NoticesAnotherDeviceOfTheSameName) {
+  recorded_[1].device = "LVM-abc";
+  ChainFingerprint now = recorded_;
+  now[1].device = "LVM-xyz";
+  EXPECT_THROW(expect_same_chain(recorded_, now), base::Error);
+  EXPECT_EQ(chain_from_json(to_json(recorded_))[1].device, "LVM-abc");
+}
+
+// After a reboot: "its inode was 432, is now 517", of an LVM volume that is the same.
+TEST_F(ChainFingerprintTest, ADevicesNodeMayBeMadeAnew) {
+  recorded_[1].device = "LVM-abc";
+  ChainFingerprint now = recorded_;
+  now[1].inode = 0;
+  EXPECT_NO_THROW(expect_same_chain(recorded_, now));
+}
+
 TEST_F(ChainFingerprintTest, NoticesARebase) {
   const auto other = make("other.raw", "raw", "2M");
   run({"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", other.string(), top_.string()});

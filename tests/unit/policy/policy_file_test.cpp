@@ -42,7 +42,7 @@ TEST(PolicyFile, EveryValueIsRead) {
   <quiesce rule="required" freeze-limit-ms="5000"/>
   <repository url="file:///backup" key-file="/etc/key"/>
   <compression level="7"/>
-  <overlay folder="/overlays" free-percent-min="25" age-max-minutes="90"/>
+  <overlay folder="/overlays" device-folder="/devices" free-percent-min="25" age-max-minutes="90"/>
   <staging folder="/spool" limit="2G" upload-limit="10M,08:00-18:00=2M" keep-local="3" wait="no"/>
   <retention keep-last="1" keep-hourly="2" keep-daily="3" keep-weekly="4" keep-monthly="5" keep-yearly="6"/>
 </policy>)");
@@ -62,6 +62,7 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_EQ(policy.repository.key_file, "/etc/key");
   EXPECT_EQ(policy.backup.compression_level, 7);
   EXPECT_EQ(policy.backup.overlay_folder, "/overlays");
+  EXPECT_EQ(policy.backup.device_overlay_folder, "/devices");
   EXPECT_DOUBLE_EQ(policy.backup.overlay_free_share_min, 0.25);
   EXPECT_EQ(policy.backup.overlay_age_max, std::chrono::minutes(90));
   ASSERT_TRUE(policy.staging);

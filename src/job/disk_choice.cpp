@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/disk_choice.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/shell_word.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::Verdict;
+
+namespace {
+
+bool named(const std::vector<std::string>& targets, const std::string& target) {
+  return std::find(targets.begin(), targets.end(), target) != targets.end();
+}
+
+}  // namespace
+
+hypervisor::DiskVerdict choose_disk(const hypervisor::DiskModel& disk, bool running, const BackupOptions& options) {
+  if (named(options.exclude_disks, disk.target)) return {Verdict::skip, "left out by request"};
+  if (!options.include_disks.empty() && !named(options.include_disks, disk.target))
+    return {Verdict::skip, "not among the disks asked for"};
+  return hypervisor::classify(disk, running);
+}
+
+base::Error refusal(const std::string& target, const hypervisor::DiskVerdict& verdict) {
+  if (verdict.verdict == Verdict::busy)
+    return base::Error(Fault::busy, fmt::format("disk '{}': {}", target, verdict.reason));
+  base::Error error(Fault::conflict, fmt::format("disk '{}' cannot be backed up: {}", target, verdict.reason));
+  return error.add_hint("leave it out with --exclude-disk " + base::shell_word(target));
+}
+
+void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options) {
+  for (const auto* targets : {&options.include_disks, &options.exclude_disks}) {
+    for (const std::string& target : *targets) {
+      if (model.find_disk(target) != nullptr) continue;
+      base::Error error(Fault::usage, fmt::format("domain '{}' has no disk '{}'", model.name, target));
+      throw error.add_hint(fmt::format("`virsh domblklist {}` shows its disks", base::shell_operand(model.name)));
+    }
+  }
+}
+
+}  // namespace icecore::job

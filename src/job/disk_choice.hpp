@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which disks of a domain a backup takes, and why not the others: by request and by what they are.
+#pragma once
+
+#include "hypervisor/classify.hpp"
+#include "job/backup.hpp"
+
+namespace icecore::job {
+
+// Every verdict but `include` has its reason.
+hypervisor::DiskVerdict choose_disk(const hypervisor::DiskModel& disk, bool running, const BackupOptions& options);
+
+// The error of a backup that was asked to take a disk with such a verdict (refuse or busy).
+base::Error refusal(const std::string& target, const hypervisor::DiskVerdict& verdict);
+
+// Fault::usage unless the domain has all disks that the options name.
+void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options);
+
+}  // namespace icecore::job

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/disk_plan.hpp"
+
+#include <fmt/ranges.h>
+
+#include "base/error.hpp"
+#include "base/shell_word.hpp"
+#include "hypervisor/domain_edit.hpp"
+#include "job/overlay_place.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::DiskModel;
+
+namespace {
+
+// The next start must use the image in use now, else a crash in the window would lose what the guest wrote.
+void require_same_next_start(const DiskModel& now, const hypervisor::DomainModel& next) {
+  const DiskModel* later = next.find_disk(now.target);
+  if (later != nullptr && later->source.path == now.source.path) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("disk '{}' runs on '{}' but the domain's next start would use '{}'", now.target,
+                                now.source.path, later == nullptr ? "no such disk" : later->source.path));
+  throw error.add_hint(
+      fmt::format("bring both together with `virsh edit {}`, or exclude the disk", base::shell_operand(next.name)));
+}
+
+void require_no_overlay_of_ours(const DiskModel& disk, const hypervisor::DomainModel& domain) {
+  if (!is_our_overlay(disk.source.path, domain.uuid)) return;
+  base::Error error(Fault::conflict, fmt::format("disk '{}' is on '{}', an overlay that an earlier backup left",
+                                                 disk.target, disk.source.path));
+  throw error.add_hint("icecore recover " + base::shell_operand(domain.name));
+}
+
+}  // namespace
+
+DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const BackupOptions& options,
+                   const std::string& job_id) {
+  if (domain.next_start != nullptr) require_same_next_start(disk, *domain.next_start);
+  require_no_overlay_of_ours(disk, domain.now);
+  const std::filesystem::path folder = overlay_folder_of(disk, options);
+  DiskPlan plan{.planned = {.target = disk.target,
+                            .format = disk.source.format,
+                            .base_path = disk.source.path,
+                            .overlay_path = folder / overlay_name(domain.now.uuid, disk.target, job_id)},
+                .chain = disk::inspect_chain(disk.source.path, disk.source.format)};
+  for (const disk::ImageInfo& layer : plan.chain) disk::expect_readable(layer);
+  plan.planned.chain = disk::fingerprint_of(plan.chain);
+  if (domain.next_start != nullptr)
+    plan.planned.definition = hypervisor::image_definition(domain.inactive_xml, disk.target);
+  require_room(disk.target, folder, options.overlay_free_share_min);
+  return plan;
+}
+
+std::vector<std::string> notes_on_image(const std::string& target, const disk::ImageInfo& image) {
+  if (image.internal_snapshots.empty()) return {};
+  return {fmt::format("disk '{}' has internal snapshots ({}), which are not in the backup: only its present state is",
+                      target, fmt::join(image.internal_snapshots, ", "))};
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/explain.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/shell_word.hpp"
+#include "hypervisor/freeze.hpp"
+#include "hypervisor/full_state.hpp"
+#include "job/disk_choice.hpp"
+#include "job/domain_lock.hpp"
+#include "job/explain_disk.hpp"
+#include "job/explain_security.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::AgentChannel;
+using hypervisor::DomainState;
+using hypervisor::Verdict;
+
+namespace {
+
+class Explainer {
+ public:
+  Explainer(hypervisor::Connection& connection, hypervisor::Domain& domain, const BackupOptions& options)
+      : connection_(connection), domain_(domain), options_(options) {}
+
+  Explanation run() {
+    look();
+    require_known_targets(now_, options_);
+    tell_state();
+    tell_consistency();
+    tell_disks();
+    tell_firmware();
+    if (active_) result_.full_state_blockers = hypervisor::full_state_needs(domain_.current_xml()).blockers;
+    result_.advice = room_advice(result_.disks);
+    for (Advice& more : security_advice(connection_, now_, result_.disks)) result_.advice.push_back(std::move(more));
+    return std::move(result_);
+  }
+
+ private:
+  void look() {
+    now_ = domain_.model();
+    if (!domain_.persistent()) return;
+    inactive_xml_ = domain_.inactive_xml();
+    next_ = domain_.model_of(inactive_xml_);
+  }
+
+  void tell_state() {
+    result_.domain = domain_.name();
+    result_.uuid = domain_.uuid();
+    result_.state = domain_.state();
+    active_ = domain_.active();
+    result_.mode = active_ ? repository::CaptureMode::disk_only : repository::CaptureMode::offline;
+    if (DomainLock::is_held(domain_.uuid()))
+      refuse(base::Error(Fault::busy, fmt::format("another icecore is at work on domain '{}'", domain_.name())));
+    if (!active_ && domain_.has_managed_save()) {
+      base::Error error(Fault::conflict,
+                        "the domain has a saved memory image (managed save), to which its disks belong");
+      const std::string name = base::shell_operand(domain_.name());
+      refuse(error.add_hint(
+          fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`", name)));
+    }
+  }
+
+  // What the freeze would find, by the same order of questions.
+  std::string freeze_obstacle() const {
+    if (options_.quiesce == Quiesce::off) return "freezing is switched off (--quiesce=off)";
+    if (result_.state != DomainState::running) return "the guest is paused, its agent cannot answer";
+    if (now_.agent == AgentChannel::absent)
+      return "the domain has no channel for the guest agent (org.qemu.guest_agent.0)";
+    return now_.agent == AgentChannel::connected ? "" : "no agent in the guest has opened its channel";
+  }
+
+  void tell_consistency() {
+    result_.consistency = repository::Consistency::filesystem;
+    result_.consistency_reason = "the domain is shut off";
+    if (!active_) return;
+    const std::string obstacle = freeze_obstacle();
+    if (obstacle.empty()) {
+      const hypervisor::FreezeOptions limits;
+      const base::Milliseconds own = now_.windows ? std::min(limits.cap, limits.windows_cap) : limits.cap;
+      result_.freeze_limit_ms =
+          static_cast<std::uint64_t>((options_.freeze_limit.count() > 0 ? options_.freeze_limit : own).count());
+      result_.consistency_reason = "the guest's agent is connected and will be asked to freeze";
+      return;
+    }
+    result_.consistency = repository::Consistency::crash;
+    result_.consistency_reason = obstacle;
+    if (options_.quiesce != Quiesce::required) return;
+    base::Error error(Fault::unavailable, "the guest could not be frozen: " + obstacle);
+    refuse(error.add_hint("start the guest agent in the guest, or use --quiesce=try"));
+  }
+
+  void tell_disks() {
+    const DomainView view{now_, next_ ? &*next_ : nullptr, inactive_xml_};
+    for (const hypervisor::DiskModel& disk : now_.disks) {
+      DiskFinding finding = explain_disk(connection_, disk, view, active_, options_);
+      if (finding.refusal) refuse(*finding.refusal);
+      result_.disks.push_back(std::move(finding.disk));
+    }
+    const auto taken = [](const ExplainedDisk& disk) { return disk.verdict.verdict == Verdict::include; };
+    if (result_.would_work() && std::none_of(result_.disks.begin(), result_.disks.end(), taken))
+      refuse(base::Error(Fault::usage, fmt::format("domain '{}' has no disk to back up", domain_.name())));
+  }
+
+  void tell_firmware() {
+    if (!now_.nvram.empty()) result_.firmware.push_back(fmt::format("variables (NVRAM) in '{}'", now_.nvram));
+    if (now_.tpm) result_.firmware.emplace_back("the state of an emulated TPM");
+    if (!now_.kernel.empty()) result_.firmware.push_back(fmt::format("kernel '{}', booted directly", now_.kernel));
+  }
+
+  void refuse(base::Error error) { result_.refusals.push_back(std::move(error)); }
+
+  hypervisor::Connection& connection_;
+  hypervisor::Domain& domain_;
+  const BackupOptions& options_;
+  hypervisor::DomainModel now_;
+  std::optional<hypervisor::DomainModel> next_;
+  std::string inactive_xml_;
+  bool active_ = false;
+  Explanation result_;
+};
+
+}  // namespace
+
+Explanation explain_backup(const JobContext& context, const std::string& domain_name, const BackupOptions& options) {
+  hypervisor::Connection connection(context.connect_uri);
+  hypervisor::Domain domain = connection.domain(domain_name);
+  return Explainer(connection, domain, options).run();
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/explain_disk.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.hpp"
+#include "hypervisor/file_use.hpp"
+#include "job/change_map.hpp"
+#include "job/disk_choice.hpp"
+#include "job/overlay_place.hpp"
+
+namespace icecore::job {
+
+using hypervisor::DiskModel;
+using hypervisor::SourceKind;
+using hypervisor::Verdict;
+
+namespace {
+
+std::string describe_source(const hypervisor::ImageSource& source) {
+  if (source.kind == SourceKind::none) return {};
+  if (source.kind == SourceKind::volume)
+    return fmt::format("volume '{}' of pool '{}'{}", source.volume, source.pool,
+                       source.path.empty() ? "" : ": " + source.path);
+  return source.path.empty() ? std::string(to_string(source.kind)) : source.path;
+}
+
+std::vector<std::string> images_below(const std::string& path, const std::string& format) {
+  std::vector<std::string> paths;
+  try {
+    for (const disk::ImageInfo& layer : disk::inspect_chain(path, format)) paths.push_back(layer.path);
+  } catch (const base::Error&) {  // another domain's image that cannot be read is not this one's matter
+    return {};
+  }
+  return {paths.begin() + 1, paths.end()};
+}
+
+// As whom a layer is known to other domains. What of theirs cannot be read is theirs to be told of.
+std::vector<hypervisor::FileUse> other_users(hypervisor::Connection& connection, const std::filesystem::path& image,
+                                             const std::string& domain_uuid) {
+  std::vector<hypervisor::FileUse> uses;
+  try {
+    uses = hypervisor::users_of(connection, image, images_below);
+  } catch (const base::Error&) {
+    return {};
+  }
+  std::erase_if(uses, [&](const hypervisor::FileUse& use) { return use.uuid == domain_uuid; });
+  return uses;
+}
+
+class DiskExplainer {
+ public:
+  DiskExplainer(hypervisor::Connection& connection, const DiskModel& model, const DomainView& domain,
+                const BackupOptions& options)
+      : connection_(connection), model_(model), domain_(domain), options_(options) {}
+
+  DiskFinding run(bool running) {
+    ExplainedDisk& disk = finding_.disk;
+    disk.target = model_.target;
+    disk.bus = model_.bus;
+    disk.source = describe_source(model_.source);
+    disk.verdict = choose_disk(model_, running, options_);
+    if (disk.verdict.verdict == Verdict::skip) return std::move(finding_);
+    if (disk.verdict.verdict != Verdict::include) finding_.refusal = refusal(model_.target, disk.verdict);
+    if (disk.verdict.verdict == Verdict::include) plan();
+    return std::move(finding_);
+  }
+
+ private:
+  void plan() {
+    try {
+      const DiskPlan plan = plan_disk(model_, domain_, options_, std::string(8, '0'));
+      tell_chain(plan.chain);
+      tell_overlay(plan.planned);
+    } catch (const base::Error& error) {
+      finding_.disk.verdict = {Verdict::refuse, error.what()};
+      finding_.refusal = error;
+    }
+  }
+
+  void tell_chain(const std::vector<disk::ImageInfo>& chain) {
+    for (const disk::ImageInfo& image : chain) {
+      ExplainedLayer layer{.image = image, .written = finding_.disk.chain.empty(), .also_used_by = {}};
+      for (const hypervisor::FileUse& use : other_users(connection_, image.path, domain_.now.uuid)) {
+        layer.also_used_by.push_back(use.domain);
+        if (use.role.starts_with("disk ")) warn_of_writer(layer, use);
+      }
+      finding_.disk.chain.push_back(std::move(layer));
+    }
+    finding_.disk.notes = notes_on_image(model_.target, chain.front());
+    tell_change_map(no_bitmap_reason(chain.front()));
+  }
+
+  // Whether there is a point to count from only the repository knows.
+  void tell_change_map(const std::string& obstacle) {
+    const bool marks = obstacle.empty() && options_.change_map != ChangeMap::scan;
+    finding_.disk.change_map = marks ? "bitmap" : "scan";
+    finding_.disk.change_map_reason =
+        marks ? "what is marked as written since the last point, where that left a good bitmap; else all is read"
+        : obstacle.empty() ? "asked for: all allocated extents are read"
+                           : obstacle + ": all allocated extents are read";
+  }
+
+  void warn_of_writer(const ExplainedLayer& layer, const hypervisor::FileUse& use) {
+    finding_.disk.notes.push_back(fmt::format("'{}' is also {} of domain '{}', which may write to it{}",
+                                              layer.image.path.string(), use.role, use.domain,
+                                              layer.written ? "" : ": what lies above would then be damaged"));
+  }
+
+  void tell_overlay(const PlannedDisk& planned) {
+    ExplainedDisk& disk = finding_.disk;
+    disk.overlay = overlay_pattern(domain_.now.uuid, model_.target);
+    OverlayRoom& room = disk.room;
+    room.folder = planned.overlay_path.parent_path();
+    const auto [bytes, share] = free_space(room.folder);
+    room.free_bytes = bytes;
+    // A file system with nothing free at all is refused before.
+    const double whole = share > 0 ? static_cast<double>(bytes) / share : 0;
+    const auto kept = static_cast<std::uint64_t>(whole * options_.overlay_free_share_min);
+    room.usable_bytes = bytes > kept ? bytes - kept : 0;
+    room.needed_max = overlay_bytes_max(disk.chain.front().image.virtual_size);
+  }
+
+  hypervisor::Connection& connection_;
+  const DiskModel& model_;
+  const DomainView& domain_;
+  const BackupOptions& options_;
+  DiskFinding finding_;
+};
+
+}  // namespace
+
+DiskFinding explain_disk(hypervisor::Connection& connection, const DiskModel& disk, const DomainView& domain,
+                         bool running, const BackupOptions& options) {
+  return DiskExplainer(connection, disk, domain, options).run(running);
+}
+
+std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks) {
+  std::map<dev_t, OverlayRoom> file_systems;
+  for (const ExplainedDisk& disk : disks) {
+    struct stat status = {};
+    if (disk.room.folder.empty() || ::stat(disk.room.folder.c_str(), &status) != 0) continue;
+    const auto [sum, is_first] = file_systems.try_emplace(status.st_dev, disk.room);
+    if (!is_first) sum->second.needed_max += disk.room.needed_max;
+  }
+  std::vector<Advice> advice;
+  for (const auto& [device, room] : file_systems) {
+    if (room.needed_max <= room.usable_bytes) continue;
+    advice.push_back(
+        {fmt::format("the guest may write {} to '{}' while it is being backed up; then the backup is ended early. All "
+                     "its disks written anew would take {}",
+                     base::format_size(room.usable_bytes), room.folder.string(), base::format_size(room.needed_max)),
+         "name a folder with more room: --overlay-dir"});
+  }
+  return advice;
+}
+
+}  // namespace icecore::job

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a backup would do with one disk.
+#pragma once
+
+#include <optional>
+
+#include "hypervisor/connection.hpp"
+#include "job/disk_plan.hpp"
+#include "job/explanation.hpp"
+
+namespace icecore::job {
+
+struct DiskFinding {
+  ExplainedDisk disk;
+  std::optional<base::Error> refusal;  // what a backup would end with because of it
+};
+
+// Reads images' headers, and the XML of the other domains to see who else uses them.
+DiskFinding explain_disk(hypervisor::Connection& connection, const hypervisor::DiskModel& disk,
+                         const DomainView& domain, bool running, const BackupOptions& options);
+
+// What is to be said of overlays that share a file system too small for the worst case.
+std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks);
+
+}  // namespace icecore::job

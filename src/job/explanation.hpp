@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a backup of a domain would do, as values: what `icecore explain` prints.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "disk/image.hpp"
+#include "hypervisor/classify.hpp"
+#include "hypervisor/connection.hpp"
+#include "repository/manifest.hpp"
+
+namespace icecore::job {
+
+// Something a person should know, and what to do about it.
+struct Advice {
+  std::string text;
+  std::string hint;
+};
+
+struct ExplainedLayer {
+  disk::ImageInfo image;
+  bool written = false;                   // by the guest now and by the merge; what lies below is only read
+  std::vector<std::string> also_used_by;  // other domains
+};
+
+// The folder of an overlay, and what fits into it.
+struct OverlayRoom {
+  std::filesystem::path folder;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t usable_bytes = 0;  // until the backup is ended early, for all overlays in its file system together
+  std::uint64_t needed_max = 0;    // when the guest writes its whole disk anew meanwhile
+};
+
+struct ExplainedDisk {
+  std::string target;
+  std::string bus;
+  std::string source;                 // as the XML names it
+  hypervisor::DiskVerdict verdict;    // refuse also when it is taken by its kind, and cannot be today
+  std::vector<ExplainedLayer> chain;  // top first; as far as it could be read
+  std::string overlay;                // the overlay's name without the run's digits; empty: none
+  OverlayRoom room;
+  std::string change_map;  // bitmap, layer, scan
+  std::string change_map_reason;
+  std::vector<std::string> notes;
+};
+
+struct Explanation {
+  std::string domain;
+  std::string uuid;
+  hypervisor::DomainState state = hypervisor::DomainState::shut_off;
+  repository::CaptureMode mode = repository::CaptureMode::offline;
+  repository::Consistency consistency = repository::Consistency::crash;
+  std::string consistency_reason;
+  std::uint64_t freeze_limit_ms = 0;  // 0: nothing is frozen
+  std::vector<ExplainedDisk> disks;
+  std::vector<std::string> firmware;  // what of it there is, all of which goes into the point
+  std::vector<std::string> full_state_blockers;
+  std::vector<Advice> advice;
+  std::vector<base::Error> refusals;  // a backup would end with the first of them
+
+  bool would_work() const noexcept { return refusals.empty(); }
+};
+
+}  // namespace icecore::job
