@@ -164,6 +164,16 @@ class Recovery {
     result.finished = true;
   }
 
+  // A remote that does not answer cannot be asked for the trees of what did not change: whoever uploads the point looks
+  // its blocks up. False: nothing is staged.
+  static bool leave_to_upload(repository::Repository& repository, const repository::Manifest& manifest) {
+    staging::SpooledStorage* const spooled = staging::spooled(repository.storage());
+    if (spooled == nullptr) return false;
+    const std::string object = repository::publish_unlooked(repository, manifest);
+    spooled->spool().queue().stop_relying(object);
+    return true;
+  }
+
   // False: it never can be, its blocks are gone. That ends the job, which has nothing left to put back.
   bool publish(repository::Repository& repository, JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
     const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
@@ -175,6 +185,7 @@ class Recovery {
       base::failpoint("recover.published");
       return true;
     } catch (const base::Error& error) {
+      if (error.fault() == Fault::unavailable && leave_to_upload(repository, manifest)) return true;
       // Whatever else is in conflict, such as a changed host key, may be cured: then the point is published after all.
       if (error.fault() != Fault::conflict || repository::look_blocks_up(repository, manifest) == 0) throw;
       result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",

@@ -49,6 +49,10 @@ void require_all_blocks(const Manifest& manifest, std::size_t gone) {
       .add_hint("run the backup again");
 }
 
+base::Bytes sealed_bytes(Repository& repository, const Manifest& manifest) {
+  return seal(repository.keys(), ObjectKind::manifest, manifest_object(manifest), encode_manifest(manifest));
+}
+
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
 
 }  // namespace
@@ -59,10 +63,17 @@ std::string manifest_object(const Manifest& manifest) {
 
 std::string point_of_manifest(const std::string& object) { return object.substr(object.rfind('-') + 1); }
 
+std::string publish_unlooked(Repository& repository, const Manifest& manifest) {
+  check_identity(manifest);
+  const std::string object = manifest_object(manifest);
+  repository.storage().put(object, sealed_bytes(repository, manifest));
+  return object;
+}
+
 std::string publish(Repository& repository, const Manifest& manifest) {
   check_identity(manifest);
   const std::string object = manifest_object(manifest);
-  const base::Bytes bytes = seal(repository.keys(), ObjectKind::manifest, object, encode_manifest(manifest));
+  const base::Bytes bytes = sealed_bytes(repository, manifest);
   require_all_blocks(manifest, count_gone_blocks(repository, manifest));
   base::failpoint("repository.before_manifest");
   const bool was_there = repository.storage().size_of(object).has_value();

@@ -18,4 +18,8 @@ std::size_t count_gone_blocks(Repository& repository, const Manifest& manifest);
 std::size_t look_blocks_up(
     Repository& repository, const Manifest& manifest, const std::function<void()>& tick = [] {});
 
+// As publish(), without any look at the blocks: for a storage that does so itself before the point is anywhere but
+// here.
+std::string publish_unlooked(Repository& repository, const Manifest& manifest);
+
 }  // namespace icecore::repository

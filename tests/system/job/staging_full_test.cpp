@@ -49,7 +49,7 @@ TEST_F(SmallStaging, APointLargerThanItGoesThrough) {
 }
 
 TEST_F(SmallStaging, FilledByOthersBeforeAndAfterThePointIsComplete) {
-  ASSERT_NO_FATAL_FAILURE(start(/*noise_mib=*/4, "size=24m"));
+  ASSERT_NO_FATAL_FAILURE(start(/*noise_mib=*/4, "size=160m"));
   remote_->subject.must({"backup", remote_->name(), "--no-wait"});
   remote_->server.kill();
   remote_->write_noise(2);
