@@ -58,7 +58,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
                                                                             {"scan", job::ChangeMap::scan}}));
   words.option("--recheck", "N",
                "of every 1000 blocks that a bitmap calls unchanged so many are read and compared all the same; "
-               "default: 1, at most 256 blocks; 1000: all",
+               "default: 1; never more than 256 blocks",
                WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
   words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));

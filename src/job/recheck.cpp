@@ -2,6 +2,7 @@
 #include "job/recheck.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <random>
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr std::uint64_t k_blocks_min = 16;
 constexpr std::uint64_t k_blocks_max = 256;  // 16 MiB of 64 KiB blocks
-constexpr std::uint64_t k_per_hole = 8;      // of so many picks one is taken where it falls, hole or not
+constexpr std::uint64_t k_per_hole = 8;      // of so many picks one is taken anywhere, hole or not
 
 class Sample {
  public:
@@ -38,20 +39,13 @@ class Sample {
 
   // What is expected at each block picked.
   std::map<std::uint64_t, BlockName> pick(int per_mille) {
-    if (lookup_.blocks() == 0) return {};
     pick_last();
-    if (per_mille == 0) return std::move(picked_);
+    if (per_mille == 0 || lookup_.blocks() == 0) return std::move(picked_);
     constexpr std::uint64_t k_mille = 1000;
-    const std::uint64_t share = lookup_.blocks() / k_mille * static_cast<std::uint64_t>(per_mille);
-    std::mt19937_64 random{std::random_device{}()};
-    std::uniform_int_distribution<std::uint64_t> any(0, lookup_.blocks() - 1);
-    std::vector<std::uint64_t> places(std::clamp(share, k_blocks_min, per_mille == k_mille ? share : k_blocks_max));
-    for (std::uint64_t& place : places) place = any(random);
-    std::sort(places.begin(), places.end());  // so that nodes are read once
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      const auto data = i % k_per_hole == 0 ? places[i] : lookup_.last_data_before(places[i] + 1);
-      if (data && !is_changed(*data)) picked_[*data] = lookup_.at(*data);
-    }
+    const std::uint64_t share = lookup_.blocks() * static_cast<std::uint64_t>(per_mille) / k_mille;
+    const std::uint64_t count = std::clamp(share, k_blocks_min, k_blocks_max);
+    pick_data(count - count / k_per_hole);
+    pick_anywhere(count / k_per_hole);
     return std::move(picked_);
   }
 
@@ -66,6 +60,30 @@ class Sample {
         return;
       }
       end = extent->offset / block_bytes_;
+    }
+  }
+
+  // Of so many leaves at most, so that few nodes have to be read.
+  void pick_data(std::uint64_t count) {
+    const std::vector<std::uint64_t> all = lookup_.data_leaves();
+    std::vector<std::uint64_t> leaves;
+    std::sample(all.begin(), all.end(), std::back_inserter(leaves), count, random_);
+    std::vector<std::uint64_t> blocks;
+    for (const std::uint64_t leaf : leaves) {
+      for (std::uint64_t block = leaf * fan_out_; block < std::min((leaf + 1) * fan_out_, lookup_.blocks()); ++block) {
+        if (!is_changed(block) && !lookup_.at(block).is_zero()) blocks.push_back(block);
+      }
+    }
+    std::vector<std::uint64_t> chosen;
+    std::sample(blocks.begin(), blocks.end(), std::back_inserter(chosen), count, random_);
+    for (const std::uint64_t block : chosen) picked_[block] = lookup_.at(block);
+  }
+
+  void pick_anywhere(std::uint64_t count) {
+    std::uniform_int_distribution<std::uint64_t> any(0, lookup_.blocks() - 1);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t block = any(random_);
+      if (!is_changed(block)) picked_[block] = lookup_.at(block);
     }
   }
 
@@ -84,6 +102,7 @@ class Sample {
   const std::vector<disk::Extent>& changed_;
   std::uint64_t block_bytes_;
   std::uint64_t fan_out_;
+  std::mt19937_64 random_{std::random_device{}()};
   std::map<std::uint64_t, BlockName> picked_;
 };
 

@@ -23,6 +23,22 @@ std::optional<std::uint64_t> ImageTreeLookup::last_data_before(std::uint64_t end
   return last_data_below(levels_.size() - 1, 0, end);
 }
 
+std::vector<std::uint64_t> ImageTreeLookup::data_leaves() {
+  std::vector<std::uint64_t> found;
+  if (!root_.is_zero()) found.push_back(0);
+  for (std::size_t level = levels_.size() - 1; level > 0; --level) {
+    std::vector<std::uint64_t> below;
+    for (const std::uint64_t index : found) {
+      const std::vector<BlockName>& names = node(level, index);
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        if (!names[i].is_zero()) below.push_back(index * fan_out_ + i);
+      }
+    }
+    found = std::move(below);
+  }
+  return found;
+}
+
 // What the level's nodes, one after the other, have at `index`.
 BlockName ImageTreeLookup::name_in(std::size_t level, std::uint64_t index) {
   const std::vector<BlockName>& names = node(level, index / fan_out_);

@@ -23,6 +23,9 @@ class ImageTreeLookup {
   // The last block before `end` that is not zero.
   std::optional<std::uint64_t> last_data_before(std::uint64_t end);
 
+  // Which leaves are not all zero, ascending; each stands for fan_out blocks. Reads all nodes but the leaves.
+  std::vector<std::uint64_t> data_leaves();
+
   std::uint64_t blocks() const noexcept { return blocks_; }
 
  private:

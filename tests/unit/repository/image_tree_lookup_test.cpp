@@ -42,12 +42,22 @@ TEST_F(ImageTreeLookupTest, FindsTheLastDataBeforeAnyBlock) {
   }
 }
 
+TEST_F(ImageTreeLookupTest, TellsWhichLeavesHoldData) {
+  std::vector<std::uint64_t> seeds(50, 0);
+  for (const std::size_t i : {2, 17, 18, 48}) seeds[i] = i + 1;
+  const ImageRoot image = store_image(seeds);
+  BlockReader reader(*repository_);
+  ImageTreeLookup lookup(reader, repository_->config(), image);
+  EXPECT_EQ(lookup.data_leaves(), (std::vector<std::uint64_t>{0, 4, 12}));
+}
+
 TEST_F(ImageTreeLookupTest, AnEmptyImageHasNothing) {
   const ImageRoot image = store_image(std::vector<std::uint64_t>(50));
   BlockReader reader(*repository_);
   ImageTreeLookup lookup(reader, repository_->config(), image);
   EXPECT_TRUE(lookup.at(7).is_zero());
   EXPECT_FALSE(lookup.last_data_before(50));
+  EXPECT_TRUE(lookup.data_leaves().empty());
 }
 
 }  // namespace
