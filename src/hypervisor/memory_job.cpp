@@ -34,7 +34,7 @@ class Save {
       if (auto answer = worker_.snapshot_answer(k_poll)) return *answer;
       try {
         look();
-      } catch (...) {
+      } catch (const std::exception&) {
         end();
         throw;
       }
