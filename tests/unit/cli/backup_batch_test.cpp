@@ -32,7 +32,7 @@ class BackupBatchStopped : public ProgramCase {};
 
 TEST_F(BackupBatchStopped, NamesTheDomainsNotBegun) {
   ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok);
-  Session session{{.connect_uri = "no:///libvirt", .state_dir = folder_ / "state"}, console_, {}};
+  Session session{{.connect_uri = "no:///libvirt", .state_dir = folder_ / "state"}, console_, process_environment()};
   JobSession jobs(session);
   ::kill(::getpid(), SIGINT);
   const base::Stopwatch watch;
