@@ -79,6 +79,14 @@ bool Domain::has_managed_save() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainHasManagedSaveImage(domain, 0); }) == 1;
 }
 
+void Domain::wait_for_calls_under_way(const std::string& target) {
+  // The answer does not matter: to give one libvirt takes the lock that such a call holds (virDomainObjBeginJob).
+  virDomainBlockInfo ignored;
+  if (virDomainGetBlockInfo(raw(), target.c_str(), &ignored, 0) == 0) return;
+  const LibvirtError error = last_libvirt_error();
+  if (error.code == VIR_ERR_OPERATION_TIMEOUT) throw_libvirt_error(error, "waiting for domain '" + name_ + "'");
+}
+
 std::string Domain::xml(const char* what, unsigned flags) {
   Text text;
   ask(what, [&](virDomainPtr domain) {

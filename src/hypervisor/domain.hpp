@@ -44,6 +44,10 @@ class Domain {
   // A saved memory image exists (virsh managedsave): the disks are only whole together with it.
   bool has_managed_save();
 
+  // Returns when no call that changes the domain is under way: libvirt finishes those of a process that has died, a
+  // snapshot for one. Fault::busy when one does not end in libvirt's own time (30 s). `target`: any disk of the domain.
+  void wait_for_calls_under_way(const std::string& target);
+
   // What the domain runs with now (of an inactive one: what it will start with), secrets left out.
   std::string current_xml();
   // What a persistent domain starts with next, secrets included: this text may be defined again without loss.

@@ -35,6 +35,7 @@ class Return {
 
   std::vector<ReturnedDisk> run() {
     end_memory_capture();
+    wait_for_snapshot();
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, "was on its base"});
     for (int round = 0; round < k_rounds_max; ++round) {
       if (one_round()) {
@@ -53,6 +54,12 @@ class Return {
     if (!connection_.has_domain(uuid_)) return;
     Domain domain = connection_.domain(uuid_);
     hypervisor::end_memory_job(domain);
+  }
+
+  // Nor does it drop a snapshot that was asked for by a process that has died since.
+  void wait_for_snapshot() {
+    if (plan_.disks.empty() || !connection_.has_domain(uuid_)) return;
+    connection_.domain(uuid_).wait_for_calls_under_way(plan_.disks.front().target);
   }
 
   void unlink_memory() const {

@@ -171,7 +171,7 @@ TEST_F(BetweenPlanAndAct, ABlockDeviceNeedsAFolderForItsOverlayAndAFileToComeBac
   subject.domain.start_paused();
   const auto refused = subject.run({"backup", subject.domain.name()});
   EXPECT_EQ(refused.exit_code, 2) << refused.error_output;
-  EXPECT_NE(refused.error_output.find("--overlay-dir"), std::string::npos) << refused.error_output;
+  EXPECT_NE(refused.error_output.find("--device-overlay-dir"), std::string::npos) << refused.error_output;
 
   const auto overlays = folder.path() / "overlays";
   std::filesystem::create_directory(overlays);

@@ -14,7 +14,7 @@ inline constexpr std::uint64_t k_kib = 1024;
 inline constexpr std::uint64_t k_mib = 1024 * k_kib;
 inline constexpr std::uint64_t k_block = 64 * k_kib;
 // Blocks that are compared with the point before are read as well.
-inline constexpr std::uint64_t k_recheck_max = 16 * k_block;
+inline constexpr std::uint64_t k_recheck_max = 17 * k_block;  // 16 picked, and the last one with data
 
 inline void tool(std::vector<std::string> arguments) {
   base::run_checked({.arguments = std::move(arguments)}, std::chrono::minutes(1));

@@ -31,7 +31,7 @@ TEST(BackupPlan, JournalAndBack) {
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
-    if (key == "staging") continue;  // jobs of before there was any have none
+    if (key == "staging" || key == "memory_file") continue;  // jobs of before there was any have none
     base::Json damaged = whole;
     damaged.erase(key);
     try {
