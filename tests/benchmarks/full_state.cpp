@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/error.hpp"
 #include "base/process.hpp"
 #include "benchmarks/median.hpp"
@@ -64,6 +65,7 @@ void run(int rounds) {
   std::vector<double> live;
   std::vector<double> paused;
   std::vector<double> again;
+  bench.icecore({"backup", domain.name()});  // disk and boot files: what comes then is the memory
   const double first = bench.back_up().at("bytes_stored").get<double>();
   for (int round = 0; round < rounds; ++round) {
     const base::Json point = bench.back_up();
@@ -75,7 +77,7 @@ void run(int rounds) {
   fmt::print("| | |\n| --- | ---: |\n");
   fmt::print("| guest paused, ms (target: 300) | {:.0f} |\n", median(live));
   fmt::print("| guest paused with --pause, ms | {:.0f} |\n", median(paused));
-  fmt::print("| first point stored, MiB | {:.1f} |\n", first / base::k_mib);
+  fmt::print("| first point's memory stored, MiB | {:.1f} |\n", first / base::k_mib);
   fmt::print("| of `zstd -1` of the save file (target: 1.1) | {:.2f} |\n", first / compressed);
   fmt::print("| next point of the idle guest, MiB | {:.1f} |\n", median(again) / base::k_mib);
 }
