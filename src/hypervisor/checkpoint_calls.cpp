@@ -15,41 +15,41 @@ namespace {
 
 using Checkpoint = std::unique_ptr<virDomainCheckpoint, base::FreeWith<&virDomainCheckpointFree>>;
 
-int forget(virDomainCheckpointPtr checkpoint) {
-  return virDomainCheckpointDelete(checkpoint, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY);
+std::optional<LibvirtError> forget(virDomainCheckpointPtr checkpoint) {
+  return refusal(virDomainCheckpointDelete(checkpoint, VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY));
 }
 
-int forget_known(virDomainPtr domain, const std::string& name) {
+std::optional<LibvirtError> forget_known(virDomainPtr domain, const std::string& name) {
   const Checkpoint known(virDomainCheckpointLookupByName(domain, name.c_str(), 0));
-  return known ? forget(known.get()) : 0;
+  return known ? forget(known.get()) : std::nullopt;
 }
 
 }  // namespace
 
-int create_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
-  if (forget_known(domain, name) < 0) return -1;
+std::optional<LibvirtError> create_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
+  if (auto refused = forget_known(domain, name)) return refused;
   const Checkpoint made(virDomainCheckpointCreateXML(domain, xml.c_str(), 0));
-  return made ? forget(made.get()) : -1;
+  return made ? forget(made.get()) : last_libvirt_error();
 }
 
-int discard_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
-  if (forget_known(domain, name) < 0) return -1;
+std::optional<LibvirtError> discard_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
+  if (auto refused = forget_known(domain, name)) return refused;
   const Checkpoint known(virDomainCheckpointCreateXML(domain, xml.c_str(), VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE));
-  if (!known) return -1;
-  return virDomainCheckpointDelete(known.get(), 0);
+  return known ? refusal(virDomainCheckpointDelete(known.get(), 0)) : last_libvirt_error();
 }
 
-int forget_checkpoints(virDomainPtr domain, const std::string& prefix) {
+std::optional<LibvirtError> forget_checkpoints(virDomainPtr domain, const std::string& prefix) {
   virDomainCheckpointPtr* list = nullptr;
   const int count = virDomainListAllCheckpoints(domain, &list, 0);
-  if (count < 0) return -1;
-  int result = 0;
+  if (count < 0) return last_libvirt_error();
+  std::optional<LibvirtError> refused;
   for (virDomainCheckpointPtr each : std::span(list, static_cast<std::size_t>(count))) {
     const Checkpoint checkpoint(each);
-    if (std::string(virDomainCheckpointGetName(each)).starts_with(prefix) && forget(each) < 0) result = -1;
+    if (!std::string(virDomainCheckpointGetName(each)).starts_with(prefix)) continue;
+    if (auto error = forget(each)) refused = std::move(error);
   }
   ::free(list);
-  return result;
+  return refused;
 }
 
 }  // namespace icecore::hypervisor

@@ -205,7 +205,10 @@ Domain Connection::domain(std::string_view name_or_uuid) {
 
 Domain Connection::define(const std::string& xml) {
   const DomainHandle defined(virDomainDefineXML(raw(), xml.c_str()));
-  if (!defined) fail_to_define(last_libvirt_error(), xml, domains());
+  if (!defined) {
+    const LibvirtError error = last_libvirt_error();  // before the domains are asked for
+    fail_to_define(error, xml, domains());
+  }
   const auto summary = summarise(defined.get());
   if (!summary) throw_libvirt_error(last_libvirt_error(), "reading back the defined domain");
   return Domain(*this, summary->name, summary->uuid);

@@ -31,6 +31,11 @@ LibvirtError last_libvirt_error() {
   return {error->code, error->message == nullptr ? "libvirt gave no reason" : error->message};
 }
 
+std::optional<LibvirtError> refusal(int result) {
+  if (result >= 0) return std::nullopt;
+  return last_libvirt_error();
+}
+
 Fault fault_of(int libvirt_code) noexcept {
   switch (libvirt_code) {
     case VIR_ERR_NO_DOMAIN:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// libvirt's errors as ours. Internal to this room: libvirt keeps its last error per thread, so it is copied in the
-// same expression as the call that failed.
+// libvirt's errors as ours. Internal to this room: libvirt keeps its last error per thread until the next call, one
+// that only frees a handle too, so it is copied in the same expression as the call that failed.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/error.hpp"
@@ -15,6 +16,8 @@ struct LibvirtError {
   std::string message;
 };
 LibvirtError last_libvirt_error();
+// Of a call that returned `result`; nothing when it did not fail.
+std::optional<LibvirtError> refusal(int result);
 
 base::Fault fault_of(int libvirt_code) noexcept;
 

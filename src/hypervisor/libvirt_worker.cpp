@@ -36,47 +36,47 @@ struct Facts {
   base::Milliseconds paused{0};
 };
 
-int take_snapshot(virDomainPtr domain, const Json& request, unsigned flags, Facts& facts) {
+std::optional<LibvirtError> take_snapshot(virDomainPtr domain, const Json& request, unsigned flags, Facts& facts) {
   PauseClock clock(domain);
   virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
-  if (made == nullptr) return -1;
+  if (made == nullptr) return last_libvirt_error();
   virDomainSnapshotFree(made);
   facts.paused = clock.paused();
-  return 0;
+  return std::nullopt;
 }
 
-// Returns below zero when libvirt refused.
-int perform(virDomainPtr domain, const Json& request, Facts& facts) {
+// Returns why libvirt refused; nothing: it is done.
+std::optional<LibvirtError> perform(virDomainPtr domain, const Json& request, Facts& facts) {
   const std::string call = text_of(request, "call");
   const auto flags = base::json_field<unsigned>(request, "flags", "worker request");
   if (call == "snapshot") return take_snapshot(domain, request, flags, facts);
-  if (call == "memory_job") return read_memory_job(domain, facts.memory);
-  if (call == "abort_memory_job") return virDomainAbortJob(domain);
+  if (call == "memory_job") return refusal(read_memory_job(domain, facts.memory));
+  if (call == "abort_memory_job") return refusal(virDomainAbortJob(domain));
   if (call == "restore") {
-    return virDomainRestoreFlags(virDomainGetConnect(domain), text_of(request, "file").c_str(),
-                                 text_of(request, "xml").c_str(), flags);
+    return refusal(virDomainRestoreFlags(virDomainGetConnect(domain), text_of(request, "file").c_str(),
+                                         text_of(request, "xml").c_str(), flags));
   }
   if (call == "create_bitmap") return create_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
   if (call == "discard_bitmap") return discard_bitmap(domain, text_of(request, "name"), text_of(request, "xml"));
   if (call == "forget_checkpoints") return forget_checkpoints(domain, text_of(request, "name"));
   const std::string disk = text_of(request, "disk");
-  if (call == "end_job") return virDomainBlockJobAbort(domain, disk.c_str(), flags);
-  if (call == "block_job") return virDomainGetBlockJobInfo(domain, disk.c_str(), &facts.job, flags);
+  if (call == "end_job") return refusal(virDomainBlockJobAbort(domain, disk.c_str(), flags));
+  if (call == "block_job") return refusal(virDomainGetBlockJobInfo(domain, disk.c_str(), &facts.job, flags));
   if (call != "commit") base::fail(Fault::internal, "unknown worker request '{}'", call);
   const std::string base_image = text_of(request, "base");
   const std::string top = text_of(request, "top");
   const auto bandwidth = base::json_field<unsigned long>(request, "bandwidth", "worker request");
-  return virDomainBlockCommit(domain, disk.c_str(), or_null(base_image), or_null(top), bandwidth, flags);
+  return refusal(virDomainBlockCommit(domain, disk.c_str(), or_null(base_image), or_null(top), bandwidth, flags));
 }
 
 Json answer(Domain& domain, const Json& request) {
   virDomainPtr raw = domain.raw();
   const base::Stopwatch watch;
   Facts facts;
-  const int result = perform(raw, request, facts);
-  const LibvirtError error = result < 0 ? last_libvirt_error() : LibvirtError{};
+  const std::optional<LibvirtError> refused = perform(raw, request, facts);
+  const LibvirtError error = refused.value_or(LibvirtError{});
   const bool memory = facts.memory.active;
-  return {{"ok", result >= 0},
+  return {{"ok", !refused},
           {"code", error.code},
           {"done", memory ? facts.memory.progress.done : facts.job.cur},
           {"total", memory ? facts.memory.progress.total : facts.job.end},

@@ -2,7 +2,7 @@
 // What the tests of this folder start from: a domain of their own and the room's view of it.
 #pragma once
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <optional>
 #include <string>
@@ -62,6 +62,17 @@ base::Fault fault_of_action(Action&& action) {
   }
   ADD_FAILURE() << "nothing was thrown";
   return base::Fault::internal;
+}
+
+template <typename Action>
+std::string error_of_action(Action&& action) {
+  try {
+    action();
+  } catch (const base::Error& error) {
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return {};
 }
 
 }  // namespace icecore::hypervisor

@@ -107,6 +107,17 @@ TEST_F(HypervisorSnapshot, AllDisksOrNone) {
   EXPECT_FALSE(std::filesystem::exists(test.overlay("vda").overlay_path));
 }
 
+TEST_F(HypervisorSnapshot, SaysWhatLibvirtSaid) {
+  Case test;
+  OverlayDisk bad = test.overlay();
+  bad.overlay_path = test.rig.folder() / "no-such-folder" / "x.qcow2";
+  for (const bool running : {false, true}) {
+    if (running) test.rig.start_paused();
+    EXPECT_THAT(error_of_action([&] { create_snapshot(test.domain(), {bad}, snapshot_options()); }),
+                testing::HasSubstr("no-such-folder"));
+  }
+}
+
 TEST_F(HypervisorSnapshot, RefusesWhatItDidNotExpect) {
   Case test;
   test.rig.start_paused();

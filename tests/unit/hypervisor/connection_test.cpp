@@ -73,6 +73,16 @@ TEST(Connection, DefinesStartsAndForgets) {
   EXPECT_FALSE(domain.active());
 }
 
+TEST(Connection, SaysWhyADomainCannotBeDefined) {
+  Connection connection("test:///default");
+  try {
+    connection.define("<domain type='test'><name>a/b</name><memory>8192</memory><os><type>hvm</type></os></domain>");
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_NE(std::string(error.what()).find("a/b cannot contain"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Connection, WaitsForEventsButNotForEver) {
   Connection connection("test:///default");
   connection.wait_for_event(base::Milliseconds(1), {});
