@@ -82,15 +82,18 @@ std::string image_definition(std::string_view xml, std::string_view target) {
 std::string put_image_back(std::string_view xml, std::string_view target, const std::string& definition) {
   const XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
   const XmlDocument saved = XmlDocument::parse(definition, fmt::format("the saved definition of disk {}", target));
-  XmlNode disk = need_disk(document, target);
-  disk.set_attribute("type", saved.root().attribute("type"));
-  disk.need_child("driver").set_attribute("type", saved.root().child("driver").attribute("type"));
-  disk.child("mirror").remove();
-  for (const char* part : k_image_parts) {
-    disk.child(part).remove();
-    if (const XmlNode original = saved.root().child(part)) disk.add_copy(original);
-  }
+  copy_image(need_disk(document, target), saved.root());
   return document.text();
+}
+
+void copy_image(XmlNode to, const XmlNode& from) {
+  to.set_attribute("type", from.attribute("type"));
+  to.need_child("driver").set_attribute("type", from.child("driver").attribute("type"));
+  to.child("mirror").remove();
+  for (const char* part : k_image_parts) {
+    to.child(part).remove();
+    if (const XmlNode original = from.child(part)) to.add_copy(original);
+  }
 }
 
 void redefine_disk_source(Domain& domain, const std::string& target, const std::string& path,

@@ -18,6 +18,9 @@ struct OverlayDisk;
 // Makes the <disk> element name `path`; everything else of it but chain and job stays.
 void point_disk_at(XmlNode disk, const std::string& path, const std::string& format);
 
+// Makes the <disk> element name the image that another one names: type, driver's format, source and chain.
+void copy_image(XmlNode to, const XmlNode& from);
+
 // The XML with the disk's active image replaced by `path` and its backing chain left for libvirt to find out.
 // Throws Fault::not_found without such a disk.
 std::string set_disk_source(std::string_view xml, std::string_view target, const std::string& path,
@@ -55,6 +58,8 @@ struct RestoreXmlOptions {
   bool tpm_restored = false;                           // the state of its emulated TPM
   std::vector<NetworkMapping> networks = {};
   bool keep_other_disks = false;  // false: writable disks that were not restored are taken out, with a notice
+  std::string present_xml;    // the domain as it is: disks that are kept lie where it has them; empty: none is there
+  bool single_disks = false;  // nothing but the disks above was asked for: of the others it keeps those it has now
 };
 
 struct RestoreXml {

@@ -2,6 +2,7 @@
 // make_restore_xml(): from a saved domain XML to one that can be defined beside or instead of the original.
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.hpp"
 #include "hypervisor/domain_edit.hpp"
@@ -64,7 +65,10 @@ void strip_devices(XmlNode devices) {
 class Restorer {
  public:
   Restorer(XmlNode domain, const RestoreXmlOptions& options, RestoreXml& result)
-      : domain_(domain), options_(options), result_(result) {}
+      : domain_(domain), options_(options), result_(result) {
+    if (!options.present_xml.empty())
+      present_.emplace(XmlDocument::parse(options.present_xml, "the XML of the domain that is replaced"));
+  }
 
   void run() {
     domain_.remove_attribute("id");
@@ -77,6 +81,7 @@ class Restorer {
     set_boot_files();
     check_placements();
     for (const XmlNode& disk : domain_.child("devices").children("disk")) set_disk(disk);
+    for (const XmlNode& disk : present_disks()) set_new_disk(disk);
     map_networks(domain_.child("devices"), options_.networks);
     if (options_.new_identity) warn_about_tpms();
     result_.name = domain_.child("name").text();
@@ -127,13 +132,8 @@ class Restorer {
 
   void check_placements() const {
     for (const DiskPlacement& placement : options_.disks) {
-      const auto disks = domain_.child("devices").children("disk");
-      const bool known = std::any_of(disks.begin(), disks.end(), [&](const XmlNode& disk) {
-        return disk.child("target").attribute("dev") == placement.target;
-      });
-      if (!known) {
-        base::fail(Fault::not_found, "domain '{}' has no disk '{}'", domain_.child("name").text(), placement.target);
-      }
+      if (find_disk(domain_.child("devices").children("disk"), placement.target)) continue;
+      base::fail(Fault::not_found, "domain '{}' has no disk '{}'", domain_.child("name").text(), placement.target);
     }
   }
 
@@ -146,9 +146,43 @@ class Restorer {
     if (device == "cdrom" || device == "floppy") return set_medium(disk, target, device);
     disk.child("source").remove_attribute("index");
     for (const char* gone : {"mirror", "backingStore"}) disk.child(gone).remove();
-    if (options_.keep_other_disks) return;
+    if (options_.keep_other_disks) return keep_disk(disk, target);
     notice(fmt::format("disk {} was not restored and is left out of the domain", target));
     disk.remove();
+  }
+
+  // Where it lies now, which need not be where it lay then: an old file there would be taken for the disk.
+  void keep_disk(XmlNode disk, const std::string& target) {
+    if (const XmlNode now = find_disk(present_disks(), target)) return copy_image(disk, now);
+    if (!options_.single_disks || !present_) return;
+    notice(fmt::format("disk {} was not restored and is left out of the domain, which has none now", target));
+    disk.remove();
+  }
+
+  // One that the domain has got since.
+  void set_new_disk(const XmlNode& disk) {
+    const std::string target = disk.child("target").attribute("dev");
+    XmlNode devices = domain_.child("devices");
+    if (find_disk(devices.children("disk"), target)) return;
+    const std::string device = disk.attribute("device");
+    if (device == "cdrom" || device == "floppy") return;
+    if (!options_.single_disks)
+      return notice(
+          fmt::format("disk {} is not in the restore point and is left out of the domain; its image stays", target));
+    XmlNode kept = devices.add_copy(disk);
+    // Another device of the point may be there.
+    for (const char* gone : {"address", "alias"}) kept.child(gone).remove();
+  }
+
+  std::vector<XmlNode> present_disks() const {
+    return present_ ? present_->root().child("devices").children("disk") : std::vector<XmlNode>();
+  }
+
+  static XmlNode find_disk(const std::vector<XmlNode>& disks, const std::string& target) {
+    const auto found = std::find_if(disks.begin(), disks.end(), [&](const XmlNode& disk) {
+      return disk.child("target").attribute("dev") == target;
+    });
+    return found == disks.end() ? XmlNode() : *found;
   }
 
   void set_medium(XmlNode disk, const std::string& target, const std::string& device) {
@@ -181,6 +215,7 @@ class Restorer {
 
   XmlNode domain_;
   const RestoreXmlOptions& options_;
+  std::optional<XmlDocument> present_;
   RestoreXml& result_;
 };
 

@@ -14,6 +14,7 @@
 #include "job/journal.hpp"
 #include "job/restore_blobs.hpp"
 #include "job/restore_checks.hpp"
+#include "job/restore_domain.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_image.hpp"
 #include "job/restore_memory.hpp"
@@ -313,6 +314,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.domain_uuid = lock_name(prepared.plan, manifest, record.id);
   record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
   const DomainLock lock(record.domain_uuid, record.domain_name);
+  if (connection) require_no_overlays(*connection, manifest, options);
   RestoreReport done = base::with_context(
       [&] {
         return RestoreJob(context, repository, manifest, options, connection.get(), record, std::move(prepared),

@@ -7,6 +7,7 @@
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/text_diff.hpp"
+#include "job/backup_plan.hpp"
 #include "job/firmware.hpp"
 
 namespace icecore::job {
@@ -63,12 +64,32 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
   if (connection.has_domain(name)) fail_domain_exists(fmt::format("another domain is called '{}'", name));
 }
 
-void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const RestoreOptions& options) {
+void require_no_overlays(hypervisor::Connection& connection, const Manifest& manifest, const RestoreOptions& options) {
+  if (!options.replace || !connection.has_domain(manifest.domain_uuid)) return;
+  hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
+  for (const hypervisor::DiskModel& disk : domain.inactive_model().disks) {
+    if (!is_our_overlay(disk.source.path, domain.uuid())) continue;
+    base::Error error(Fault::conflict, fmt::format("disk '{}' of domain '{}' is on '{}', an overlay that a backup left",
+                                                   disk.target, domain.name(), disk.source.path));
+    throw error.add_hint("icecore recover " + base::shell_operand(domain.name()));
+  }
+}
+
+std::string replaced_definition(hypervisor::Connection& connection, const Manifest& manifest,
+                                const RestoreOptions& options) {
+  const bool is_there = options.replace && connection.has_domain(manifest.domain_uuid);
+  return is_there ? connection.domain(manifest.domain_uuid).inactive_xml() : std::string();
+}
+
+void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const RestoreOptions& options,
+                 const std::string& replaced) {
   const std::string& saved = manifest.inactive_xml.empty() ? manifest.live_xml : manifest.inactive_xml;
   hypervisor::RestoreXmlOptions xml_options;
   if (options.new_name) xml_options.name = *options.new_name;
   xml_options.new_identity = options.new_name.has_value();
   xml_options.keep_other_disks = options.replace;
+  xml_options.present_xml = replaced;
+  xml_options.single_disks = !options.disks.empty();
   xml_options.networks = options.networks;
   xml_options.nvram_path = prepared.firmware.nvram.string();
   xml_options.boot_files = prepared.firmware.boot_files;

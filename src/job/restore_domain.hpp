@@ -11,7 +11,18 @@ namespace icecore::job {
 void require_place_for_domain(hypervisor::Connection& connection, const repository::Manifest& manifest,
                               const RestoreOptions& options);
 
-// Fills in the domain of prepared.plan, whose files are known, the difference and the notes.
-void plan_domain(PreparedRestore& prepared, const repository::Manifest& manifest, const RestoreOptions& options);
+// Fault::conflict when a disk of the domain to be replaced is on an overlay of an interrupted backup: there is the
+// newest data of a disk that may be kept, and over a restored image it would be merged into a stranger. Under its lock.
+void require_no_overlays(hypervisor::Connection& connection, const repository::Manifest& manifest,
+                         const RestoreOptions& options);
+
+// The persistent XML of the domain that is replaced; empty: there is none.
+std::string replaced_definition(hypervisor::Connection& connection, const repository::Manifest& manifest,
+                                const RestoreOptions& options);
+
+// Fills in the domain of prepared.plan, whose files are known, the difference and the notes. `replaced`: what
+// replaced_definition() says.
+void plan_domain(PreparedRestore& prepared, const repository::Manifest& manifest, const RestoreOptions& options,
+                 const std::string& replaced);
 
 }  // namespace icecore::job

@@ -108,7 +108,7 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
   if (!options.disks_only) require_place_for_domain(*connection, manifest, options);
   plan_firmware(prepared, repository, manifest, options, job_id);
   if (!options.disks_only) {
-    plan_domain(prepared, manifest, options);
+    plan_domain(prepared, manifest, options, replaced_definition(*connection, manifest, options));
     prepared.findings = hypervisor::check_compatibility(*connection, prepared.plan.define_xml);
   }
   plan_tpm(prepared, manifest, options, connection == nullptr ? "" : connection->uri(), job_id);

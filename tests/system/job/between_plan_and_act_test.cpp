@@ -7,6 +7,7 @@
 #include "base/process.hpp"
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
+#include "system/job/expect_error.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -103,6 +104,37 @@ TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersInTheDomain) {
   EXPECT_EQ(inode_of(subject.domain.disk_path("vdb")), second);
   subject.domain.start_paused();
   subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ADomainOnOverlaysIsRecoveredBeforeItIsReplaced) {
+  ProtectedDomain subject(two_disks());
+  back_up_and_change(subject);
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  subject.domain.monitor_write("vdb", k_mib, k_mib, 0x66);
+  const std::string newest = subject.domain.hash_disk("vdb");
+  subject.domain.destroy();
+  expect_error(subject.run({"restore", "latest", "--replace", "--disk", "vda"}), 10, "an overlay that a backup left");
+  subject.must({"recover"});
+  subject.must({"restore", "latest", "--replace", "--disk", "vda"});
+  EXPECT_EQ(subject.domain.hash_disk("vdb"), newest);
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersWhereTheyAreNow) {
+  ProtectedDomain subject(two_disks());
+  back_up_and_change(subject);
+  const std::filesystem::path old = subject.domain.disk_path("vdb");
+  const std::filesystem::path moved = subject.domain.folder() / "moved.qcow2";
+  std::filesystem::copy_file(old, moved);  // what lies at the old place is the disk of then
+  std::string xml = subject.domain.inactive_xml();
+  xml.replace(xml.find(old.native()), old.native().size(), moved);
+  const virDomainPtr defined = ::virDomainDefineXML(::virDomainGetConnect(subject.domain.handle()), xml.c_str());
+  ASSERT_NE(defined, nullptr);
+  ::virDomainFree(defined);
+  subject.must({"restore", "latest", "--replace", "--disk", "vda"});
+  EXPECT_EQ(subject.domain.inactive_source("vdb"), moved);
+  EXPECT_EQ(subject.domain.inactive_source("vda"), subject.domain.disk_path("vda"));
 }
 
 TEST_F(BetweenPlanAndAct, ADiskResizedAndThenShutOffIsMergedAllTheSame) {

@@ -136,6 +136,49 @@ TEST(RestoreXml, KeepsTheIdentityWhenItReplaces) {
   EXPECT_EQ(model.nvram, "/var/lib/libvirt/qemu/nvram/db-1_VARS.fd");
 }
 
+// "running" since then: its vdc was moved and has become raw, and it has got a vdz.
+std::string changed_since() {
+  std::string xml = set_disk_source(fixture_xml("running"), "vdc", "/moved/scratch.raw", "raw");
+  const std::string more =
+      "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/vm/more.qcow2'/>"
+      "<target dev='vdz' bus='virtio'/><address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/>"
+      "</disk>";
+  return xml.insert(xml.find("</devices>"), more);
+}
+
+TEST(RestoreXml, KeepsOtherDisksWhereTheyLieNow) {
+  RestoreXmlOptions options;
+  options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}};
+  options.keep_other_disks = true;
+  options.present_xml = changed_since();
+  options.single_disks = true;
+  const RestoreXml made = make_restore_xml(fixture_xml("running"), options);
+  const DomainModel model = parse_domain(made.xml);
+  EXPECT_EQ(model.find_disk("vda")->source.path, "/new/vda.qcow2");
+  EXPECT_EQ(model.find_disk("vdc")->source.path, "/moved/scratch.raw");
+  EXPECT_EQ(model.find_disk("vdc")->source.format, "raw");
+  ASSERT_NE(model.find_disk("vdz"), nullptr);
+  EXPECT_EQ(model.find_disk("vdz")->source.path, "/srv/vm/more.qcow2");
+  EXPECT_THAT(made.notices, Not(Contains(HasSubstr("vdz"))));
+}
+
+TEST(RestoreXml, TellsOfADiskThatCameAfterThePointAndOfOneThatWent) {
+  RestoreXmlOptions options;
+  options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}};
+  options.keep_other_disks = true;
+  options.present_xml = changed_since();
+  const RestoreXml whole = make_restore_xml(fixture_xml("running"), options);
+  EXPECT_EQ(parse_domain(whole.xml).find_disk("vdz"), nullptr);
+  EXPECT_THAT(whole.notices, Contains(HasSubstr("disk vdz")));
+  options.single_disks = true;
+  const RestoreXml without = make_restore_xml(changed_since(), [&] {
+    options.present_xml = fixture_xml("running");
+    return options;
+  }());
+  EXPECT_EQ(parse_domain(without.xml).find_disk("vdz"), nullptr);
+  EXPECT_THAT(without.notices, Contains(HasSubstr("disk vdz")));
+}
+
 TEST(RestoreXml, EmptiesDrivesWhoseMediumIsMissing) {
   RestoreXmlOptions options;
   options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}, {"vdb", "/new/vdb.raw", "raw"}};
