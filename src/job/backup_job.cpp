@@ -55,6 +55,7 @@ void BackupJob::plan() {
   name_the_job();
   running_ = domain_.active();
   prepared_ = prepare_backup(domain_, options_, steps_.record().id);
+  prepared_.plan.connect_uri = domain_.connection().uri();
   prepared_.plan.repository_url = repository_.storage().url();
   prepared_.plan.repository_id = repository_.config().repository_id;
   if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();

@@ -44,7 +44,8 @@ hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
 Json to_json(const BackupPlan& plan) {
   Json disks = Json::array();
   for (const PlannedDisk& disk : plan.disks) disks.push_back(disk_to_json(disk));
-  return {{"repository", plan.repository_url},
+  return {{"connect_uri", plan.connect_uri},
+          {"repository", plan.repository_url},
           {"repository_id", plan.repository_id},
           {"staging", plan.staging},
           {"freezes", plan.freezes},
@@ -58,6 +59,7 @@ Json to_json(const BackupPlan& plan) {
 BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   const std::string what = "the journal's plan of job " + job_id;
   BackupPlan plan;
+  plan.connect_uri = json.value("connect_uri", "");
   plan.repository_url = json_field<std::string>(json, "repository", what);
   plan.repository_id = json_field<std::string>(json, "repository_id", what);
   if (json.contains("staging")) plan.staging = json_field<std::string>(json, "staging", what);  // older ones have none

@@ -25,6 +25,7 @@ struct PlannedDisk {
 };
 
 struct BackupPlan {
+  std::string connect_uri;  // of the libvirt that has the domain; empty in older ones
   std::string repository_url;
   std::string repository_id;
   std::string staging;        // the staging folder its blocks went to; empty: none

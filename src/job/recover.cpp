@@ -60,6 +60,7 @@ class Recovery {
   RecoveredJob job(JobRecord record) {
     RecoveredJob result{.job_id = record.id, .domain_name = record.domain_name};
     guarded(result, [&] {
+      require_same_libvirt(record);
       if (record.kind == JobKind::restore) return restore(record, result);
       backup(record, result);
     });
@@ -77,6 +78,15 @@ class Recovery {
   }
 
  private:
+  // Another libvirt does not know the domain: it would pass for one that is gone, and its overlays be merged under it.
+  void require_same_libvirt(const JobRecord& record) const {
+    const std::string uri = record.plan.value("connect_uri", "");
+    if (uri.empty() || uri == connection_.uri()) return;
+    base::Error error(Fault::conflict,
+                      fmt::format("its domain is in the libvirt at '{}', and this is '{}'", uri, connection_.uri()));
+    throw error.add_hint("icecore recover --connect " + base::shell_word(uri));
+  }
+
   template <typename Action>
   void guarded(RecoveredJob& result, Action&& action) {
     try {

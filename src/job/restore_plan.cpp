@@ -62,7 +62,8 @@ std::optional<std::filesystem::path> destination(hypervisor::Connection* connect
 Json to_json(const RestorePlan& plan) {
   Json files = Json::array();
   for (const PlannedFile& file : plan.files) files.push_back(file_to_json(file));
-  return {{"point", plan.point_id},
+  return {{"connect_uri", plan.connect_uri},
+          {"point", plan.point_id},
           {"replace", plan.replace},
           {"files", files},
           {"pool", plan.pool},
@@ -75,6 +76,7 @@ Json to_json(const RestorePlan& plan) {
 RestorePlan parse_restore_plan(const Json& json, const std::string& job_id) {
   const std::string what = "the journal's plan of job " + job_id;
   RestorePlan plan;
+  plan.connect_uri = json.value("connect_uri", "");
   plan.point_id = json_field<std::string>(json, "point", what);
   plan.replace = json_field<bool>(json, "replace", what);
   plan.pool = json.value("pool", std::string());
@@ -98,6 +100,7 @@ void require_unused(hypervisor::Connection& connection, const RestorePlan& plan)
 PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::Repository& repository,
                                 const Manifest& manifest, const RestoreOptions& options, const std::string& job_id) {
   PreparedRestore prepared;
+  if (connection != nullptr) prepared.plan.connect_uri = connection->uri();
   prepared.plan.point_id = manifest.id;
   prepared.plan.replace = options.replace;
   prepared.plan.pool = options.pool.value_or("");

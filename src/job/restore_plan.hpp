@@ -27,6 +27,7 @@ struct PlannedFile {
 };
 
 struct RestorePlan {
+  std::string connect_uri;  // of the libvirt the domain is defined in; empty: none is asked, or an older plan
   std::string point_id;
   bool replace = false;  // the domain's old files give way
   std::vector<PlannedFile> files;

@@ -104,6 +104,33 @@ TEST_F(Recover, AJobThatEndedSinceItWasListedIsLeftAlone) {
   subject.expect_at_rest();
 }
 
+// A domain it does not know is not a domain that is gone: nothing is merged beneath it, nothing defined elsewhere.
+TEST_F(Recover, AnotherLibvirtIsNotTheOneToRecoverIn) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  const std::string overlay = subject.domain.inactive_source();
+  ASSERT_NE(overlay, subject.domain.disk_path());
+  std::vector<std::string> elsewhere = subject.with_options({"recover"});
+  std::replace(elsewhere.begin(), elsewhere.end(), subject.domain.uri(), std::string("test:///default"));
+  const rig::IcecoreOutcome told = rig::icecore(elsewhere);
+  EXPECT_EQ(told.exit_code, 3);
+  EXPECT_THAT(told.error_output, HasSubstr("icecore recover --connect " + subject.domain.uri()));
+  EXPECT_EQ(subject.domain.inactive_source(), overlay);
+  EXPECT_TRUE(std::filesystem::exists(overlay));
+  subject.must({"recover"});
+  subject.expect_at_rest();
+
+  subject.must({"backup", subject.domain.name()});
+  const std::string copy = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(copy);
+  subject.run({"restore", "latest", "--as", copy, "--to", subject.domain.folder() / "copy"},
+              {{"ICECORE_FAILPOINTS", "restore.fact.written=kill"}});
+  EXPECT_EQ(rig::icecore(elsewhere).exit_code, 3);
+  subject.must({"recover"});
+  EXPECT_EQ(base::run({.arguments = {"virsh", "-q", "dominfo", copy}}, base::Milliseconds(30'000)).exit_code, 0);
+}
+
 // Nobody deletes blocks between the last look at them and the manifest.
 TEST_F(Recover, APointIsPublishedUnderTheRepositorysLock) {
   ProtectedDomain subject;

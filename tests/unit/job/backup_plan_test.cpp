@@ -12,6 +12,7 @@ const std::string k_uuid = "6f9c1f2e-0000-4000-8000-00000000be0c";
 
 BackupPlan sample() {
   BackupPlan plan;
+  plan.connect_uri = "qemu:///session";
   plan.repository_url = "/backup";
   plan.repository_id = "0123";
   plan.freezes = true;
@@ -25,13 +26,14 @@ TEST(BackupPlan, JournalAndBack) {
   const BackupPlan plan = sample();
   const BackupPlan read = parse_backup_plan(to_json(plan), "j");
   EXPECT_EQ(to_json(read), to_json(plan));
+  EXPECT_EQ(read.connect_uri, "qemu:///session");
   EXPECT_EQ(read.disks.at(0).overlay_path, plan.disks[0].overlay_path);
 }
 
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
-    if (key == "staging" || key == "memory_file") continue;  // jobs of before there was any have none
+    if (key == "connect_uri" || key == "staging" || key == "memory_file") continue;  // jobs of before have none
     base::Json damaged = whole;
     damaged.erase(key);
     try {

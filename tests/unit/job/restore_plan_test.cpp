@@ -72,6 +72,7 @@ TEST(RestorePaths, PathsAndFormatsAreOfDisksThatAreRestored) {
 
 RestorePlan plan_with_a_device() {
   RestorePlan plan;
+  plan.connect_uri = "qemu:///session";
   plan.point_id = "0123";
   plan.pool = "images";
   plan.files.push_back(
@@ -81,6 +82,7 @@ RestorePlan plan_with_a_device() {
 
 TEST(RestorePlan, SurvivesTheJournal) {
   const RestorePlan read = parse_restore_plan(to_json(plan_with_a_device()), "job");
+  EXPECT_EQ(read.connect_uri, "qemu:///session");
   EXPECT_EQ(read.pool, "images");
   ASSERT_EQ(read.files.size(), 1U);
   EXPECT_TRUE(read.files[0].device);
