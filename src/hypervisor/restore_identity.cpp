@@ -28,6 +28,8 @@ class Identity {
     for (const char* kind : {"serial", "console", "parallel", "channel"}) {
       for (const XmlNode& port : devices_.children(kind)) set_port(port);
     }
+    for (const XmlNode& screen : devices_.children("graphics")) set_screen(screen);
+    for (const XmlNode& sound : devices_.children("audio")) rename(sound, "path");
     for (XmlNode memory : devices_.children("memory")) leave_out_persistent(memory);
     for (const XmlNode& tpm : devices_.children("tpm")) tpm.child("backend").child("source").remove();
     warn_about_sharing();
@@ -69,6 +71,11 @@ class Identity {
     rename(port.child("log"), "file");
   }
 
+  void set_screen(const XmlNode& screen) const {
+    rename(screen, "socket");
+    for (const XmlNode& listener : screen.children("listen")) rename(listener, "socket");
+  }
+
   void rename(XmlNode node, const char* attribute) const {
     const std::string path = node.attribute(attribute);
     if (!path.empty()) node.set_attribute(attribute, path + "." + name_);
@@ -95,9 +102,35 @@ class Identity {
       notice(fmt::format("{} is at the fixed port {}: only one of the two domains can run", screen.attribute("type"),
                          port));
     }
+    for (const char* kind : {"serial", "console", "parallel", "channel"}) {
+      for (const XmlNode& port : devices_.children(kind)) warn_about_port(port);
+    }
+    for (const XmlNode& card : devices_.children("interface")) {
+      if (card.attribute("type") == "vhostuser")
+        notice(fmt::format("a network card is connected by the socket '{}': both domains will use the same one",
+                           card.child("source").attribute("path")));
+    }
     for (const XmlNode& child : domain_.children()) {
       if (child.name() == "commandline")
         notice("the domain has QEMU arguments of its own, which were not looked at: both domains will use them");
+    }
+  }
+
+  // Those of which a host has one.
+  void warn_about_port(const XmlNode& port) {
+    const bool is_serial = port.name() == "console" && port.child("target").attribute("type") == "serial";
+    if (is_serial) return;  // the first serial port by another name
+    const std::string type = port.attribute("type");
+    if (type == "dev" || type == "pipe" || type == "nmdm") {
+      const XmlNode source = port.child("source");
+      const std::string path = source.attribute("path");
+      notice(fmt::format("the domain's {} port is '{}' of the host: only one of the two domains can use it",
+                         port.name(), path.empty() ? source.attribute("master") : path));
+    }
+    for (const XmlNode& source : port.children("source")) {
+      if (source.attribute("mode") != "bind" || source.attribute("service").empty()) continue;
+      notice(fmt::format("the domain's {} port listens at the fixed port {}: only one of the two domains can run",
+                         port.name(), source.attribute("service")));
     }
   }
 

@@ -38,6 +38,26 @@ TEST(RestoreIdentity, FilesOfPortsAndLogsAreItsOwn) {
   EXPECT_THAT(second.notices, IsEmpty());
 }
 
+TEST(RestoreIdentity, ScreensAndSoundsAreItsOwn) {
+  const Second second = second_of(
+      "<graphics type='vnc' socket='/run/vm.vnc'><listen type='socket' socket='/run/vm.vnc'/></graphics>"
+      "<audio id='1' type='file' path='/srv/vm.wav'/>");
+  EXPECT_THAT(second.xml, Not(HasSubstr("\"/run/vm.vnc\"")));
+  EXPECT_THAT(second.xml, HasSubstr("<listen type=\"socket\" socket=\"/run/vm.vnc.b\"/>"));
+  EXPECT_THAT(second.xml, HasSubstr("\"/srv/vm.wav.b\""));
+}
+
+TEST(RestoreIdentity, PortsTheHostHasOnlyOneOfAreSaid) {
+  const Second second = second_of(
+      "<serial type='tcp'><source mode='bind' host='127.0.0.1' service='5555'/></serial>"
+      "<serial type='udp'><source mode='bind' service='5556'/><source mode='connect' service='5557'/></serial>"
+      "<parallel type='dev'><source path='/dev/parport0'/></parallel>"
+      "<interface type='vhostuser'><source type='unix' path='/run/ovs' mode='client'/></interface>");
+  for (const char* said : {"5555", "5556", "/dev/parport0", "/run/ovs"})
+    EXPECT_THAT(second.notices, Contains(HasSubstr(said)));
+  EXPECT_THAT(second.notices, Not(Contains(HasSubstr("5557"))));
+}
+
 TEST(RestoreIdentity, ASocketItOnlyConnectsToStays) {
   EXPECT_THAT(second_of("<channel type='unix'><source mode='connect' path='/run/x'/></channel>").xml,
               HasSubstr("\"/run/x\""));
