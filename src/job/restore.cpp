@@ -106,7 +106,7 @@ class RestoreJob {
       write_memory();
       for (std::size_t i = 0; i < prepared_.disks.size(); ++i) {
         begin_device(prepared_.plan.files[i]);
-        write_disk(*prepared_.disks[i], prepared_.plan.files[i]);
+        write_disk(i);
       }
       base::failpoint("restore.disks_written");
       for (std::size_t i = 0; options_.verify && i < prepared_.disks.size(); ++i) verify_disk(i);
@@ -130,7 +130,9 @@ class RestoreJob {
     base::failpoint("restore.device_begun");
   }
 
-  void write_disk(const ManifestDisk& disk, const PlannedFile& file) {
+  void write_disk(std::size_t i) {
+    const ManifestDisk& disk = *prepared_.disks[i];
+    const PlannedFile& file = prepared_.plan.files[i];
     phase("write " + disk.target);
     base::with_context(
         [&] {
@@ -142,7 +144,7 @@ class RestoreJob {
               repository_, disk.image, lost_blocks(disk), *target,
               [&](std::uint64_t done) {
                 repository_lock_.refresh();
-                context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
+                context_.progress.transfer({.bytes_total = prepared_.disk_bytes[i], .bytes_done = done});
               },
               context_.stop);
           target->finish(context_.stop);
@@ -190,7 +192,7 @@ class RestoreJob {
               repository_, disk.image, lost_blocks(disk), file.work_path, file.format,
               [&](std::uint64_t done) {
                 repository_lock_.refresh();
-                context_.progress.transfer({.bytes_total = disk.bytes_read, .bytes_done = done});
+                context_.progress.transfer({.bytes_total = prepared_.disk_bytes[i], .bytes_done = done});
               },
               context_.stop);
         },
@@ -263,12 +265,14 @@ std::string lock_name(const RestorePlan& plan, const Manifest& manifest, const s
   return std::any_of(plan.files.begin(), plan.files.end(), is_device) ? manifest.domain_uuid : job_id;
 }
 
-RestoredDisk describe_disk(const PlannedFile& file, const ManifestDisk& disk) {
+RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
+  const PlannedFile& file = prepared.plan.files[i];
+  const ManifestDisk& disk = *prepared.disks[i];
   return {.target = disk.target,
           .path = file.path,
           .format = file.format,
           .size = disk.virtual_size,
-          .room = describe_room(file, disk)};
+          .room = describe_room(file, disk, prepared.disk_bytes[i])};
 }
 
 RestoreReport describe_plan(const PreparedRestore& prepared) {
@@ -296,6 +300,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.id = base::random_id(16);
   record.kind = JobKind::restore;
   record.created = base::now();
+  repository.refresh_index();
   PreparedRestore prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
   plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
   RestoreReport planned = describe_plan(prepared);
@@ -305,7 +310,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
     }
   }
   for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
-    planned.disks.push_back(describe_disk(prepared.plan.files[i], *prepared.disks[i]));
+    planned.disks.push_back(describe_disk(prepared, i));
   }
   if (options.dry_run) return planned;
   if (!options.allow_incompatible) require_compatible(prepared.findings);

@@ -146,6 +146,17 @@ void write_frames(Shared& shared, const std::stop_token& stop) {
 
 unsigned restore_threads() { return std::max(1U, std::thread::hardware_concurrency()); }
 
+std::uint64_t data_bytes(repository::Repository& repository, const repository::ImageRoot& image) {
+  BlockReader reader(repository);
+  repository::ImageTreeReader tree(reader, repository.config(), image);
+  std::uint64_t blocks = 0;
+  while (const auto leaf = tree.next()) {
+    blocks += static_cast<std::uint64_t>(
+        std::count_if(leaf->names.begin(), leaf->names.end(), [](const auto& name) { return !name.is_zero(); }));
+  }
+  return blocks * repository.config().block_bytes;
+}
+
 std::uint64_t restore_image(repository::Repository& repository, const repository::ImageRoot& image,
                             const std::vector<repository::BlockRange>& lost, disk::DiskTarget& target,
                             const std::function<void(std::uint64_t)>& on_write, std::stop_token stop) {

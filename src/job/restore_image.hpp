@@ -16,6 +16,10 @@ namespace icecore::job {
 // Threads that restore one image; DiskTarget needs as many writers.
 unsigned restore_threads();
 
+// What of an image is no hole, in whole blocks. Reads its tree, a two-thousandth of that. Faults as ImageTreeReader,
+// and as BlockReader where a node of it is lost.
+std::uint64_t data_bytes(repository::Repository& repository, const repository::ImageRoot& image);
+
 // `on_write` is called from worker threads, one at a time, with the bytes written so far. Returns those of the
 // whole image. What was written is only durable after target.finish(). Fault::corrupt names what is damaged.
 // `lost` blocks are left out: they read as zeroes.

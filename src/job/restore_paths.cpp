@@ -197,7 +197,7 @@ void require_room(const PreparedRestore& prepared) {
   std::map<fs::path, std::uint64_t> needed;
   for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
     const PlannedFile& file = prepared.plan.files[i];
-    if (!file.device) needed[existing_part(file.path.parent_path())] += prepared.disks[i]->bytes_read;
+    if (!file.device) needed[existing_part(file.path.parent_path())] += prepared.disk_bytes[i];
   }
   for (const auto& [folder, bytes] : needed) {
     const std::uint64_t available = free_space(folder).first;
@@ -213,13 +213,13 @@ std::string replaceable_domain(const Manifest& manifest, const RestoreOptions& o
   return options.new_name ? std::string() : manifest.domain_uuid;
 }
 
-std::string describe_room(const PlannedFile& file, const ManifestDisk& disk) {
+std::string describe_room(const PlannedFile& file, const ManifestDisk& disk, std::uint64_t bytes) {
   const std::string size = base::format_size(disk.virtual_size);
   if (file.device) {
     return fmt::format("{} onto a device of {}, whose content gives way", size,
                        base::format_size(disk::device_size(file.path)));
   }
-  return fmt::format("{}, {} of data; {} free there", size, base::format_size(disk.bytes_read),
+  return fmt::format("{}, {} of data; {} free there", size, base::format_size(bytes),
                      base::format_size(free_space(existing_part(file.path.parent_path())).first));
 }
 

@@ -6,6 +6,7 @@
 #include "hypervisor/storage_pool.hpp"
 #include "job/restore_blobs.hpp"
 #include "job/restore_domain.hpp"
+#include "job/restore_image.hpp"
 #include "job/restore_paths.hpp"
 
 namespace icecore::job {
@@ -57,6 +58,16 @@ std::optional<std::filesystem::path> destination(hypervisor::Connection* connect
   return options.to;
 }
 
+// What its backup read of it may have been the changes alone.
+std::uint64_t bytes_of(repository::Repository& repository, const ManifestDisk& disk) {
+  try {
+    return data_bytes(repository, disk.image);
+  } catch (const base::Error& error) {
+    if (error.fault() == Fault::cancelled) throw;
+    return disk.bytes_read;  // a point that lost blocks: the restore says what is to be said
+  }
+}
+
 }  // namespace
 
 Json to_json(const RestorePlan& plan) {
@@ -106,8 +117,10 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
   prepared.plan.pool = options.pool.value_or("");
   prepared.disks = choose_disks(manifest, options);
   const std::optional<std::filesystem::path> folder = destination(connection, options);
-  for (const ManifestDisk* disk : prepared.disks)
+  for (const ManifestDisk* disk : prepared.disks) {
     prepared.plan.files.push_back(plan_file(manifest, *disk, options, folder, job_id));
+    prepared.disk_bytes.push_back(bytes_of(repository, *disk));
+  }
   if (!options.disks_only) require_place_for_domain(*connection, manifest, options);
   plan_firmware(prepared, repository, manifest, options, job_id);
   if (!options.disks_only) {

@@ -56,6 +56,7 @@ struct RestoredFirmware {
 struct PreparedRestore {
   RestorePlan plan;
   std::vector<const repository::ManifestDisk*> disks;  // into the manifest, in the order of plan.files
+  std::vector<std::uint64_t> disk_bytes;               // of each of them: what is no hole
   std::vector<PlannedBlob> blobs;                      // behind the disks in plan.files, in this order
   RestoredFirmware firmware;
   std::string xml_diff;

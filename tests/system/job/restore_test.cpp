@@ -133,6 +133,24 @@ TEST_F(Restore, AFolderThatIsTooSmallIsRefused) {
   EXPECT_FALSE(is_defined(subject, copy));
 }
 
+// An increment's backup read little, its restore writes the whole disk.
+TEST_F(Restore, TheRoomOfAnIncrementIsThatOfTheWholeDisk) {
+  ProtectedDomain subject;
+  subject.init();
+  rig::write_pattern(subject.domain.disk_path(), "qcow2", 0, 4 * k_mib, 0x55);
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  subject.must({"backup", subject.domain.name()});
+  ASSERT_EQ(subject.must({"show", "latest", "--json"}).json().at("disks")[0].at("change_map"), "bitmap");
+  const auto folder = mount_target(subject, "3m");
+  const std::vector<std::string> restore = {"restore", "latest", "--disks-only", "--to", folder};
+  expect_error(subject.run(restore), 9, "the restore needs");
+  EXPECT_THAT(files_of(folder), IsEmpty());
+  EXPECT_THAT(
+      subject.must({"restore", "latest", "--disks-only", "--to", subject.domain.folder() / "out", "--dry-run"}).output,
+      HasSubstr("4.0 MiB of data"));
+}
+
 TEST_F(Restore, AFolderThatFillsUpMeanwhileIsLeftEmpty) {
   ProtectedDomain subject;
   subject.init();
