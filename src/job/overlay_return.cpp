@@ -41,6 +41,7 @@ class Return {
       if (one_round()) {
         unlink_overlays();
         unlink_memory();
+        require_none_detached();
         return result_;
       }
     }
@@ -71,6 +72,7 @@ class Return {
   // True when every disk is on its base, live and persistent.
   bool one_round() {
     for (const PlannedDisk& disk : plan_.disks) expect_room_in_device(disk);
+    detached_.clear();
     if (!connection_.has_domain(uuid_)) return merge_without_domain();
     Domain domain = connection_.domain(uuid_);
     return domain.active() ? merge_live(domain) : merge_offline(domain);
@@ -78,7 +80,8 @@ class Return {
 
   bool merge_live(Domain& domain) {
     std::vector<OverlayDisk> overlays;
-    for (const PlannedDisk& disk : plan_.disks) overlays.push_back(to_overlay(disk));
+    for (const PlannedDisk* disk : attached(domain.model())) overlays.push_back(to_overlay(*disk));
+    if (overlays.empty()) return true;
     const hypervisor::CommitReport report =
         hypervisor::commit_overlays(domain, overlays, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
@@ -90,7 +93,8 @@ class Return {
 
   bool merge_offline(Domain& domain) {
     const hypervisor::DomainModel model = domain.inactive_model();
-    for (const PlannedDisk& disk : plan_.disks) {
+    for (const PlannedDisk* planned : attached(model)) {
+      const PlannedDisk& disk = *planned;
       switch (hypervisor::place_of(model, to_overlay(disk))) {
         case DiskPlace::on_base: hypervisor::respell_base(domain, to_overlay(disk), disk.format); continue;
         case DiskPlace::on_overlay: refuse_saved(domain); break;
@@ -104,6 +108,29 @@ class Return {
       note(disk.target, "merged offline");
     }
     return !domain.active();
+  }
+
+  // The disks the domain still has: one that somebody took out of it must not keep the others on their overlays.
+  std::vector<const PlannedDisk*> attached(const hypervisor::DomainModel& model) {
+    std::vector<const PlannedDisk*> disks;
+    for (const PlannedDisk& disk : plan_.disks)
+      (model.find_disk(disk.target) == nullptr ? detached_ : disks).push_back(&disk);
+    return disks;
+  }
+
+  // Nothing tells which of the two files such a disk was on.
+  void require_none_detached() const {
+    for (const PlannedDisk* disk : detached_) {
+      if (!std::filesystem::exists(disk->overlay_path)) continue;
+      base::Error error(Fault::conflict,
+                        fmt::format("disk '{}' was detached from the domain meanwhile: what it held last is in its "
+                                    "overlay '{}', unless that had been merged already",
+                                    disk->target, disk->overlay_path.string()));
+      throw error.add_hint(
+          fmt::format("compare it with '{}' and remove the one that is older; a disk attached again "
+                      "with the overlay is merged by `icecore recover`",
+                      disk->base_path.string()));
+    }
   }
 
   // Saved (virsh managedsave) meanwhile: the image names the overlays, and would not start without them.
@@ -186,6 +213,7 @@ class Return {
   void unlink_overlays() {
     base::failpoint("return.before_unlink");
     for (const PlannedDisk& disk : plan_.disks) {
+      if (std::find(detached_.begin(), detached_.end(), &disk) != detached_.end()) continue;
       std::error_code failure;
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
@@ -205,6 +233,7 @@ class Return {
   Progress& progress_;
   std::stop_token stop_;
   std::vector<ReturnedDisk> result_;
+  std::vector<const PlannedDisk*> detached_;  // which the domain has no longer
 };
 
 }  // namespace

@@ -21,7 +21,8 @@ struct ReturnedDisk {
 
 // When it returns, the domain's live and persistent XML show every disk of the plan on its base and the
 // overlays are unlinked. Throws otherwise, with the overlays untouched: Fault::conflict when somebody put
-// another image on top or the files do not fit the plan, busy when another block job is in the way.
+// another image on top or the files do not fit the plan, busy when another block job is in the way. Also conflict,
+// with the other disks on their bases, when one was detached from the domain and its overlay is there.
 std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
                                           const BackupPlan& plan, Progress& progress, std::stop_token stop);
 

@@ -106,6 +106,32 @@ TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersInTheDomain) {
   subject.expect_at_rest();
 }
 
+// The other disks come back all the same; its newest data are where a person finds them.
+TEST_F(BetweenPlanAndAct, ADiskDetachedInTheWindowHoldsNoOtherUp) {
+  rig::DomainOptions options;
+  options.disks = {{.target = "vda"}, {.target = "sda", .bus = "scsi"}};
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.fact.sealed=pause"}});
+  backup.wait_failpoint();
+  const std::filesystem::path overlay = subject.domain.live_source("sda");
+  run({"virsh", "-q", "detach-disk", subject.domain.name(), "sda", "--live", "--config"});
+  backup.go_on();
+  expect_error(backup.wait(), 10, "disk 'sda' was detached");
+  EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
+  EXPECT_EQ(subject.domain.inactive_source(), subject.domain.disk_path());
+  EXPECT_EQ(subject.points().size(), 1U);
+  EXPECT_TRUE(std::filesystem::exists(overlay));
+  subject.domain.destroy();
+  EXPECT_EQ(subject.run({"recover"}).exit_code, 3);
+  EXPECT_TRUE(std::filesystem::exists(overlay));
+  std::filesystem::remove(overlay);  // a person has decided
+  subject.must({"recover"});
+  subject.expect_at_rest();
+}
+
 TEST_F(BetweenPlanAndAct, ADomainOnOverlaysIsRecoveredBeforeItIsReplaced) {
   ProtectedDomain subject(two_disks());
   back_up_and_change(subject);
