@@ -71,6 +71,13 @@ bool Domain::migrated_away() {
   return state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
 }
 
+bool Domain::paused_by_io_error() {
+  int state = 0;
+  int reason = 0;
+  ask("reading the state", [&](virDomainPtr domain) { return virDomainGetState(domain, &state, &reason, 0); });
+  return state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
+}
+
 bool Domain::persistent() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainIsPersistent(domain); }) == 1;
 }

@@ -40,6 +40,8 @@ class Domain {
   bool active();
   // Not active because it was migrated: it runs, on another host, and its disks are in use there.
   bool migrated_away();
+  // Paused by QEMU, which could not write for the guest (a full file system): it tries again once it is resumed.
+  bool paused_by_io_error();
   bool persistent();
   // A saved memory image exists (virsh managedsave): the disks are only whole together with it.
   bool has_managed_save();

@@ -7,6 +7,7 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
@@ -26,6 +27,7 @@ namespace {
 // A domain that is started or stopped while we merge makes us begin again; more often than this is no accident.
 constexpr int k_rounds_max = 10;
 constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
+constexpr const char* k_merged_live = "merged while running";
 
 class Return {
  public:
@@ -41,6 +43,7 @@ class Return {
       if (one_round()) {
         unlink_overlays();
         unlink_memory();
+        resume_after_error();
         require_none_detached();
         return result_;
       }
@@ -87,7 +90,7 @@ class Return {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
         });
     if (report.outcome != hypervisor::CommitOutcome::committed) return false;
-    for (const OverlayDisk& disk : overlays) note(disk.target, "merged while running");
+    for (const OverlayDisk& disk : overlays) note(disk.target, k_merged_live);
     return true;
   }
 
@@ -218,6 +221,21 @@ class Return {
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
       if (removed) base::sync_folder(disk.overlay_path.parent_path());
+    }
+  }
+
+  // An overlay had no room for what the guest wrote. Its base, and the room the overlay took, are there now.
+  void resume_after_error() {
+    const bool merged = std::any_of(result_.begin(), result_.end(),
+                                    [](const ReturnedDisk& disk) { return disk.action == k_merged_live; });
+    if (!merged) return;
+    try {
+      Domain domain = connection_.domain(uuid_);
+      if (!domain.paused_by_io_error()) return;
+      domain.resume();
+      progress_.note(domain.name(), "the guest was paused by an I/O error on its overlay, and goes on");
+    } catch (const base::Error& error) {
+      base::log_warning("a guest that an I/O error may have paused could not be resumed: {}", error.what());
     }
   }
 
