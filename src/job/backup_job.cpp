@@ -165,8 +165,9 @@ BackupReport BackupJob::finish() {
 
 void BackupJob::publish_on_overlays() {
   merge_failure_->add_context(
-      fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
-  steps_.journal().set_error(steps_.record(), merge_failure_->what());
+      on_bases_ ? fmt::format("{}, but the job is still open in the journal", publish_anyway())
+                : fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
+  note_error(merge_failure_->what());
   throw merge_failure_->add_hint("icecore recover " + base::shell_operand(domain_.name()));
 }
 
@@ -185,15 +186,31 @@ std::string BackupJob::publish_anyway() {
 void BackupJob::note_that_commit_begins() {
   if (prepared_.plan.commit_begun || !domain_.connection().has_domain(domain_.uuid())) return;
   prepared_.plan.commit_begun = true;
-  steps_.store_plan(to_json(prepared_.plan));
+  // Others have an XML that tells.
+  if (prepared_.plan.transient) return steps_.store_plan(to_json(prepared_.plan));
+  steps_.store_plan_if_possible(to_json(prepared_.plan));
 }
 
 void BackupJob::commit() {
   note_that_commit_begins();
-  steps_.step(JobState::committing, [] {});
+  steps_.step_back(JobState::committing, [] {});
   phase("commit");
-  steps_.step(JobState::committed,
-              [&] { return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {}); });
+  steps_.step_back(JobState::committed, [&] { return_to_bases(); });
+  steps_.require_told();
+}
+
+void BackupJob::return_to_bases() {
+  job::return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
+  on_bases_ = true;
+}
+
+// What is told anyway must not be lost because the journal cannot be.
+void BackupJob::note_error(const std::string& text) {
+  try {
+    steps_.journal().set_error(steps_.record(), text);
+  } catch (const base::Error& error) {
+    base::log_warning("the journal was not told of an error: {}", error.what());
+  }
 }
 
 void BackupJob::publish() {
@@ -218,17 +235,20 @@ void BackupJob::hold_lock() {
 void BackupJob::give_up(base::Error& cause) {
   JobRecord& record = steps_.record();
   try {
-    steps_.step(JobState::aborting, [&] {
+    steps_.step_back(JobState::aborting, [&] {
       phase("undo");
       note_that_commit_begins();
-      return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
+      return_to_bases();
     });
     bitmaps_.discard_own(prepared_.plan);
+    steps_.require_told();
     steps_.journal().set_error(record, cause.what());
     steps_.journal().reach(record, JobState::failed);
   } catch (const base::Error& second) {
-    base::log_warning("domain '{}' could not be put back on its bases: {}", domain_.name(), second.what());
-    steps_.journal().set_error(record, fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
+    const char* const outcome = on_bases_ ? "is back on its bases, but the job is still open in the journal"
+                                          : "could not be put back on its bases";
+    base::log_warning("domain '{}' {}: {}", domain_.name(), outcome, second.what());
+    note_error(fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
     cause.add_hint("icecore recover " + base::shell_operand(domain_.name()));
   }
 }

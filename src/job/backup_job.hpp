@@ -62,6 +62,8 @@ class BackupJob {
   void seal();
   void note_that_commit_begins();
   void commit();
+  void return_to_bases();
+  void note_error(const std::string& text);
   [[noreturn]] void publish_on_overlays();
   std::string publish_anyway();
   void publish();
@@ -85,6 +87,7 @@ class BackupJob {
   std::optional<repository::ManifestGroup> group_;
   repository::Manifest manifest_;
   std::optional<base::Error> merge_failure_;
+  bool on_bases_ = false;         // seen there since the snapshot
   flow::Ahead<void> index_read_;  // its end is waited for before the rest goes
 };
 

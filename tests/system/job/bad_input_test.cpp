@@ -104,6 +104,29 @@ void expect_not_quiesced(ProtectedDomain& subject, const std::string& reason) {
   EXPECT_TRUE(subject.points().empty());
 }
 
+// The guest's way back to its own disks makes room, and does not wait for some.
+TEST_F(BadInput, TheStateFolderIsFull) {
+  for (const std::string where : {"thawed", "sealed"}) {
+    ProtectedDomain subject;
+    mount_small(subject, subject.state_dir(), "2m");
+    subject.init();
+    subject.domain.start_paused();
+    rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                           {{"ICECORE_FAILPOINTS", "backup.fact." + where + "=pause"}});
+    backup.wait_failpoint();
+    const auto filling = subject.state_dir() / "filling";
+    std::ofstream file(filling, std::ios::binary);
+    while (file.write(std::string(4096, 'x').data(), 4096).flush()) continue;
+    backup.go_on();
+    expect_error(backup.wait(), 9, "journal");
+    EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path()) << where;
+    std::filesystem::remove(filling);
+    subject.must({"recover"});
+    EXPECT_EQ(subject.points().size(), where == "sealed" ? 1U : 0U);
+    subject.expect_at_rest();
+  }
+}
+
 TEST_F(BadInput, NoAgentChannelWhereQuiesceIsRequired) {
   ICECORE_NEEDS("guest");
   ProtectedDomain subject({.agent_channel = false});
