@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "disk/block_device.hpp"
 #include "disk/image.hpp"
@@ -61,6 +62,23 @@ std::string format_of(const ManifestDisk& disk, const RestoreOptions& options, b
   if (onto_device && asked->second != "raw")
     base::fail(Fault::usage, "disk '{}' is restored onto a device, which holds it raw", disk.target);
   return asked->second;
+}
+
+// As far as they can be read: a broken image, which may be why something is restored, must not stand in the way.
+std::vector<std::string> layers_below(const std::string& path, const std::string& format) {
+  constexpr std::size_t k_depth_max = 200;  // libvirt's limit
+  std::vector<std::string> below;
+  try {
+    for (disk::ImageInfo layer = disk::inspect_image(path, format); layer.backing && below.size() < k_depth_max;
+         layer = disk::inspect_image(layer.backing.value(), layer.backing_format)) {
+      below.push_back(layer.backing->string());
+      if (layer.backing_format.empty()) break;
+    }
+  } catch (const base::Error& error) {
+    if (error.fault() == Fault::cancelled) throw;
+    base::log_info("what lies below '{}' is not known: {}", path, error.what());
+  }
+  return below;
 }
 
 // ---- refusals
@@ -163,12 +181,7 @@ PlannedFile plan_file(const Manifest& manifest, const ManifestDisk& disk, const 
 }
 
 void require_unused(hypervisor::Connection& connection, const PlannedFile& file, const std::string& domain_uuid) {
-  const auto chain_of = [](const std::string& path, const std::string& format) {
-    std::vector<std::string> below;
-    for (const disk::ImageInfo& layer : disk::inspect_chain(path, format)) below.push_back(layer.path.string());
-    return below;
-  };
-  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, chain_of)) {
+  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, layers_below)) {
     if (use.uuid == domain_uuid && !use.running) continue;
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));

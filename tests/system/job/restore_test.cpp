@@ -85,6 +85,34 @@ TEST_F(Restore, AFileThatAnotherDomainUsesIsNotReplaced) {
   EXPECT_TRUE(other.is_running());
 }
 
+// Which may be why it is restored.
+TEST_F(Restore, ABrokenImageStandsInNoRestoresWay) {
+  ProtectedDomain subject({.disks = {{.target = "vda"}, {.target = "vdb"}}});
+  subject.init();
+  const std::string whole = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  rig::TestDomain other;
+  for (const auto& image : {subject.domain.disk_path(), other.disk_path()})
+    base::run_checked(
+        {.arguments = {"dd", "if=/dev/zero", "of=" + image.string(), "bs=64k", "count=1", "conv=notrunc"}},
+        std::chrono::seconds(30));
+  const std::string copy = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(copy);
+  subject.must({"restore", "latest", "--as", copy, "--to", subject.domain.folder() / "copy"});
+  subject.must({"restore", "latest", "--replace"});
+  EXPECT_EQ(subject.domain.hash_disk(), whole);
+}
+
+// Whose other disk is missing.
+TEST_F(Restore, AFileOfADomainThatCannotStartIsNotReplaced) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.must({"backup", subject.domain.name()});
+  rig::TestDomain other({.disks = {{.target = "vda"}, {.target = "vdb", .existing = subject.domain.disk_path()}}});
+  std::filesystem::remove(other.disk_path());
+  expect_error(subject.run({"restore", "latest", "--replace"}), 5, other.name());
+}
+
 TEST_F(Restore, ATimeNamesTheNewestPointUpToIt) {
   ProtectedDomain subject;
   subject.init();
