@@ -89,6 +89,17 @@ void require_free_path(const PlannedFile& file) {
   throw error.add_hint("restore elsewhere with --to DIR, or over the old domain with --replace");
 }
 
+// What gives way is the domain's: where a disk of the point lay then there may be a file of somebody's now.
+void require_file_of_domain(hypervisor::Connection& connection, const PlannedFile& file, const std::string& uuid) {
+  if (!file.replaces || !fs::exists(file.path) || !connection.has_domain(uuid)) return;
+  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, layers_below)) {
+    if (use.uuid == uuid) return;
+  }
+  base::Error error(Fault::conflict, fmt::format("'{}', where disk '{}' was, exists and is no disk of domain '{}' now",
+                                                 file.path.string(), file.target, connection.domain(uuid).name()));
+  throw error.add_hint(fmt::format("move it away, or restore to another file with --disk-path {}=PATH", file.target));
+}
+
 // A file there would lie in the memory of /dev.
 void require_no_device_folder(const PlannedFile& file) {
   if (*std::next(file.path.begin()) != "dev") return;
@@ -202,7 +213,9 @@ void require_free_places(hypervisor::Connection* connection, const PreparedResto
       if (!options.to || options.disk_paths.contains(file.target)) require_folder(file);
       require_free_path(file);
     }
-    if (connection != nullptr) require_unused(*connection, file, replaceable_domain(manifest, options));
+    if (connection == nullptr) continue;
+    require_unused(*connection, file, replaceable_domain(manifest, options));
+    require_file_of_domain(*connection, file, manifest.domain_uuid);
   }
 }
 

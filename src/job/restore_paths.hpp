@@ -22,8 +22,9 @@ PlannedFile plan_file(const repository::Manifest& manifest, const repository::Ma
                       const RestoreOptions& options, const std::optional<std::filesystem::path>& folder,
                       const std::string& job_id);
 
-// Refuses a path that exists, has no folder or is used by a domain; a device that is not meant to be written over, is
-// too small, mounted or held, or used by a domain. `connection` may be null only when no device is among them.
+// Refuses a path that exists (with replace: and is not the domain's), has no folder or is used by a domain; a device
+// that is not meant to be written over, is too small, mounted or held, or used by a domain. `connection` may be null
+// only when no device is among them.
 void require_free_places(hypervisor::Connection* connection, const PreparedRestore& prepared,
                          const repository::Manifest& manifest, const RestoreOptions& options);
 

@@ -45,6 +45,15 @@ void back_up_and_change(ProtectedDomain& subject) {
   subject.domain.destroy();
 }
 
+// The domain with another file in the place of one.
+void redefine(ProtectedDomain& subject, const std::string& old, const std::string& now) {
+  std::string xml = subject.domain.inactive_xml();
+  xml.replace(xml.find(old), old.size(), now);
+  const virDomainPtr defined = ::virDomainDefineXML(::virDomainGetConnect(subject.domain.handle()), xml.c_str());
+  ASSERT_NE(defined, nullptr);
+  ::virDomainFree(defined);
+}
+
 TEST_F(BetweenPlanAndAct, AReplaceCutOffBeforeItReplacedIsUndone) {
   ProtectedDomain subject;
   back_up_and_change(subject);
@@ -153,14 +162,24 @@ TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersWhereTheyAreNow) {
   const std::filesystem::path old = subject.domain.disk_path("vdb");
   const std::filesystem::path moved = subject.domain.folder() / "moved.qcow2";
   std::filesystem::copy_file(old, moved);  // what lies at the old place is the disk of then
-  std::string xml = subject.domain.inactive_xml();
-  xml.replace(xml.find(old.native()), old.native().size(), moved);
-  const virDomainPtr defined = ::virDomainDefineXML(::virDomainGetConnect(subject.domain.handle()), xml.c_str());
-  ASSERT_NE(defined, nullptr);
-  ::virDomainFree(defined);
+  redefine(subject, old, moved);
   subject.must({"restore", "latest", "--replace", "--disk", "vda"});
   EXPECT_EQ(subject.domain.inactive_source("vdb"), moved);
   EXPECT_EQ(subject.domain.inactive_source("vda"), subject.domain.disk_path("vda"));
+}
+
+TEST_F(BetweenPlanAndAct, AFileWhereADiskWasThenIsNotReplaced) {
+  ProtectedDomain subject(two_disks());
+  back_up_and_change(subject);
+  const std::filesystem::path old = subject.domain.disk_path("vdb");
+  const std::filesystem::path moved = subject.domain.folder() / "moved.qcow2";
+  std::filesystem::copy_file(old, moved);
+  redefine(subject, old, moved);
+  const ino_t copy = inode_of(old);
+  expect_error(subject.run({"restore", "latest", "--replace"}), 10, "is no disk of domain");
+  EXPECT_EQ(inode_of(old), copy);
+  subject.must(
+      {"restore", "latest", "--replace", "--disk-path", "vdb=" + (subject.domain.folder() / "third").string()});
 }
 
 TEST_F(BetweenPlanAndAct, ADiskResizedAndThenShutOffIsMergedAllTheSame) {
