@@ -82,15 +82,20 @@ class Return {
   }
 
   bool merge_live(Domain& domain) {
+    const hypervisor::DomainModel model = domain.model();
     std::vector<OverlayDisk> overlays;
-    for (const PlannedDisk* disk : attached(domain.model())) overlays.push_back(to_overlay(*disk));
+    std::vector<std::string> merged;
+    for (const PlannedDisk* disk : attached(model)) {
+      overlays.push_back(to_overlay(*disk));
+      if (hypervisor::place_of(model, overlays.back()) != DiskPlace::on_base) merged.push_back(disk->target);
+    }
     if (overlays.empty()) return true;
     const hypervisor::CommitReport report =
         hypervisor::commit_overlays(domain, overlays, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
         });
     if (report.outcome != hypervisor::CommitOutcome::committed) return false;
-    for (const OverlayDisk& disk : overlays) note(disk.target, k_merged_live);
+    for (const std::string& target : merged) note(target, k_merged_live);
     return true;
   }
 
