@@ -29,6 +29,13 @@ class BadInput : public testing::Test {
     subject.domain.undo().folder(folder);
   }
 
+  // As much of `bytes` as there is room for.
+  static void fill(const std::filesystem::path& file, std::uint64_t bytes) {
+    const std::string page(4096, 'x');
+    std::ofstream out(file, std::ios::binary);
+    for (std::uint64_t done = 0; done < bytes && out.write(page.data(), 4096).flush(); done += page.size()) continue;
+  }
+
   static void virsh(const std::vector<std::string>& arguments) {
     base::Command command{.arguments = {"virsh", "-q", "-c", "qemu:///system"}};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
@@ -115,10 +122,12 @@ TEST_F(BadInput, TheStateFolderIsFull) {
                            {{"ICECORE_FAILPOINTS", "backup.fact." + where + "=pause"}});
     backup.wait_failpoint();
     const auto filling = subject.state_dir() / "filling";
-    std::ofstream file(filling, std::ios::binary);
-    while (file.write(std::string(4096, 'x').data(), 4096).flush()) continue;
+    fill(filling, 2 * k_mib);
     backup.go_on();
-    expect_error(backup.wait(), 9, "journal");
+    const auto outcome = backup.wait();
+    EXPECT_EQ(outcome.exit_code, 9);
+    EXPECT_NE(outcome.error_output.find("the job is still open in the journal"), std::string::npos)
+        << outcome.error_output;
     EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path()) << where;
     std::filesystem::remove(filling);
     subject.must({"recover"});
