@@ -224,6 +224,8 @@ class RestoreJob {
     try {
       if (record_.state == JobState::written && prepared_.plan.replace && any_named(prepared_.plan))
         return journal_.set_error(record_, cause.what());
+      // Unnamed files need no intent, and their room may be what the journal lacks.
+      if (record_.state != JobState::written) remove_files(prepared_.plan, false);
       step(JobState::aborting, [&] { remove_files(prepared_.plan, record_.state == JobState::written); });
       journal_.set_error(record_, cause.what());
       journal_.reach(record_, JobState::failed);

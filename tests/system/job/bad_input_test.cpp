@@ -136,6 +136,24 @@ TEST_F(BadInput, TheStateFolderIsFull) {
   }
 }
 
+TEST_F(BadInput, ARestoreThatFilledTheStateFoldersDiskLeavesNothing) {
+  ProtectedDomain subject;
+  mount_small(subject, subject.state_dir(), "8m");
+  subject.init();
+  rig::write_pattern(subject.domain.disk_path(), "qcow2", 0, 4 * k_mib, 0x55);
+  subject.must({"backup", subject.domain.name()});
+  const auto folder = subject.state_dir() / "restored";
+  rig::IcecoreRun restore(subject.with_options({"restore", "latest", "--disks-only", "--to", folder}),
+                          {{"ICECORE_FAILPOINTS", "restore.fact.writing=pause"}});
+  restore.wait_failpoint();
+  fill(subject.state_dir() / "filling", 5 * k_mib);
+  restore.go_on();
+  expect_error(restore.wait(), 9, folder);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  subject.must({"recover"});
+  subject.expect_at_rest();
+}
+
 TEST_F(BadInput, NoAgentChannelWhereQuiesceIsRequired) {
   ICECORE_NEEDS("guest");
   ProtectedDomain subject({.agent_channel = false});
