@@ -47,6 +47,7 @@ struct DiskPlacement {
   std::string target;
   std::string path;
   std::string format;
+  bool as_named = false;  // what the saved XML names, a volume say, lies at `path`: it stays as it is written there
 };
 
 struct RestoreXmlOptions {

@@ -141,11 +141,10 @@ class Restorer {
     const std::string target = disk.child("target").attribute("dev");
     const auto placement = std::find_if(options_.disks.begin(), options_.disks.end(),
                                         [&](const DiskPlacement& candidate) { return candidate.target == target; });
-    if (placement != options_.disks.end()) return point_disk_at(disk, placement->path, placement->format);
+    if (placement != options_.disks.end()) return place_disk(disk, *placement);
     const std::string device = disk.attribute("device");
     if (device == "cdrom" || device == "floppy") return set_medium(disk, target, device);
-    disk.child("source").remove_attribute("index");
-    for (const char* gone : {"mirror", "backingStore"}) disk.child(gone).remove();
+    strip_chain(disk);
     if (options_.keep_other_disks) return keep_disk(disk, target);
     notice(fmt::format("disk {} was not restored and is left out of the domain", target));
     disk.remove();
@@ -183,6 +182,17 @@ class Restorer {
       return disk.child("target").attribute("dev") == target;
     });
     return found == disks.end() ? XmlNode() : *found;
+  }
+
+  static void place_disk(XmlNode disk, const DiskPlacement& placement) {
+    if (!placement.as_named) return point_disk_at(disk, placement.path, placement.format);
+    strip_chain(disk);
+    disk.need_child("driver").set_attribute("type", placement.format);
+  }
+
+  static void strip_chain(XmlNode disk) {
+    disk.child("source").remove_attribute("index");
+    for (const char* gone : {"mirror", "backingStore"}) disk.child(gone).remove();
   }
 
   void set_medium(XmlNode disk, const std::string& target, const std::string& device) {

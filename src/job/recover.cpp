@@ -240,7 +240,7 @@ class Recovery {
         name_files(&connection_, plan);
         define_domain(connection_, plan);
       }
-      refresh_pool(&connection_, plan);
+      refresh_pools(&connection_, plan);
       remove_memory_file(plan);
       journal_->reach(record, JobState::done);
     }

@@ -210,7 +210,7 @@ class RestoreJob {
         define_domain(*connection_, prepared_.plan);
       });
     }
-    refresh_pool(connection_, prepared_.plan);
+    refresh_pools(connection_, prepared_.plan);
     resume();
     journal_.reach(record_, JobState::done);
     base::failpoint("restore.fact.done");

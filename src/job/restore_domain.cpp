@@ -6,7 +6,9 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/storage_pool.hpp"
 #include "hypervisor/text_diff.hpp"
+#include "hypervisor/volume.hpp"
 #include "job/backup_plan.hpp"
 #include "job/firmware.hpp"
 
@@ -33,6 +35,28 @@ void require_disks_apart(const RestorePlan& plan, const hypervisor::DomainModel&
 bool has_tpm_state(const Manifest& manifest) {
   return std::any_of(manifest.blobs.begin(), manifest.blobs.end(),
                      [](const repository::ManifestBlob& blob) { return blob.kind == k_tpm_blob; });
+}
+
+// The pool of a disk that was a volume and is restored to where that volume lies; empty: it was none, it comes back
+// elsewhere, or the pool is not there or not started, so that a domain which named the volume would not start.
+std::string pool_of(hypervisor::Connection& connection, const hypervisor::DomainModel& saved, const PlannedFile& file) {
+  const hypervisor::DiskModel* const disk = saved.find_disk(file.target);
+  if (disk == nullptr || disk->source.kind != hypervisor::SourceKind::volume) return {};
+  if (!disk->source.unresolved.empty() || disk->source.path != file.path) return {};
+  return hypervisor::find_pool(connection, disk->source.pool).active ? disk->source.pool : std::string();
+}
+
+std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& connection, RestorePlan& plan,
+                                                   const std::string& saved_xml) {
+  hypervisor::DomainModel saved = hypervisor::parse_domain(saved_xml);
+  hypervisor::resolve_volumes(connection, saved);
+  std::vector<hypervisor::DiskPlacement> placements;
+  for (const PlannedFile& file : plan.files) {
+    const std::string pool = pool_of(connection, saved, file);
+    if (!pool.empty()) plan.pools.insert(pool);
+    placements.push_back({file.target, file.path.string(), file.format, !pool.empty()});
+  }
+  return placements;
 }
 
 [[noreturn]] void fail_domain_exists(const std::string& what) {
@@ -81,8 +105,8 @@ std::string replaced_definition(hypervisor::Connection& connection, const Manife
   return is_there ? connection.domain(manifest.domain_uuid).inactive_xml() : std::string();
 }
 
-void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const RestoreOptions& options,
-                 const std::string& replaced) {
+void plan_domain(hypervisor::Connection& connection, PreparedRestore& prepared, const Manifest& manifest,
+                 const RestoreOptions& options, const std::string& replaced) {
   const std::string& saved = manifest.inactive_xml.empty() ? manifest.live_xml : manifest.inactive_xml;
   hypervisor::RestoreXmlOptions xml_options;
   if (options.new_name) xml_options.name = *options.new_name;
@@ -94,8 +118,7 @@ void plan_domain(PreparedRestore& prepared, const Manifest& manifest, const Rest
   xml_options.nvram_path = prepared.firmware.nvram.string();
   xml_options.boot_files = prepared.firmware.boot_files;
   xml_options.tpm_restored = has_tpm_state(manifest);
-  for (const PlannedFile& file : prepared.plan.files)
-    xml_options.disks.push_back({file.target, file.path.string(), file.format});
+  xml_options.disks = place_disks(connection, prepared.plan, saved);
   if (manifest.inactive_xml.empty())
     prepared.notes.push_back("the domain was transient: what comes back is defined for good");
   const hypervisor::RestoreXml xml = hypervisor::make_restore_xml(saved, xml_options);

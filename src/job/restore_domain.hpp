@@ -20,9 +20,9 @@ void require_no_overlays(hypervisor::Connection& connection, const repository::M
 std::string replaced_definition(hypervisor::Connection& connection, const repository::Manifest& manifest,
                                 const RestoreOptions& options);
 
-// Fills in the domain of prepared.plan, whose files are known, the difference and the notes. `replaced`: what
-// replaced_definition() says.
-void plan_domain(PreparedRestore& prepared, const repository::Manifest& manifest, const RestoreOptions& options,
-                 const std::string& replaced);
+// Fills in the domain of prepared.plan, whose files are known, the pools of those that come back as volumes, the
+// difference and the notes. `replaced`: what replaced_definition() says.
+void plan_domain(hypervisor::Connection& connection, PreparedRestore& prepared, const repository::Manifest& manifest,
+                 const RestoreOptions& options, const std::string& replaced);
 
 }  // namespace icecore::job

@@ -50,13 +50,15 @@ void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) 
   base::with_context([&] { connection.define(plan.define_xml); }, "define domain '{}'", plan.domain_name);
 }
 
-void refresh_pool(hypervisor::Connection* connection, const RestorePlan& plan) {
-  if (plan.pool.empty() || connection == nullptr) return;
-  try {
-    hypervisor::refresh_pool(*connection, plan.pool);
-  } catch (const base::Error& error) {
-    base::log_warning("{}; the new volumes show after `virsh pool-refresh {}`", error.what(),
-                      base::shell_operand(plan.pool));
+void refresh_pools(hypervisor::Connection* connection, const RestorePlan& plan) {
+  if (connection == nullptr) return;
+  for (const std::string& pool : plan.pools) {
+    try {
+      hypervisor::refresh_pool(*connection, pool);
+    } catch (const base::Error& error) {
+      base::log_warning("{}; the new volumes show after `virsh pool-refresh {}`", error.what(),
+                        base::shell_operand(pool));
+    }
   }
 }
 

@@ -19,8 +19,8 @@ bool any_named(const RestorePlan& plan);
 // Defines the domain of the plan, if it has one. Defining it again changes nothing.
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);
 
-// Lets the plan's storage pool see its new volumes. What goes wrong is only logged: the disks are there.
-void refresh_pool(hypervisor::Connection* connection, const RestorePlan& plan);
+// Lets the plan's storage pools see their new volumes. What goes wrong is only logged: the disks are there.
+void refresh_pools(hypervisor::Connection* connection, const RestorePlan& plan);
 
 // Removes the files still under their work names, and those already named that replaced nothing. Devices are left.
 void remove_files(const RestorePlan& plan, bool also_named);

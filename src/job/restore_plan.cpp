@@ -77,7 +77,7 @@ Json to_json(const RestorePlan& plan) {
           {"point", plan.point_id},
           {"replace", plan.replace},
           {"files", files},
-          {"pool", plan.pool},
+          {"pools", plan.pools},
           {"domain_name", plan.domain_name},
           {"domain_uuid", plan.domain_uuid},
           {"define_xml", plan.define_xml},
@@ -90,7 +90,9 @@ RestorePlan parse_restore_plan(const Json& json, const std::string& job_id) {
   plan.connect_uri = json.value("connect_uri", "");
   plan.point_id = json_field<std::string>(json, "point", what);
   plan.replace = json_field<bool>(json, "replace", what);
-  plan.pool = json.value("pool", std::string());
+  plan.pools = json.value("pools", plan.pools);
+  const std::string pool = json.value("pool", std::string());  // of an older plan
+  if (!pool.empty()) plan.pools.insert(pool);
   plan.domain_name = json_field<std::string>(json, "domain_name", what);
   plan.domain_uuid = json_field<std::string>(json, "domain_uuid", what);
   plan.define_xml = json_field<std::string>(json, "define_xml", what);
@@ -114,7 +116,7 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
   if (connection != nullptr) prepared.plan.connect_uri = connection->uri();
   prepared.plan.point_id = manifest.id;
   prepared.plan.replace = options.replace;
-  prepared.plan.pool = options.pool.value_or("");
+  if (options.pool) prepared.plan.pools.insert(*options.pool);
   prepared.disks = choose_disks(manifest, options);
   const std::optional<std::filesystem::path> folder = destination(connection, options);
   for (const ManifestDisk* disk : prepared.disks) {
@@ -124,7 +126,7 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
   if (!options.disks_only) require_place_for_domain(*connection, manifest, options);
   plan_firmware(prepared, repository, manifest, options, job_id);
   if (!options.disks_only) {
-    plan_domain(prepared, manifest, options, replaced_definition(*connection, manifest, options));
+    plan_domain(*connection, prepared, manifest, options, replaced_definition(*connection, manifest, options));
     prepared.findings = hypervisor::check_compatibility(*connection, prepared.plan.define_xml);
   }
   plan_tpm(prepared, manifest, options, connection == nullptr ? "" : connection->uri(), job_id);

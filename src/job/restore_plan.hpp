@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct RestorePlan {
   std::string point_id;
   bool replace = false;  // the domain's old files give way
   std::vector<PlannedFile> files;
-  std::string pool;         // storage pool to refresh at the end; may be empty
-  std::string domain_name;  // empty: nothing is defined
+  std::set<std::string> pools;  // storage pools to refresh at the end
+  std::string domain_name;      // empty: nothing is defined
   std::string domain_uuid;
   std::string define_xml;
   std::filesystem::path memory_file;  // the domain goes on from it; empty: it does not

@@ -5,6 +5,7 @@
 
 #include "base/process.hpp"
 #include "rig/requirements.hpp"
+#include "rig/xml_query.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -52,6 +53,11 @@ class DiskKinds : public testing::Test {
     }
     EXPECT_EQ(subject.definition(), defined);
     subject.expect_at_rest();
+  }
+
+  static void virsh(const ProtectedDomain& subject, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"virsh", "-q", "-c", subject.domain.uri()});
+    base::run_checked({.arguments = std::move(arguments)}, std::chrono::seconds(30));
   }
 
   // Crashes it while the guest is on its overlay, ends QEMU, and recovers the domain that is shut off now.
@@ -112,6 +118,40 @@ TEST_F(DiskKinds, AVolumeIsPutBackAfterACrashAndAPowerCut) {
   ProtectedDomain subject(with_disks({{.kind = rig::DiskKind::volume}}));
   start(subject, {"vda"});
   expect_good_recovery_offline(subject, "vda");
+}
+
+TEST_F(DiskKinds, AVolumeThatIsRestoredToItsPlaceIsOneAgain) {
+  ProtectedDomain subject(with_disks({{.kind = rig::DiskKind::volume}}));
+  start(subject, {"vda"});
+  const std::string before = subject.domain.hash_disk();
+  const std::string defined = subject.definition();
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.destroy();
+  subject.must({"restore", "latest", "--replace", "--start"});
+  EXPECT_EQ(subject.definition(), defined);
+  EXPECT_EQ(subject.domain.hash_disk(), before);
+
+  // The pool has to see the new volume before the domain can start on it.
+  subject.domain.destroy();
+  ASSERT_EQ(::virDomainUndefine(subject.domain.handle()), 0);
+  virsh(subject, {"vol-delete", "--pool", subject.domain.name(), "vda.qcow2"});
+  subject.must({"restore", "latest", "--start"});
+  EXPECT_EQ(subject.definition(), defined);
+  EXPECT_EQ(subject.domain.hash_disk(), before);
+}
+
+TEST_F(DiskKinds, AVolumeOfAPoolThatIsNotStartedComesBackAsAFileItCanStartFrom) {
+  ProtectedDomain subject(with_disks({{.kind = rig::DiskKind::volume}}));
+  start(subject, {"vda"});
+  const std::string before = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.destroy();
+  virsh(subject, {"pool-destroy", subject.domain.name()});
+  virsh(subject, {"pool-define-as", subject.domain.name(), "dir", "--target", subject.domain.folder()});
+  subject.must({"restore", "latest", "--replace", "--start"});
+  EXPECT_EQ(rig::xml_value(subject.domain.inactive_xml(), "//disk/@type"), "file");
+  EXPECT_EQ(subject.domain.inactive_source(), subject.domain.disk_path());
+  EXPECT_EQ(subject.domain.hash_disk(), before);
 }
 
 rig::DomainOptions on_device(const std::string& format) {

@@ -179,6 +179,15 @@ TEST(RestoreXml, TellsOfADiskThatCameAfterThePointAndOfOneThatWent) {
   EXPECT_THAT(without.notices, Contains(HasSubstr("disk vdz")));
 }
 
+TEST(RestoreXml, LeavesAVolumeNamedAsItWas) {
+  RestoreXmlOptions options;
+  options.disks = {{"vdg", "/pool/vol", "raw", true}};
+  const DiskModel disk = *parse_domain(make_restore_xml(fixture_xml("odd_disks"), options).xml).find_disk("vdg");
+  EXPECT_EQ(disk.source.kind, SourceKind::volume);
+  EXPECT_FALSE(disk.source.pool.empty());
+  EXPECT_EQ(disk.source.format, "raw");
+}
+
 TEST(RestoreXml, EmptiesDrivesWhoseMediumIsMissing) {
   RestoreXmlOptions options;
   options.disks = {{"vda", "/new/vda.qcow2", "qcow2"}, {"vdb", "/new/vdb.raw", "raw"}};

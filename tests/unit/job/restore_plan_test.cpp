@@ -74,7 +74,7 @@ RestorePlan plan_with_a_device() {
   RestorePlan plan;
   plan.connect_uri = "qemu:///session";
   plan.point_id = "0123";
-  plan.pool = "images";
+  plan.pools = {"images"};
   plan.files.push_back(
       {.target = "vda", .format = "raw", .path = "/dev/x", .work_path = "/dev/x", .device = true, .begun = true});
   return plan;
@@ -83,7 +83,7 @@ RestorePlan plan_with_a_device() {
 TEST(RestorePlan, SurvivesTheJournal) {
   const RestorePlan read = parse_restore_plan(to_json(plan_with_a_device()), "job");
   EXPECT_EQ(read.connect_uri, "qemu:///session");
-  EXPECT_EQ(read.pool, "images");
+  EXPECT_EQ(read.pools, std::set<std::string>{"images"});
   ASSERT_EQ(read.files.size(), 1U);
   EXPECT_TRUE(read.files[0].device);
   EXPECT_TRUE(read.files[0].begun);
@@ -93,9 +93,11 @@ TEST(RestorePlan, SurvivesTheJournal) {
 TEST(RestorePlan, OfAnOlderVersionIsUnderstood) {
   base::Json json = to_json(plan_with_a_device());
   json["replace"] = true;
-  json.erase("pool");
+  json.erase("pools");
+  json["pool"] = "old";
   for (const char* field : {"replaces", "device", "begun"}) json["files"][0].erase(field);
   const RestorePlan read = parse_restore_plan(json, "job");
+  EXPECT_EQ(read.pools, std::set<std::string>{"old"});
   EXPECT_TRUE(read.files[0].replaces);
   EXPECT_FALSE(read.files[0].device);
 }
