@@ -92,6 +92,7 @@ class CommitRun {
     if (started) return;
     if (all_ready()) {
       base::failpoint("commit.ready");
+      announce_pivot();
       for (DiskRun& run : runs_) {
         if (run.ready) pivot(run);
       }
@@ -123,6 +124,13 @@ class CommitRun {
     // Somebody, perhaps we before a restart of libvirt, has started a job since: the XML will show which.
     if (result.code == VIR_ERR_BLOCK_COPY_ACTIVE) return;
     result.check(fmt::format("starting the commit of disk {} of domain '{}'", run.disk->target, domain_.name()));
+  }
+
+  void announce_pivot() {
+    if (announced_) return;
+    if (options_.before_pivot) options_.before_pivot();
+    announced_ = true;
+    base::failpoint("commit.pivot");
   }
 
   // ASYNC, because the synchronous form waits for QEMU without a deadline; the XML tells when it is done.
@@ -191,6 +199,7 @@ class CommitRun {
   std::vector<DiskRun> runs_;
   DomainModel model_;
   bool joined_ = false;
+  bool announced_ = false;
   BlockJobProgress last_;
   std::size_t last_back_ = 0;
   base::Stopwatch since_change_;

@@ -23,6 +23,9 @@ struct CommitOptions {
   base::Milliseconds stall_deadline = std::chrono::minutes(2);
   base::Milliseconds call_deadline = std::chrono::seconds(60);
   base::Milliseconds poll = base::Milliseconds(150);
+  // Called once, before the first commit is ended with the base as the active image. Until it is, whatever happens to
+  // the guest, its newest data are whole in the overlays; what it throws ends the commit like any other error.
+  std::function<void()> before_pivot;
   HelperProgram helper;
 };
 

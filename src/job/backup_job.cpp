@@ -181,18 +181,7 @@ std::string BackupJob::publish_anyway() {
   }
 }
 
-// A live commit may begin, after which an overlay without a domain could be older than its base. A transient domain
-// that is gone by now has none: its overlay is whole.
-void BackupJob::note_that_commit_begins() {
-  if (prepared_.plan.commit_begun || !domain_.connection().has_domain(domain_.uuid())) return;
-  prepared_.plan.commit_begun = true;
-  // Others have an XML that tells.
-  if (prepared_.plan.transient) return steps_.store_plan(to_json(prepared_.plan));
-  steps_.store_plan_if_possible(to_json(prepared_.plan));
-}
-
 void BackupJob::commit() {
-  note_that_commit_begins();
   steps_.step_back(JobState::committing, [] {});
   phase("commit");
   steps_.step_back(JobState::committed, [&] { return_to_bases(); });
@@ -200,7 +189,13 @@ void BackupJob::commit() {
 }
 
 void BackupJob::return_to_bases() {
-  job::return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, context_.progress, {});
+  const StorePlan store = [this](const BackupPlan& plan) {
+    // Others have an XML that tells, as a transient one has while it lives.
+    const bool must_be_told = plan.transient && !plan.on_bases;
+    if (must_be_told) return steps_.store_plan(to_json(plan));
+    steps_.store_plan_if_possible(to_json(plan));
+  };
+  job::return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, store, context_.progress, {});
   on_bases_ = true;
 }
 
@@ -237,7 +232,6 @@ void BackupJob::give_up(base::Error& cause) {
   try {
     steps_.step_back(JobState::aborting, [&] {
       phase("undo");
-      note_that_commit_begins();
       return_to_bases();
     });
     bitmaps_.discard_own(prepared_.plan);

@@ -60,7 +60,6 @@ class BackupJob {
   void read();
   void read_files();
   void seal();
-  void note_that_commit_begins();
   void commit();
   void return_to_bases();
   void note_error(const std::string& text);

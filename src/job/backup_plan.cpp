@@ -50,7 +50,8 @@ Json to_json(const BackupPlan& plan) {
           {"staging", plan.staging},
           {"freezes", plan.freezes},
           {"transient", plan.transient},
-          {"commit_begun", plan.commit_begun},
+          {"pivot_begun", plan.pivot_begun},
+          {"on_bases", plan.on_bases},
           {"disks", disks},
           {"memory_file", plan.memory_file.string()},
           {"manifest", plan.manifest}};
@@ -65,7 +66,9 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   if (json.contains("staging")) plan.staging = json_field<std::string>(json, "staging", what);  // older ones have none
   plan.freezes = json_field<bool>(json, "freezes", what);
   plan.transient = json_field<bool>(json, "transient", what);
-  plan.commit_begun = json_field<bool>(json, "commit_begun", what);
+  // Older ones noted that a live commit was about to begin.
+  plan.pivot_begun = json_field<bool>(json, json.contains("commit_begun") ? "commit_begun" : "pivot_begun", what);
+  plan.on_bases = json.value("on_bases", false);
   plan.manifest = json_field<std::string>(json, "manifest", what);
   if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);
   for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, what));

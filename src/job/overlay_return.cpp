@@ -31,9 +31,9 @@ constexpr const char* k_merged_live = "merged while running";
 
 class Return {
  public:
-  Return(hypervisor::Connection& connection, const std::string& uuid, const BackupPlan& plan, Progress& progress,
-         std::stop_token stop)
-      : connection_(connection), uuid_(uuid), plan_(plan), progress_(progress), stop_(std::move(stop)) {}
+  Return(hypervisor::Connection& connection, const std::string& uuid, BackupPlan& plan, const StorePlan& store,
+         Progress& progress, std::stop_token stop)
+      : connection_(connection), uuid_(uuid), plan_(plan), store_(store), progress_(progress), stop_(std::move(stop)) {}
 
   std::vector<ReturnedDisk> run() {
     end_memory_capture();
@@ -90,13 +90,23 @@ class Return {
       if (hypervisor::place_of(model, overlays.back()) != DiskPlace::on_base) merged.push_back(disk->target);
     }
     if (overlays.empty()) return true;
+    hypervisor::CommitOptions options;
+    options.before_pivot = [&] { remember(plan_.pivot_begun); };
     const hypervisor::CommitReport report =
-        hypervisor::commit_overlays(domain, overlays, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
+        hypervisor::commit_overlays(domain, overlays, options, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
         });
     if (report.outcome != hypervisor::CommitOutcome::committed) return false;
+    // Once it is gone nothing else tells. Of a detached disk nobody knows where it is.
+    if (plan_.transient && overlays.size() == plan_.disks.size()) remember(plan_.on_bases);
     for (const std::string& target : merged) note(target, k_merged_live);
     return true;
+  }
+
+  void remember(bool& fact) {
+    if (fact) return;
+    fact = true;
+    if (store_) store_(plan_);
   }
 
   bool merge_offline(Domain& domain) {
@@ -151,12 +161,13 @@ class Return {
     throw error.add_hint(fmt::format("virsh start {0}; icecore recover {0}", name));
   }
 
-  // The domain is transient and has ended: no XML can say where the newest data is, only the journal. Its
-  // overlay is merged unless a live commit may already have been pivoted; then a person must look.
+  // The domain is transient and has ended: no XML can say where the newest data is, only the journal. QEMU keeps an
+  // overlay whole until its commit is pivoted, which neither it nor libvirt does by itself: before that the overlay is
+  // merged. Once all disks were seen on their bases it is the older one. In between a person must look.
   bool merge_without_domain() {
     for (const PlannedDisk& disk : plan_.disks) {
-      if (!std::filesystem::exists(disk.overlay_path)) continue;
-      if (plan_.commit_begun) {
+      if (plan_.on_bases || !std::filesystem::exists(disk.overlay_path)) continue;
+      if (plan_.pivot_begun) {
         base::Error error(
             Fault::conflict,
             fmt::format("disk '{}': the domain is gone and its overlay '{}' may or may not be merged already",
@@ -252,7 +263,8 @@ class Return {
 
   hypervisor::Connection& connection_;
   const std::string& uuid_;
-  const BackupPlan& plan_;
+  BackupPlan& plan_;
+  const StorePlan& store_;
   Progress& progress_;
   std::stop_token stop_;
   std::vector<ReturnedDisk> result_;
@@ -262,8 +274,9 @@ class Return {
 }  // namespace
 
 std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
-                                          const BackupPlan& plan, Progress& progress, std::stop_token stop) {
-  return Return(connection, domain_uuid, plan, progress, std::move(stop)).run();
+                                          BackupPlan& plan, const StorePlan& store, Progress& progress,
+                                          std::stop_token stop) {
+  return Return(connection, domain_uuid, plan, store, progress, std::move(stop)).run();
 }
 
 }  // namespace icecore::job

@@ -4,6 +4,7 @@
 // the backup's own commit, by its abort, and by recover: there is one way down, and it can be entered again.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -19,11 +20,17 @@ struct ReturnedDisk {
   std::string action;  // "was on its base", "merged while running", "merged offline"
 };
 
+// Keeps a plan that has changed, durably when it returns.
+using StorePlan = std::function<void(const BackupPlan&)>;
+
 // When it returns, the domain's live and persistent XML show every disk of the plan on its base and the
 // overlays are unlinked. Throws otherwise, with the overlays untouched: Fault::conflict when somebody put
 // another image on top or the files do not fit the plan, busy when another block job is in the way. Also conflict,
 // with the other disks on their bases, when one was detached from the domain and its overlay is there.
+// The plan learns, before it happens, that bases may become newer than their overlays. `store` may be empty for a plan
+// that no journal has.
 std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
-                                          const BackupPlan& plan, Progress& progress, std::stop_token stop);
+                                          BackupPlan& plan, const StorePlan& store, Progress& progress,
+                                          std::stop_token stop);
 
 }  // namespace icecore::job

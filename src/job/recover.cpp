@@ -68,10 +68,10 @@ class Recovery {
   }
 
   // Overlays that carry our names but no journal knows (a lost state folder): the XML tells base and overlay.
-  RecoveredJob strays(hypervisor::Domain& domain, const BackupPlan& plan) {
+  RecoveredJob strays(hypervisor::Domain& domain, BackupPlan plan) {
     RecoveredJob result{.domain_name = domain.name()};
     guarded(result, [&] {
-      merge(domain.uuid(), plan, result);
+      merge(domain.uuid(), plan, {}, result);
       result.finished = true;
     });
     return result;
@@ -101,12 +101,11 @@ class Recovery {
   void backup(JobRecord& record, RecoveredJob& result) {
     BackupPlan plan = parse_backup_plan(record.plan, record.id);
     if (plan.freezes && !is_sealed(record.state) && record.state != JobState::reading) thaw(record.domain_uuid, result);
-    if (!plan.commit_begun && !dry_run_ && connection_.has_domain(record.domain_uuid)) {
-      plan.commit_begun = true;
-      record.plan = to_json(plan);
+    const StorePlan store = [&](const BackupPlan& learnt) {
+      record.plan = to_json(learnt);
       journal_->update_plan(record);
-    }
-    merge(record.domain_uuid, plan, result);
+    };
+    merge(record.domain_uuid, plan, store, result);
     if (is_sealed(record.state)) return publish(record, plan, result);
     result.actions.push_back("forget the unfinished backup");
     if (!dry_run_) {
@@ -130,7 +129,7 @@ class Recovery {
     }
   }
 
-  void merge(const std::string& uuid, const BackupPlan& plan, RecoveredJob& result) {
+  void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result) {
     if (dry_run_) {
       for (const PlannedDisk& disk : plan.disks) {
         if (!std::filesystem::exists(disk.overlay_path) || !told_.insert(disk.overlay_path).second) continue;
@@ -141,7 +140,7 @@ class Recovery {
         result.actions.push_back(fmt::format("remove '{}'", plan.memory_file.string()));
       return;
     }
-    for (const ReturnedDisk& disk : return_to_bases(connection_, uuid, plan, context_.progress, context_.stop)) {
+    for (const ReturnedDisk& disk : return_to_bases(connection_, uuid, plan, store, context_.progress, context_.stop)) {
       result.actions.push_back(fmt::format("disk '{}' {}", disk.target, disk.action));
     }
     base::failpoint("recover.merged");

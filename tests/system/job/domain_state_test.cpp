@@ -158,21 +158,54 @@ TEST_F(DomainState, ATransientDomainThatDiesBesideAKilledBackupIsRecovered) {
   EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written);
 }
 
-// Given up while it lives, pivoted, killed before the overlay is removed, then dead: the overlay is the older one.
-TEST_F(DomainState, AnOverlayThatMayBeOlderThanItsBaseIsLeftToAPerson) {
-  ProtectedDomain subject(transient());
-  subject.init();
-  subject.domain.start_paused();
-  const auto killed = subject.run({"backup", subject.domain.name()},
-                                  {{"ICECORE_FAILPOINTS", "backup.acted.reading=error,return.before_unlink=kill"}});
-  ASSERT_EQ(killed.exit_code, 137) << killed.error_output;
-  ASSERT_EQ(subject.domain.live_source(), subject.domain.disk_path());
-  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x33);
-  const std::string newest = subject.domain.hash_disk();
-  subject.domain.kill_qemu();
-  const auto recovered = subject.run({"recover"});
+// A backup of a transient domain is given up and killed at this place of its live commit; the guest writes on and dies.
+class TransientDomain : public DomainState {
+ protected:
+  void SetUp() override {
+    DomainState::SetUp();
+    subject.emplace(transient());
+    subject->init();
+    subject->domain.start_paused();
+  }
+  void die_in_commit(const std::string& failpoint) {
+    const auto killed = subject->run({"backup", subject->domain.name()},
+                                     {{"ICECORE_FAILPOINTS", "backup.acted.reading=error," + failpoint + "=kill"}});
+    ASSERT_EQ(killed.exit_code, 137) << killed.error_output;
+    is_pivoted = subject->domain.live_source() == subject->domain.disk_path();
+    subject->domain.monitor_write("vda", 9 * k_mib, k_mib, 0x33);
+    newest = subject->domain.hash_disk();
+    subject->domain.kill_qemu();
+  }
+  std::string disk() const { return rig::content_hash(subject->domain.disk_path(), "qcow2"); }
+
+  std::optional<ProtectedDomain> subject;
+  bool is_pivoted = false;
+  std::string newest;
+};
+
+TEST_F(TransientDomain, ThatDiesBeforeThePivotHasAWholeOverlayWhichIsMerged) {
+  die_in_commit("commit.ready");
+  EXPECT_FALSE(is_pivoted);
+  subject->must({"recover"});
+  EXPECT_FALSE(has_overlay(*subject));
+  EXPECT_EQ(disk(), newest);
+}
+
+TEST_F(TransientDomain, ThatDiesWhileItsPivotIsUnderWayIsLeftToAPerson) {
+  die_in_commit("commit.pivot");
+  const std::string base = disk();
+  const auto recovered = subject->run({"recover"});
   EXPECT_THAT(recovered.output + recovered.error_output, HasSubstr("may or may not be merged already"));
-  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), newest);
+  EXPECT_TRUE(has_overlay(*subject));
+  EXPECT_EQ(disk(), base);
+}
+
+TEST_F(TransientDomain, ThatDiesAfterItWasSeenOnItsBaseHasAnOlderOverlayWhichIsRemoved) {
+  die_in_commit("return.before_unlink");
+  EXPECT_TRUE(is_pivoted);
+  subject->must({"recover"});
+  EXPECT_FALSE(has_overlay(*subject));
+  EXPECT_EQ(disk(), newest);
 }
 
 TEST_F(DomainState, AShutOffDomainStartedMeanwhileIsMergedLive) {

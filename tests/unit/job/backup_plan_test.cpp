@@ -16,7 +16,7 @@ BackupPlan sample() {
   plan.repository_url = "/backup";
   plan.repository_id = "0123";
   plan.freezes = true;
-  plan.commit_begun = true;
+  plan.pivot_begun = true;
   plan.manifest = "{}";
   plan.disks.push_back({"vda", "qcow2", "/images/web1.qcow2", "/images/x.ovl.qcow2", {}});
   return plan;
@@ -33,7 +33,8 @@ TEST(BackupPlan, JournalAndBack) {
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
-    if (key == "connect_uri" || key == "staging" || key == "memory_file") continue;  // jobs of before have none
+    // jobs of before have none
+    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "on_bases") continue;
     base::Json damaged = whole;
     damaged.erase(key);
     try {
@@ -43,6 +44,17 @@ TEST(BackupPlan, EveryMissingFieldIsNamed) {
       EXPECT_EQ(error.fault(), base::Fault::corrupt);
       EXPECT_NE(std::string(error.what()).find("job 4711"), std::string::npos);
     }
+  }
+}
+
+TEST(BackupPlan, AnOlderOneWhoseCommitBeganMayBePivoted) {
+  for (const bool begun : {false, true}) {
+    base::Json json = to_json(sample());
+    json.erase("pivot_begun");
+    json.erase("on_bases");
+    json["commit_begun"] = begun;
+    EXPECT_EQ(parse_backup_plan(json, "j").pivot_begun, begun);
+    EXPECT_FALSE(parse_backup_plan(json, "j").on_bases);
   }
 }
 
