@@ -127,6 +127,10 @@ void Guest::start_writer(const std::string& path, unsigned records_per_sync) {
   shell(fmt::format("setsid writer {} {} >/dev/null 2>&1 </dev/null &", path, records_per_sync));
 }
 
+void Guest::start_paired_writer(const std::string& first, const std::string& second) {
+  shell(fmt::format("setsid writer {} 1 {} >/dev/null 2>&1 </dev/null &", first, second));
+}
+
 void Guest::stop_writer() { shell("killall writer; while pidof writer >/dev/null; do usleep 10000; done; sync"); }
 
 ChainState Guest::check_log(const std::string& path) { return parse_log_line(run({"/bin/check-log", path}).output); }

@@ -42,6 +42,9 @@ class Guest {
 
   // An endless checksummed log, synced every `records_per_sync` records, until the guest or it is stopped.
   void start_writer(const std::string& path = "/mnt/log", unsigned records_per_sync = 1);
+  // The same in two files at once, whose file systems may be on two disks: each record is synced in the first, then
+  // written to the second and synced there.
+  void start_paired_writer(const std::string& first, const std::string& second);
   void stop_writer();
   // What the log holds, read in the guest.
   ChainState check_log(const std::string& path = "/mnt/log");
