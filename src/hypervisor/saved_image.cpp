@@ -33,6 +33,16 @@ void copy_source(XmlNode to, const XmlNode& from) {
   }
 }
 
+// Which file it is, of an element whose text is one; `from` has none when libvirt is to choose.
+void copy_file(XmlNode to, const XmlNode& from) {
+  if (!to) return;
+  if (!from) return to.remove();
+  if (from.text().empty()) return;
+  to.child("source").remove();
+  to.remove_attribute("type");
+  to.set_text(from.text());
+}
+
 unsigned flags_of(RunState state) {
   switch (state) {
     case RunState::as_saved: return 0;
@@ -48,6 +58,9 @@ std::string adapt_saved_xml(std::string_view saved_xml, std::string_view defined
   const XmlDocument saved = XmlDocument::parse(saved_xml, "the XML saved with the memory");
   const XmlDocument defined = XmlDocument::parse(defined_xml, "the XML to be defined");
   const XmlNode devices = defined.root().child("devices");
+  copy_file(saved.root().path("devices", "emulator"), devices.child("emulator"));
+  for (const char* kind : {"nvram", "kernel", "initrd", "dtb"})
+    copy_file(saved.root().path("os", kind), defined.root().path("os", kind));
   for (XmlNode disk : saved.root().child("devices").children("disk")) {
     const XmlNode now = find_device(devices, "disk", "target", "dev", disk.child("target").attribute("dev"));
     if (!now) continue;

@@ -12,7 +12,8 @@
 namespace icecore::hypervisor {
 
 // The XML in a save file, whose hardware must stay what it was, with what may differ on another host taken from the XML
-// that is defined: where disks lie (by target), what cards are plugged into (by MAC).
+// that is defined: where disks lie (by target), what cards are plugged into (by MAC), the emulator, the firmware's
+// variables, and what it booted from.
 std::string adapt_saved_xml(std::string_view saved_xml, std::string_view defined_xml);
 
 enum class RunState { as_saved, running, paused };

@@ -46,12 +46,23 @@ std::string PrivateLibvirt::uri() const {
 }
 
 // nsenter -r: in a chroot too the namespace's root is not ours.
+std::vector<std::string> PrivateLibvirt::inside(std::vector<std::string> command) const {
+  command.insert(command.begin(), {"nsenter", "-m", "-r", "-t", std::to_string(holder_->pid())});
+  return command;
+}
+
+std::filesystem::path PrivateLibvirt::seen_from_outside(const std::filesystem::path& path) const {
+  return std::filesystem::path("/proc") / std::to_string(holder_->pid()) / "root" / path.relative_path();
+}
+
+void PrivateLibvirt::hide(const std::filesystem::path& folder) {
+  base::run_checked(command(inside({"mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder})), k_deadline);
+}
+
 void PrivateLibvirt::start() {
   const std::filesystem::path pid_file = folder_ / "libvirtd.pid";
   std::filesystem::remove(pid_file);
-  base::run_checked(command({"nsenter", "-m", "-r", "-t", std::to_string(holder_->pid()), "libvirtd", "-d", "-f",
-                             folder_ / "libvirtd.conf", "-p", pid_file}),
-                    k_deadline);
+  base::run_checked(command(inside({"libvirtd", "-d", "-f", folder_ / "libvirtd.conf", "-p", pid_file})), k_deadline);
   pid_ = std::stoi(base::to_string(base::read_file(pid_file)));
   undo_.process(pid_);
   wait_until([&] { return answers(); }, "answer");

@@ -80,6 +80,7 @@ Undo::~Undo() {
 void Undo::domain(std::string_view name) { tell(fmt::format("domain {}\n", name)); }
 void Undo::folder(const std::filesystem::path& path) { tell(fmt::format("folder {}\n", path.native())); }
 void Undo::pool(std::string_view name) { tell(fmt::format("pool {}\n", name)); }
+void Undo::network(std::string_view name) { tell(fmt::format("network {}\n", name)); }
 void Undo::loop(const std::filesystem::path& file) { tell(fmt::format("loop {}\n", file.native())); }
 void Undo::process(pid_t pid) { tell(fmt::format("process {} {}\n", pid, start_time_of(pid))); }
 

@@ -27,6 +27,8 @@ class Undo {
   void folder(const std::filesystem::path& path);
   // Stops and undefines the storage pool; its volumes stay, as files of a folder.
   void pool(std::string_view name);
+  // Stops the network, and removes a bridge of that name if it is left.
+  void network(std::string_view name);
   // Detaches every loop device that this file is behind.
   void loop(const std::filesystem::path& file);
   // Kills the process, and never another one that got its number later.

@@ -81,5 +81,18 @@ TEST(AdaptSavedXml, DisksAndNetworksFollowTheDefinition) {
     EXPECT_THAT(adapted, Not(HasSubstr(gone)));
 }
 
+TEST(AdaptSavedXml, FilesOfTheHostFollowTheDefinition) {
+  const std::string saved = domain(
+      "<os><nvram type='file' template='/t'><source file='/old/vars'/></nvram><kernel>/old/kernel</kernel>"
+      "<initrd>/same</initrd></os>",
+      "<emulator>/old/qemu</emulator>");
+  const std::string defined =
+      domain("<os><nvram template='/t'>/new/vars</nvram><kernel>/new/kernel</kernel><initrd>/same</initrd></os>");
+  const std::string adapted = adapt_saved_xml(saved, defined);
+  for (const char* now : {"template=\"/t\"", ">/new/vars<", ">/new/kernel<", ">/same<"})
+    EXPECT_THAT(adapted, HasSubstr(now));
+  for (const char* gone : {"/old/", "<source", "<emulator"}) EXPECT_THAT(adapted, Not(HasSubstr(gone)));
+}
+
 }  // namespace
 }  // namespace icecore::hypervisor
