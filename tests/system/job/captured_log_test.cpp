@@ -17,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Several guests may boot at once, each on a part of a core.
+constexpr base::Milliseconds k_boot_deadline = std::chrono::minutes(4);
+
 enum class Mode {
   quiesced,
   unquiesced,
@@ -92,7 +95,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
     subject->init();
     subject->domain.start();
     guest.emplace(subject->domain);
-    guest->wait_agent();
+    guest->wait_agent(k_boot_deadline);
     start_writer();
     wait_for_records(20);
   }
@@ -146,7 +149,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
   }
   void wait_for_records(std::uint64_t count) {
     const base::Stopwatch watch;
-    while (guest->check_log().records < count) ASSERT_LT(watch.elapsed(), std::chrono::seconds(60));
+    while (guest->check_log().records < count) ASSERT_LT(watch.elapsed(), std::chrono::minutes(2));
   }
 
   // ---- the backup
@@ -188,7 +191,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
     rig::IcecoreRun run(subject->with_options(arguments), environment);
     run.wait_failpoint();
     subject->domain.start();
-    guest->wait_agent();
+    guest->wait_agent(k_boot_deadline);
     start_writer();
     run.go_on();
     const auto outcome = run.wait();
@@ -246,7 +249,7 @@ TEST_P(CapturedLog, IsAnUnbrokenPrefix) {
   std::vector<std::string> restore = {"restore", "latest", "--replace", "--start"};
   if (on_device()) restore.push_back("--overwrite-device");
   subject->must(restore);
-  guest->wait_agent();
+  guest->wait_agent(k_boot_deadline);
   if (with_memory()) wait_for_records(synced + 20);  // its writer goes on
   expect_in_guest(synced);
 }
