@@ -8,6 +8,7 @@
 #include "base/nearest_name.hpp"
 #include "base/shell_word.hpp"
 #include "cli/commands.hpp"
+#include "cli/known_groups.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
 #include "cli/upload_session.hpp"
@@ -70,10 +71,22 @@ std::vector<std::string> points_with_losses(repository::Repository& repository,
   return ids;
 }
 
+// Those that any of the points belongs to.
+base::Json group_records(const std::vector<KnownGroup>& groups, const std::vector<repository::Manifest>& points,
+                         const std::set<std::string>& pending) {
+  base::Json records = base::Json::array();
+  for (const KnownGroup& known : groups) {
+    const auto listed = [&](const repository::Manifest& point) { return known.there.contains(point.id); };
+    if (std::any_of(points.begin(), points.end(), listed)) records.push_back(group_record(known, pending));
+  }
+  return records;
+}
+
 ExitCode run(Session& session, const ListOptions& options) {
   const OpenRepository open = open_repository(session);
   ReadablePoints known = read_points(session.console, *open.repository);
   const std::vector<repository::Manifest>& points = known.points;
+  const std::vector<KnownGroup> groups = known_groups(*open.repository, known);
   const repository::Protections protections = repository::list_protections(*open.repository);
   if (options.domain) keep_domain(known, *options.domain);
   const std::set<std::string> pending = pending_points(*open.storage);
@@ -86,11 +99,12 @@ ExitCode run(Session& session, const ListOptions& options) {
     base::Json record = record_of(open.storage->url(), known, protections);
     record["pending"] = pending;
     record["lossy"] = lossy;
+    record["groups"] = group_records(groups, points, pending);
     session.console.print_json(record);
   } else if (points.empty()) {
     session.console.print(fmt::format("no restore points in {} yet", open.storage->url()));
   } else {
-    session.console.out << format_point_list(points, protections);
+    session.console.out << format_point_list(points, protections, group_labels(groups));
   }
   if (!session.options.quiet) tell_pending(session.console, pending);
   return known.damaged.empty() ? ExitCode::ok : ExitCode::corrupt;
@@ -101,6 +115,7 @@ std::vector<JsonField> json_fields() {
   for (JsonField& field : point_fields("points[].")) fields.push_back(std::move(field));
   fields.push_back({"pending[]", "ids of points that are complete in staging and not yet on the remote"});
   fields.push_back({"lossy[]", "ids of points that have lost blocks, as a repair or verify noted"});
+  for (JsonField& field : group_fields("groups[].")) fields.push_back(std::move(field));
   fields.push_back({"damaged[]", "points that cannot be read: object, reason"});
   fields.push_back({"unreached", "why only points in staging are listed; empty when all are"});
   return fields;

@@ -61,7 +61,8 @@ void declare_places(WordList& words, job::RestoreOptions& restore) {
 
 void declare(WordList& words, RestoreCommandOptions& options) {
   job::RestoreOptions& restore = options.restore;
-  words.positional("POINT", "id prefix, latest, DOMAIN or DOMAIN@TIME", Count::one, WordList::into(options.point));
+  words.positional("POINT", "id prefix (of a group, with --group), latest, DOMAIN or DOMAIN@TIME", Count::one,
+                   WordList::into(options.point));
   words.option("--as", "NAME", "as a new domain, with a new UUID and new MAC addresses",
                WordList::into(restore.new_name));
   words.flag("--group", "all points of the same instant", options.group);
@@ -170,14 +171,25 @@ void tell(Session& session, const RestoreCommandOptions& options, const std::vec
   if (session.options.json) session.console.print_json(options.group ? base::Json{{"members", records}} : records[0]);
 }
 
+void refuse_group(const ReadablePoints& points, const std::vector<KnownGroup>& groups, const std::string& name) {
+  if (find_group_only(points, groups, name) == nullptr) return;
+  throw base::Error(base::Fault::usage, fmt::format("'{}' is a group, not a restore point", name))
+      .add_hint(fmt::format("icecore restore {} --group; or one of the points `icecore show {}` names", name, name));
+}
+
 ExitCode run(Session& session, const RestoreCommandOptions& options) {
   JobSession jobs(session);
   const OpenRepository open = open_repository(session, jobs.stop());
   const ReadablePoints points = read_points(session.console, *open.repository);
-  const repository::Manifest& point = find_point(points, options.point);
+  const std::vector<KnownGroup> groups = known_groups(*open.repository, points);
+  if (!options.group) refuse_group(points, groups, options.point);
   const std::vector<job::RestoreReport> reports = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
-    if (options.group) return restore_group(jobs, *open.repository, points, point, options.restore);
+    if (options.group) {
+      const auto group = group_named(points, groups, options.point);
+      return restore_group(jobs, *open.repository, points, group, options.restore);
+    }
+    const repository::Manifest& point = find_point(points, options.point);
     return std::vector{job::run_restore(jobs.context(), *open.repository, point, options.restore)};
   }();
   tell(session, options, reports);

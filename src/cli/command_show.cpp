@@ -2,7 +2,9 @@
 // `icecore show POINT`.
 #include <fmt/core.h>
 
+#include "base/error.hpp"
 #include "cli/commands.hpp"
+#include "cli/known_groups.hpp"
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
 #include "cli/upload_session.hpp"
@@ -18,7 +20,8 @@ struct ShowOptions {
 };
 
 void declare(WordList& words, ShowOptions& options) {
-  words.positional("POINT", "id prefix, latest, DOMAIN or DOMAIN@TIME", Count::one, WordList::into(options.point));
+  words.positional("POINT", "id prefix (of a group, too), latest, DOMAIN or DOMAIN@TIME", Count::one,
+                   WordList::into(options.point));
   words.flag("--xml", "print the domain's XML as it was, and nothing else", options.xml);
 }
 
@@ -44,10 +47,17 @@ void print_losses(Console& console, const base::Json& lost) {
   }
 }
 
-ExitCode run(Session& session, const ShowOptions& options) {
-  const OpenRepository open = open_repository(session);
-  const ReadablePoints points = read_points(session.console, *open.repository);
-  const repository::Manifest& point = find_point(points, options.point);
+void show_group(Session& session, const KnownGroup& known, const std::set<std::string>& pending, bool xml) {
+  if (xml) {
+    base::Error error(base::Fault::usage, "a group has no XML of its own");
+    throw error.add_hint("icecore show --xml with one of its points");
+  }
+  if (session.options.json) return session.console.print_json(group_record(known, pending));
+  session.console.out << format_group(known, pending);
+}
+
+ExitCode show_point(Session& session, const OpenRepository& open, const repository::Manifest& point,
+                    const ShowOptions& options) {
   const repository::Protections protections = repository::list_protections(*open.repository);
   const bool pending = pending_points(*open.storage).contains(point.id);
   if (session.options.json) {
@@ -67,11 +77,22 @@ ExitCode run(Session& session, const ShowOptions& options) {
   return ExitCode::ok;
 }
 
+ExitCode run(Session& session, const ShowOptions& options) {
+  const OpenRepository open = open_repository(session);
+  const ReadablePoints points = read_points(session.console, *open.repository);
+  const std::vector<KnownGroup> groups = known_groups(*open.repository, points);
+  const KnownGroup* const group = find_group_only(points, groups, options.point);
+  if (group == nullptr) return show_point(session, open, find_point(points, options.point), options);
+  show_group(session, *group, pending_points(*open.storage), options.xml);
+  return ExitCode::ok;
+}
+
 std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = point_fields("");
   fields.push_back({"pending", "true: complete in staging and not yet on the remote"});
   fields.push_back({"live_xml, inactive_xml", "the domain's XML, running and persistent; empty when it had none"});
   fields.push_back({"lost[]", "blocks the point lost, as a repair or verify noted: disk, offset, length (bytes)"});
+  for (JsonField& field : group_fields("of a group: ")) fields.push_back(std::move(field));
   return fields;
 }
 
@@ -83,9 +104,11 @@ Command make_show_command() {
        .summary = "Show everything about a restore point",
        .description = "Shows one restore point: how consistent it is, how long the guest was frozen, its disks and "
                       "what they took. POINT is the beginning of an id (4 digits or more), `latest`, a domain's name "
-                      "for its latest, or DOMAIN@TIME for the newest at or before that time (UTC).",
+                      "for its latest, or DOMAIN@TIME for the newest at or before that time (UTC). The id of a group, "
+                      "which `icecore list` prints, shows the points of that instant, and which of them are there.",
        .examples = {{"icecore show latest", "the newest point of all"},
                     {"icecore show web1@2026-11-21", "the newest of web1 on or before that day"},
+                    {"icecore show 9c1e44d0", "a group by its id"},
                     {"icecore show 3f2a --xml > web1.xml", "the domain's XML as it was"}},
        .json = json_fields()},
       declare, run);

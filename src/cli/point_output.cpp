@@ -101,14 +101,20 @@ std::uint64_t total_size(const Manifest& point) {
   return size;
 }
 
-std::string format_point_list(const std::vector<Manifest>& points, const Protections& protections) {
+std::string format_point_list(const std::vector<Manifest>& points, const Protections& protections,
+                              const std::map<std::string, std::string>& groups) {
   std::vector<std::vector<std::string>> rows;
-  const bool any_protected =
-      std::any_of(points.begin(), points.end(), [&](const Manifest& point) { return protections.contains(point.id); });
+  const auto any = [&](const auto& by_id) {
+    return std::any_of(points.begin(), points.end(), [&](const Manifest& point) { return by_id.contains(point.id); });
+  };
+  const bool any_group = any(groups);
+  const bool any_protected = any(protections);
   for (const Manifest& point : points) {
     rows.push_back({short_id(point.id), point.domain_name, point_time(point.time), std::string(to_string(point.mode)),
                     std::string(to_string(point.consistency)), base::format_size(total_size(point)),
                     base::format_size(point.bytes_stored), change_maps(point), disk_names(point)});
+    const auto group = groups.find(point.id);
+    if (any_group) rows.back().push_back(group == groups.end() ? "" : group->second);
     if (any_protected) rows.back().push_back(protections.contains(point.id) ? "protected" : "");
   }
   std::vector<Column> columns = {{"ID"},
@@ -120,6 +126,7 @@ std::string format_point_list(const std::vector<Manifest>& points, const Protect
                                  {"STORED", Align::right},
                                  {"CHANGES BY"},
                                  {"DISKS"}};
+  if (any_group) columns.push_back({"GROUP"});
   if (any_protected) columns.push_back({"PROTECTED"});
   return format_table(columns, rows);
 }
@@ -144,6 +151,7 @@ std::string format_point(const Manifest& point, const Protections& protections) 
                                                 by.reason.empty() ? "" : ": " + by.reason));
   }
   if (point.group) {
+    facts.emplace_back("group", short_id(point.group->id));
     for (const auto& member : point.group->members) {
       if (member.point_id == point.id) continue;
       facts.emplace_back("same instant", fmt::format("{} of '{}', within {} ms", short_id(member.point_id),

@@ -3,6 +3,7 @@
 // everywhere, so that what `list` prints can be typed after DOMAIN@.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ std::string point_time(base::Timestamp time);
 // The sum of the disks' virtual sizes.
 std::uint64_t total_size(const repository::Manifest& point);
 
-// One line a point, in the order given. Protected ones are marked in a column that is there when any is.
+// One line a point, in the order given. Protected ones are marked in a column that is there when any is; so is what
+// `groups` says of points, by their ids.
 std::string format_point_list(const std::vector<repository::Manifest>& points,
-                              const repository::Protections& protections = {});
+                              const repository::Protections& protections = {},
+                              const std::map<std::string, std::string>& groups = {});
 
 // Everything known about a point but its domain XML.
 std::string format_point(const repository::Manifest& point, const repository::Protections& protections = {});

@@ -18,21 +18,23 @@ namespace {
 using base::Fault;
 using repository::Manifest;
 
-std::vector<const Manifest*> members_of(const ReadablePoints& known, const Manifest& point) {
-  if (!point.group) base::fail(Fault::usage, "restore point {} is not one of a group", short_id(point.id));
+std::vector<const Manifest*> members_of(const ReadablePoints& known, const repository::ManifestGroup& group) {
   std::vector<const Manifest*> members;
-  for (const auto& member : point.group->members) {
+  std::string missing;
+  for (const auto& member : group.members) {
     const auto has_id = [&](const Manifest& candidate) { return candidate.id == member.point_id; };
     const auto at = std::find_if(known.points.begin(), known.points.end(), has_id);
-    if (at == known.points.end()) {
-      base::Error gone(Fault::not_found, fmt::format("restore point {} of '{}', one of the group, does not exist (any "
-                                                     "more)",
-                                                     short_id(member.point_id), member.domain_name));
-      throw absence(known, gone.add_hint("restore the others one by one, without --group"));
+    if (at != known.points.end()) {
+      members.push_back(&*at);
+      continue;
     }
-    members.push_back(&*at);
+    missing += fmt::format("{}{} of '{}'", missing.empty() ? "" : ", ", short_id(member.point_id), member.domain_name);
   }
-  return members;
+  if (missing.empty()) return members;
+  base::Error gone(Fault::not_found,
+                   fmt::format("of the {} restore points of group {} these do not exist (any more): {}",
+                               group.members.size(), short_id(group.id), missing));
+  throw absence(known, members.empty() ? gone : gone.add_hint("restore the others one by one, without --group"));
 }
 
 void require_one_for_all(const job::RestoreOptions& options) {
@@ -68,11 +70,19 @@ job::RestoreReport restore_next(JobSession& jobs, repository::Repository& reposi
 
 }  // namespace
 
+repository::ManifestGroup group_named(const ReadablePoints& points, const std::vector<KnownGroup>& groups,
+                                      const std::string& name) {
+  if (const KnownGroup* const known = find_group_only(points, groups, name)) return known->group;
+  const Manifest& point = find_point(points, name);
+  if (!point.group) base::fail(Fault::usage, "restore point {} is not one of a group", short_id(point.id));
+  return *point.group;
+}
+
 std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repository& repository,
-                                              const ReadablePoints& points, const Manifest& point,
+                                              const ReadablePoints& points, const repository::ManifestGroup& group,
                                               const job::RestoreOptions& options) {
   require_one_for_all(options);
-  const std::vector<const Manifest*> members = members_of(points, point);
+  const std::vector<const Manifest*> members = members_of(points, group);
   job::RestoreOptions each = options;
   each.start = false;
   each.dry_run = true;

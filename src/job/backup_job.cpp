@@ -10,6 +10,7 @@
 #include "job/disk_plan.hpp"
 #include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
+#include "repository/group.hpp"
 
 namespace icecore::job {
 
@@ -213,6 +214,8 @@ void BackupJob::publish() {
   const WaitHook hook(spooled_, [this] { stop_here_if_asked(context_, domain_.name()); });
   hold_lock();
   repository::publish(repository_, manifest_);
+  // Of staged points whoever uploads the last.
+  if (spooled_ == nullptr) repository::complete_group(repository_.keys(), repository_.storage(), manifest_);
 }
 
 // Somebody may have taken it for left behind. What a prune did since is found out by the look at the blocks.

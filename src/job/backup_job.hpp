@@ -33,8 +33,7 @@ class BackupJob {
 
   // Freezes, takes the snapshot, thaws: afterwards the guest writes to overlays. `meet`: see backup_instant.hpp.
   void take_instant(const std::function<void()>& meet = [] {});
-  // When the snapshot was asked for.
-  base::Timestamp instant() const noexcept { return facts_.instant; }
+  const InstantFacts& instant() const noexcept { return facts_; }
 
   // Reads the frozen disks and makes the point durable: from then on there is no way back.
   void store();
@@ -52,6 +51,7 @@ class BackupJob {
   // To be called before store(): the point is one of a group's.
   void set_group(repository::ManifestGroup group) { group_ = std::move(group); }
   const JobRecord& record() noexcept { return steps_.record(); }
+  repository::Consistency consistency() const { return consistency_of(facts_, running_); }
 
  private:
   void name_the_job();

@@ -46,6 +46,8 @@ Consistency consistency_of(const InstantFacts& facts, bool running) {
   return frozen && held ? Consistency::filesystem : Consistency::crash;
 }
 
+std::uint64_t frozen_ms(const InstantFacts& facts) { return facts.thaw ? to_ms(facts.thaw->frozen) : 0; }
+
 repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,
                                     const BackupOptions& options, const InstantFacts& facts, bool running) {
   repository::Manifest manifest;
@@ -56,7 +58,7 @@ repository::Manifest draft_manifest(const JobRecord& record, const PreparedBacku
   manifest.time = facts.instant;
   manifest.mode = facts.memory ? CaptureMode::full_state : mode_of(options, running);
   manifest.consistency = consistency_of(facts, running);
-  manifest.freeze_ms = facts.thaw ? to_ms(facts.thaw->frozen) : 0;
+  manifest.freeze_ms = frozen_ms(facts);
   manifest.snapshot_ms = to_ms(facts.snapshot.call);
   manifest.paused_ms = to_ms(facts.snapshot.paused);
   manifest.tool_version = ICECORE_VERSION;

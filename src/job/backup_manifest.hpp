@@ -29,6 +29,9 @@ struct InstantFacts {
 // the domain was off.
 repository::Consistency consistency_of(const InstantFacts& facts, bool running);
 
+// How long the guest was frozen; 0: it was not.
+std::uint64_t frozen_ms(const InstantFacts& facts);
+
 // All but what reading will tell.
 repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,
                                     const BackupOptions& options, const InstantFacts& facts, bool running);

@@ -37,6 +37,11 @@ struct Member {
   std::optional<base::Error> error;
 };
 
+std::string_view word_of(Quiesce quiesce) {
+  if (quiesce == Quiesce::required) return "required";
+  return quiesce == Quiesce::off ? "off" : "try";
+}
+
 class GroupBackup {
  public:
   GroupBackup(const JobContext& context, repository::Repository& repository, const BackupOptions& options)
@@ -118,12 +123,18 @@ class GroupBackup {
   }
 
   void tell_group() {
-    const auto earlier = [](Member& a, Member& b) { return a.job->instant() < b.job->instant(); };
-    const auto [first, last] = std::minmax_element(members_.begin(), members_.end(), earlier);
-    const auto spread = std::chrono::duration_cast<base::Milliseconds>(last->job->instant() - first->job->instant());
-    repository::ManifestGroup group{.id = base::random_id(16), .spread_ms = static_cast<std::uint64_t>(spread.count())};
-    for (Member& member : members_)
-      group.members.push_back({member.domain.name(), member.domain.uuid(), member.job->record().id});
+    repository::ManifestGroup group{.id = base::random_id(16), .quiesce = std::string(word_of(options_.quiesce))};
+    for (Member& member : members_) {
+      group.members.push_back({.domain_name = member.domain.name(),
+                               .domain_uuid = member.domain.uuid(),
+                               .point_id = member.job->record().id,
+                               .time = member.job->instant().instant,
+                               .consistency = member.job->consistency(),
+                               .freeze_ms = frozen_ms(member.job->instant())});
+    }
+    const auto earlier = [](const auto& a, const auto& b) { return a.time < b.time; };
+    const auto [first, last] = std::minmax_element(group.members.begin(), group.members.end(), earlier);
+    group.spread_ms = static_cast<std::uint64_t>((last->time - first->time).count());
     for (Member& member : members_) member.job->set_group(group);
   }
 

@@ -16,7 +16,7 @@
 #include "job/overlay_return.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_memory.hpp"
-#include "repository/manifest.hpp"
+#include "repository/group.hpp"
 #include "repository/publish_check.hpp"
 #include "repository/repository_lock.hpp"
 #include "staging/spooled_storage.hpp"
@@ -191,6 +191,7 @@ class Recovery {
       lock.emplace(repository, repository::LockMode::shared, "recovery of '" + record.domain_name + "'");
     try {
       repository::publish(repository, manifest);
+      if (lock) repository::complete_group(repository.keys(), repository.storage(), manifest);
       base::failpoint("recover.published");
       return true;
     } catch (const base::Error& error) {

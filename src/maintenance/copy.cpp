@@ -2,6 +2,7 @@
 #include "maintenance/copy.hpp"
 
 #include "maintenance/copy_image.hpp"
+#include "repository/group.hpp"
 #include "repository/repository_lock.hpp"
 
 namespace icecore::maintenance {
@@ -36,6 +37,7 @@ class CopyJob {
         try_copy(point);
       }
     }
+    for (const Manifest& point : points) complete_group(target_.keys(), target_.storage(), point);
     return std::move(report_);
   }
 

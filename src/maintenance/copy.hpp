@@ -28,7 +28,8 @@ struct CopyReport {
 
 // A point keeps its id, time and domain; one that is there under these is not copied again. A point that cannot be read
 // is a problem in the report and the others go on; a target that fails is thrown. Interrupted, the points copied so far
-// are there. Takes a shared lock in both. Fault::usage when block sizes differ.
+// are there. A group is stated there once all its points are. Takes a shared lock in both. Fault::usage when block
+// sizes differ.
 CopyReport copy_points(repository::Repository& source, repository::Repository& target,
                        const std::vector<repository::Manifest>& points, const Watch& watch);
 

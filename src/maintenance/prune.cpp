@@ -198,8 +198,8 @@ class Prune {
 
   // Of uploads, and of anybody else who was killed while writing.
   void remove_leftovers() {
-    static const std::vector<std::string> k_folders = {"packs",      "index",       "manifests", "prunes", "locks",
-                                                       "heartbeats", "protections", "damage",    "keys"};
+    static const std::vector<std::string> k_folders = {"packs", "index",      "manifests",   "groups", "prunes",
+                                                       "locks", "heartbeats", "protections", "damage", "keys"};
     const std::size_t removed = storage_.remove_leftovers(k_folders, k_leftover_age);
     if (removed > 0) note(fmt::format("{} half-written files of interrupted runs were removed", removed));
   }

@@ -3,6 +3,7 @@
 
 #include "base/failpoint.hpp"
 #include "maintenance/damage_notes.hpp"
+#include "maintenance/group_check.hpp"
 #include "maintenance/index_rewrite.hpp"
 #include "maintenance/read_packs.hpp"
 #include "repository/index_object.hpp"
@@ -43,6 +44,7 @@ class Repair {
     survey_.read();
     take_back_marked();
     note_losses();
+    for (BadObject& bad : settle_groups(repository_, survey_.points)) report_.removed.push_back(std::move(bad));
     report_.points = survey_.points.size();
     report_.left.insert(report_.left.end(), survey_.bad_manifests.begin(), survey_.bad_manifests.end());
     return std::move(report_);

@@ -3,8 +3,8 @@
 // index, what can be read of damaged packs moves to new ones, and restore points that still lack blocks get a mark that
 // says which. A lost block is in no index afterwards, so a backup that meets it stores it again.
 //
-// Nothing is deleted but index objects that new ones replace, and prune marks that cannot be read: damaged packs and
-// points stay.
+// Nothing is deleted but index objects that new ones replace, prune marks that cannot be read, and objects of groups
+// that are not true: damaged packs and points stay.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +25,7 @@ struct RepairReport {
   std::size_t packs_indexed = 0;   // that no index named
   std::size_t packs_salvaged = 0;  // damaged ones, whose good blocks moved
   std::size_t packs_missing = 0;
-  std::vector<BadObject> removed;   // damaged prune marks: nothing is lost by that
+  std::vector<BadObject> removed;   // damaged prune marks, groups that are not whole: nothing is lost by that
   std::vector<BadObject> left;      // what cannot be put right
   std::vector<DiskLoss> losses;     // noted at their points
   std::vector<std::string> healed;  // points that are whole again

@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "maintenance/damage_notes.hpp"
+#include "maintenance/group_check.hpp"
 #include "maintenance/read_packs.hpp"
 #include "repository/envelope.hpp"
 #include "repository/prune_mark.hpp"
@@ -38,6 +39,7 @@ class Verify {
     check_marks(notes);
     check_structure(read);
     settle(notes, take_bad_packs(read));
+    for (BadObject& bad : check_groups(repository_)) report_.damage.push_back(std::move(bad));
     take_findings();
     return std::move(report_);
   }

@@ -85,6 +85,7 @@ std::string_view to_string(ObjectKind kind) noexcept {
     case ObjectKind::protection: return "protection";
     case ObjectKind::damage: return "damage record";
     case ObjectKind::prune_mark: return "prune mark";
+    case ObjectKind::group: return "group";
   }
   return "object";
 }
@@ -95,7 +96,8 @@ std::uint64_t size_max(ObjectKind kind) noexcept {
     case ObjectKind::pack_footer: return 64 * base::k_mib;
     case ObjectKind::manifest:
     case ObjectKind::damage:
-    case ObjectKind::prune_mark: return 64 * base::k_mib;
+    case ObjectKind::prune_mark:
+    case ObjectKind::group: return 64 * base::k_mib;
     case ObjectKind::config:
     case ObjectKind::key_slot:
     case ObjectKind::lock:

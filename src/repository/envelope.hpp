@@ -21,6 +21,7 @@ enum class ObjectKind : std::uint8_t {
   protection = 7,
   damage = 8,
   prune_mark = 9,
+  group = 10,
 };
 
 // The word used in messages ("index", "key slot").

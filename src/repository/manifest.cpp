@@ -7,6 +7,7 @@
 #include "base/failpoint.hpp"
 #include "base/log.hpp"
 #include "repository/envelope.hpp"
+#include "repository/group.hpp"
 #include "repository/publish_check.hpp"
 
 namespace icecore::repository {
@@ -26,20 +27,20 @@ void check_identity(const Manifest& manifest) {
   if (!uuid_good) base::fail(Fault::usage, "'{}' is no lower-case UUID", manifest.domain_uuid);
 }
 
-// "2026-11-21T09:30:00.123Z" -> "20261121T093000123Z"
-std::string compact_time(base::Timestamp time) {
-  std::string text = base::format_time(time);
-  std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == '.'; });
-  return text;
-}
-
-// A point that turned out incomplete, which nobody was told of yet.
-void take_back(Repository& repository, const std::string& object) noexcept {
-  try {
-    repository.storage().remove(object);
-  } catch (const std::exception& error) {
-    base::log_warning("'{}' lacks blocks and could not be removed again: {}", object, error.what());
-  }
+// A point that turned out incomplete, which nobody was told of yet. Each by itself: with staging the manifest is here
+// and a group's object only there.
+void take_back(Repository& repository, const Manifest& manifest) noexcept {
+  const auto remove = [&](const std::string& object) {
+    try {
+      if (!object.empty()) repository.storage().remove(object);
+    } catch (const std::exception& error) {
+      base::log_warning("'{}' lacks blocks and could not be removed again: {}", object, error.what());
+    }
+  };
+  const std::string group = manifest.group ? group_object(*manifest.group) : "";
+  remove(group);
+  remove(manifest_object(manifest));
+  remove(group);
 }
 
 void require_all_blocks(const Manifest& manifest, std::size_t gone) {
@@ -57,8 +58,18 @@ std::string_view last_part(std::string_view name) { return name.substr(name.rfin
 
 }  // namespace
 
+std::string compact_time(base::Timestamp time) {
+  std::string text = base::format_time(time);
+  std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == '.'; });
+  return text;
+}
+
+std::string manifest_object(const std::string& domain_uuid, base::Timestamp time, const std::string& id) {
+  return "manifests/" + domain_uuid + "/" + compact_time(time) + "-" + id;
+}
+
 std::string manifest_object(const Manifest& manifest) {
-  return "manifests/" + manifest.domain_uuid + "/" + compact_time(manifest.time) + "-" + manifest.id;
+  return manifest_object(manifest.domain_uuid, manifest.time, manifest.id);
 }
 
 std::string point_of_manifest(const std::string& object) { return object.substr(object.rfind('-') + 1); }
@@ -81,7 +92,7 @@ std::string publish(Repository& repository, const Manifest& manifest) {
   // Once more: a prune may have read the manifests before this one and replaced the index after the first look. What
   // it marked cannot be deleted while our lock is held.
   const std::size_t gone = count_gone_blocks(repository, manifest);
-  if (gone > 0 && !was_there) take_back(repository, object);
+  if (gone > 0 && !was_there) take_back(repository, manifest);
   require_all_blocks(manifest, gone);
   return object;
 }

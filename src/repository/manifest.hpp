@@ -20,6 +20,8 @@ enum class Consistency { crash, filesystem, application, full_state };
 
 std::string_view to_string(CaptureMode mode) noexcept;
 std::string_view to_string(Consistency consistency) noexcept;
+// Fault::corrupt, naming `what`, for a word that is none.
+Consistency parse_consistency(const std::string& text, std::string_view what);
 
 struct ManifestDisk {
   std::string target;
@@ -64,9 +66,13 @@ struct ManifestGroup {
     std::string domain_name;
     std::string domain_uuid;
     std::string point_id;
+    base::Timestamp time{};  // of its snapshot; of older points, and so all below: not recorded
+    Consistency consistency = Consistency::crash;
+    std::uint64_t freeze_ms = 0;
   };
   std::string id;               // 32 hex digits
   std::uint64_t spread_ms = 0;  // between the first and the last member's snapshot being asked for
+  std::string quiesce = {};     // which rule decided about freezing: required, try or off; empty: not recorded
   std::vector<Member> members;  // this one among them
 };
 
@@ -97,6 +103,9 @@ struct Manifest {
 
 // "manifests/<domain uuid>/20261121T093000123Z-<id>": sorts by time.
 std::string manifest_object(const Manifest& manifest);
+std::string manifest_object(const std::string& domain_uuid, base::Timestamp time, const std::string& id);
+// "20261121T093000123Z", as in names of objects.
+std::string compact_time(base::Timestamp time);
 // The point's id in such a name.
 std::string point_of_manifest(const std::string& object);
 

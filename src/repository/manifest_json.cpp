@@ -4,7 +4,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "repository/envelope.hpp"
-#include "repository/manifest.hpp"
+#include "repository/group.hpp"
 
 namespace icecore::repository {
 
@@ -145,31 +145,6 @@ ManifestBlob parse_blob(const Fields& fields) {
   return blob;
 }
 
-Json group_json(const std::optional<ManifestGroup>& group) {
-  if (!group) return nullptr;
-  Json members = Json::array();
-  for (const ManifestGroup::Member& member : group->members)
-    members.push_back({{"domain", member.domain_name}, {"uuid", member.domain_uuid}, {"point", member.point_id}});
-  return {{"id", group->id}, {"spread_ms", group->spread_ms}, {"members", std::move(members)}};
-}
-
-// Older points have none.
-std::optional<ManifestGroup> parse_group(const Fields& outer) {
-  const auto found = outer.json.find("group");
-  if (found == outer.json.end() || found->is_null()) return {};
-  const Fields fields{*found, outer.what};
-  ManifestGroup group;
-  fields.get("id", group.id);
-  fields.get("spread_ms", group.spread_ms);
-  for (const Fields& member : fields.records("members")) {
-    ManifestGroup::Member& entry = group.members.emplace_back();
-    member.get("domain", entry.domain_name);
-    member.get("uuid", entry.domain_uuid);
-    member.get("point", entry.point_id);
-  }
-  return group;
-}
-
 Json to_json(const Manifest& manifest) {
   Json disks = Json::array();
   for (const ManifestDisk& disk : manifest.disks) disks.push_back(disk_json(disk));
@@ -192,7 +167,7 @@ Json to_json(const Manifest& manifest) {
           {"tool_version", manifest.tool_version},
           {"tags", manifest.tags},
           {"parent", nullptr},
-          {"group", group_json(manifest.group)},
+          {"group", manifest.group ? to_json(*manifest.group) : Json()},
           {"disks", std::move(disks)},
           {"skipped", std::move(skipped)},
           {"blobs", std::move(blobs)},
@@ -235,7 +210,9 @@ Manifest parse_record(const Fields& fields) {
   fields.get("bytes_read", manifest.bytes_read);
   fields.get("bytes_new", manifest.bytes_new);
   fields.get("bytes_stored", manifest.bytes_stored);
-  manifest.group = parse_group(fields);
+  // Older points have none.
+  if (const auto group = fields.json.find("group"); group != fields.json.end() && !group->is_null())
+    manifest.group = parse_group(*group, fields.what);
   parse_lists(fields, manifest);
   return manifest;
 }
@@ -244,6 +221,10 @@ Manifest parse_record(const Fields& fields) {
 
 std::string_view to_string(CaptureMode mode) noexcept { return word_of(k_modes, mode); }
 std::string_view to_string(Consistency consistency) noexcept { return word_of(k_consistencies, consistency); }
+
+Consistency parse_consistency(const std::string& text, std::string_view what) {
+  return value_of<Consistency>(k_consistencies, text, what);
+}
 
 base::Bytes encode_manifest(const Manifest& manifest) {
   // Paths and names are bytes to the kernel; what is not UTF-8 must not make a backup fail at its end.

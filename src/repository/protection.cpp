@@ -7,6 +7,7 @@
 #include "base/failpoint.hpp"
 #include "base/json.hpp"
 #include "repository/envelope.hpp"
+#include "repository/group.hpp"
 #include "storage/get_if_there.hpp"
 
 namespace icecore::repository {
@@ -36,6 +37,11 @@ std::optional<base::Bytes> bytes_of(Repository& repository, const std::string& o
     if (error.fault() != Fault::corrupt) throw;
     return std::nullopt;
   }
+}
+
+void publish_again(Repository& repository, const Manifest& point) {
+  publish(repository, point);
+  complete_group(repository.keys(), repository.storage(), point);
 }
 
 }  // namespace
@@ -80,12 +86,12 @@ bool unprotect(Repository& repository, const std::string& point) {
 bool remove_point(Repository& repository, const Manifest& point) {
   if (is_protected(repository, point.id)) return false;
   base::failpoint("repository.before_forget");
-  repository.storage().remove(manifest_object(point));
+  remove_manifest(repository.storage(), point);
   base::failpoint("repository.forgotten");
   // Somebody may have protected it between our look and our deed. They look for the manifest after writing the
   // protection, so that one of us sees the other. Its blocks are there: no prune has run since.
   if (!is_protected(repository, point.id)) return true;
-  publish(repository, point);
+  publish_again(repository, point);
   return false;
 }
 
@@ -93,6 +99,7 @@ bool remove_unreadable(Repository& repository, const DamagedManifest& point) {
   const std::string id = point_of_manifest(point.object);
   if (is_protected(repository, id)) return false;
   const std::optional<base::Bytes> bytes = bytes_of(repository, point.object);
+  remove_groups_of(repository, id);
   repository.storage().remove(point.object);
   base::failpoint("repository.forgotten");
   if (!bytes || !is_protected(repository, id)) return true;
@@ -104,7 +111,7 @@ bool leaves_one(Repository& repository, const std::vector<const Manifest*>& othe
   const auto is_there = [&](const Manifest* other) { return repository.storage().exists(manifest_object(*other)); };
   // Newest first: mostly the first answer is the only one needed.
   if (std::any_of(others.rbegin(), others.rend(), is_there)) return true;
-  publish(repository, point);
+  publish_again(repository, point);
   return false;
 }
 

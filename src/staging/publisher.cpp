@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/log.hpp"
+#include "repository/group.hpp"
 #include "repository/publish_check.hpp"
 
 namespace icecore::staging {
@@ -39,7 +40,8 @@ Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, co
   try {
     Publication publication = publish_locked(remote, manifest, *lock, stop);
     // It may have come before it turned out incomplete, also by an uploader that was killed then.
-    if (publication.outcome == Outcome::refused) remote.remove(manifest.name);
+    if (publication.outcome == Outcome::refused)
+      repository::remove_manifest(remote, repository::load_manifest(repository_, manifest.name));
     return publication;
   } catch (const base::Error& error) {
     if (error.fault() != Fault::conflict || is_locked(remote, *lock)) throw;
@@ -93,8 +95,15 @@ Publication Publisher::publish_locked(Storage& remote, const QueuedObject& manif
     if (auto obstacle = look_blocks_up(manifest, lock)) return *obstacle;
     lock.check();
   }
+  complete_group(remote, manifest);
   sender_.note_published(remote, manifest);
   return {};
+}
+
+// Whoever uploads the last of its points, which all are looked for on the remote.
+void Publisher::complete_group(Storage& remote, const QueuedObject& manifest) {
+  repository::complete_group(repository_.keys(), remote, repository::load_manifest(repository_, manifest.name));
+  upload_step(manifest.kind, "completed");
 }
 
 // One question about all that the point needs, and last about the lock: it was held while the rest was looked at.

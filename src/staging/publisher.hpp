@@ -53,6 +53,7 @@ class Publisher {
   Lock prepared_lock();
   Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
                              const std::stop_token& stop);
+  void complete_group(storage::Storage& remote, const QueuedObject& manifest);
   bool is_locked(storage::Storage& remote, const repository::RepositoryLock& lock) const;
   Sizes look(storage::Storage& remote, const QueuedObject& manifest, const std::vector<QueuedObject>& sent,
              repository::RepositoryLock& lock) const;

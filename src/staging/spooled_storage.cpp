@@ -35,7 +35,7 @@ bool is_cached(const std::string& name) { return name == repository::k_config_na
 // What the remote says about points is missed when it does not answer; nothing is changed by its word alone.
 bool is_told_by_remote(const std::string& folder) {
   const std::string top = folder.substr(0, folder.find('/'));
-  return top == "manifests" || top == "protections" || top == "damage" || top == "locks";
+  return top == "manifests" || top == "groups" || top == "protections" || top == "damage" || top == "locks";
 }
 
 std::uint64_t total_size(std::span<const base::ByteView> parts) {

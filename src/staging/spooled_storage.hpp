@@ -3,9 +3,9 @@
 // Uploader brings them to the remote. Reads see the spool and the remote as one. `config` and `keys/*` are cached, so
 // that a repository opens, takes blocks and a manifest while its remote does not answer, and so are index/* once seen.
 // While it does not answer, or lets us no longer, what only the remote can tell is what it said last (which index/*
-// there are), or missing with trouble() saying why (manifests/*, protections/*, damage/*), or that fault (the rest).
-// Locks are put on the remote when it takes them and done without when it does not: the uploader takes one of its own
-// before it publishes.
+// there are), or missing with trouble() saying why (manifests/*, groups/*, protections/*, damage/*), or that fault (the
+// rest). Locks are put on the remote when it takes them and done without when it does not: the uploader takes one of
+// its own before it publishes.
 //
 // Threads: as Storage says.
 #pragma once

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several domains at one instant: frozen, snapshotted and thawed together, all or none; restored together or singly.
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fstream>
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
@@ -38,6 +41,20 @@ class Group : public testing::Test {
   void expect_at_rest() const {
     first->expect_at_rest();
     second->expect_at_rest();
+  }
+  // The groups that are stated in the repository.
+  std::vector<std::filesystem::path> objects() const {
+    std::vector<std::filesystem::path> found;
+    std::error_code none;
+    for (const auto& file : std::filesystem::directory_iterator(first->repository() / "groups", none))
+      found.push_back(file.path());
+    return found;
+  }
+  std::vector<std::string> group_ids() const {
+    std::vector<std::string> ids;
+    const base::Json record = first->must({"list", "--json"}).json();
+    for (const base::Json& group : record.at("groups")) ids.push_back(group.at("group"));
+    return ids;
   }
   std::string disk_hash(const ProtectedDomain& of) const { return rig::content_hash(of.domain.disk_path(), "qcow2"); }
 
@@ -114,6 +131,83 @@ TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   expect_at_rest();
 }
 
+// The last of its points states the group, whoever publishes that.
+TEST_F(Group, KilledBesideAnyPublicationIsStatedByRecover) {
+  start_paused();
+  for (const std::string at :
+       {"backup.acted.committed=kill:2", "backup.intent.published=kill", "backup.acted.published=kill",
+        "repository.before_group=kill", "repository.group_written=kill", "backup.fact.published=kill"}) {
+    SCOPED_TRACE(at);
+    const std::size_t before = objects().size();
+    EXPECT_EQ(first->run(words({}), {{"ICECORE_FAILPOINTS", at}}).exit_code, 137);
+    first->must({"recover"});
+    expect_at_rest();
+    EXPECT_EQ(objects().size(), before + 1);
+  }
+  first->must({"verify"});
+}
+
+TEST_F(Group, OfStagedPointsIsStatedByTheUpload) {
+  first->environment["ICECORE_STAGING_DIR"] = first->staging();
+  start_paused();
+  first->must(words({"--no-wait"}));
+  EXPECT_TRUE(objects().empty());
+  const std::string id = group_ids().at(0);
+  EXPECT_THAT(first->must({"show", id}).output, HasSubstr("pending upload"));
+  EXPECT_EQ(first->run({"upload"}, {{"ICECORE_FAILPOINTS", "repository.before_group=kill"}}).exit_code, 137);
+  EXPECT_TRUE(objects().empty());
+  first->must({"upload"});
+  EXPECT_EQ(objects().size(), 1U);
+  EXPECT_TRUE(first->must({"show", id, "--json"}).json().at("stated"));
+}
+
+TEST_F(Group, IsShownByItsIdAndSaysWhatIsMissing) {
+  start_paused();
+  first->must(words({"--quiesce=off"}));
+  const std::string id = group_ids().at(0);
+  const base::Json shown = first->must({"show", id, "--json"}).json();
+  EXPECT_EQ(shown.at("quiesce"), "off");
+  EXPECT_TRUE(shown.at("whole"));
+  EXPECT_TRUE(shown.at("stated"));
+  ASSERT_EQ(shown.at("members").size(), 2U);
+  EXPECT_EQ(shown.at("members")[0].at("consistency"), "crash");
+  EXPECT_THAT(first->must({"list"}).output, HasSubstr(id.substr(0, 8)));
+  EXPECT_EQ(first->run({"restore", id, "--as", "x"}).exit_code, 2) << "a group is no point";
+
+  const std::filesystem::path folder = first->domain.folder() / "restored";
+  first->must({"restore", id, "--group", "--disks-only", "--to", folder});
+  EXPECT_TRUE(std::filesystem::exists(folder / second->domain.name() / "vda.qcow2"));
+
+  const std::string gone = shown.at("members")[1].at("point");
+  first->must({"forget", gone, "--even-last"});
+  EXPECT_TRUE(objects().empty());
+  first->must({"verify"});
+  const std::string text = first->must({"show", id}).output;
+  EXPECT_THAT(text, HasSubstr("1 of 2 are there"));
+  EXPECT_THAT(text, HasSubstr("not there"));
+  const rig::IcecoreOutcome refused = first->run({"restore", id, "--group", "--disks-only", "--to", folder / "again"});
+  EXPECT_EQ(refused.exit_code, 4);
+  EXPECT_THAT(refused.error_output, HasSubstr(gone.substr(0, 8)));
+  EXPECT_FALSE(first->restored_hash(shown.at("members")[0].at("point")).empty()) << "the others singly";
+}
+
+// Killed while a point is forgotten: no group names a point that is gone.
+TEST_F(Group, AForgetThatIsKilledLeavesNoUntrueGroup) {
+  start_paused();
+  for (const std::string failpoint :
+       {"repository.before_forget", "repository.group_forgotten", "repository.forgotten"}) {
+    SCOPED_TRACE(failpoint);
+    first->must(words({}));
+    const std::string point = first->points().back();
+    const auto killed = first->run({"forget", point, "--even-last"}, {{"ICECORE_FAILPOINTS", failpoint + "=kill"}});
+    EXPECT_EQ(killed.exit_code, 137);
+    first->must({"verify"});
+    static_cast<void>(first->run({"forget", point, "--even-last"}));  // entered again; it may be gone
+    EXPECT_TRUE(objects().empty());
+    first->must({"verify"});
+  }
+}
+
 TEST_F(Group, IsRestoredTogether) {
   start_paused();
   first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
@@ -136,6 +230,19 @@ TEST_F(Group, IsRestoredTogether) {
   EXPECT_EQ(disk_hash(*first), one);
   EXPECT_EQ(disk_hash(*second), two);
   EXPECT_EQ(first->run({"restore", "latest", "--group", "--as", "x"}).exit_code, 2);
+}
+
+TEST_F(Group, APolicyMakesOneToo) {
+  start_paused();
+  const auto policy = first->domain.folder() / "policy.xml";
+  std::ofstream(policy) << fmt::format(
+      "<policy name='test'><domains group='yes'><include name='{}'/><include name='{}'/></domains><quiesce rule='off'/>"
+      "<repository url='{}' key-file='{}'/></policy>\n",
+      first->domain.name(), second->domain.name(), first->repository().string(), first->key_file().string());
+  first->must({"run", policy});
+  expect_at_rest();
+  EXPECT_EQ(objects().size(), 1U);
+  EXPECT_EQ(first->must({"show", group_ids().at(0), "--json"}).json().at("quiesce"), "off");
 }
 
 TEST_F(Group, HasTwoDifferentDomains) {

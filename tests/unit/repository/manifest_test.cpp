@@ -37,7 +37,7 @@ class ManifestTest : public RepositoryFixture {
                               .owner = "root",
                               .group = "kvm",
                               .details = {{"format", "raw"}}});
-    manifest.group = {"0123", 7, {{"web1", manifest.domain_uuid, manifest.id}, {"db1", "uuid", "point"}}};
+    manifest.group = {"0123", 7, "try", {{"web1", manifest.domain_uuid, manifest.id}, {"db1", "uuid", "point"}}};
     manifest.live_xml = "<domain/>";
     manifest.inactive_xml = "<domain type='x'/>";
     return manifest;
