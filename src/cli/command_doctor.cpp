@@ -40,7 +40,8 @@ OpenRepository try_open(JobSession& jobs, std::vector<job::Finding>& findings) {
 std::vector<job::Finding> diagnose(JobSession& jobs) {
   std::vector<job::Finding> failures;
   const OpenRepository open = try_open(jobs, failures);
-  std::vector<job::Finding> findings = job::diagnose(jobs.context(), open.repository.get());
+  std::vector<job::Finding> findings =
+      job::diagnose(jobs.context(), open.repository.get(), known_repositories(jobs.session()).ids());
   const SessionOptions& options = jobs.session().options;
   const std::string upload = options.staging_dir.empty()
                                  ? "icecore upload"
@@ -91,9 +92,10 @@ Command make_doctor_command() {
   return make_command<DoctorOptions>(
       {.name = "doctor",
        .summary = "Look for what is wrong on this host",
-       .description = "Looks at the programs icecore needs, libvirt, the journal, domains left on overlays, restore "
-                      "points that wait in staging and, when one is named, the repository. Changes nothing. Exit code "
-                      "1 when there is a problem.",
+       .description =
+           "Looks at the programs icecore needs, libvirt, the journal, domains left on overlays, checkpoints "
+           "and bitmaps left behind, restore points that wait in staging and, when one is named, the "
+           "repository. Changes nothing. Exit code 1 when there is a problem.",
        .examples = {{"sudo icecore doctor", "this host"},
                     {"sudo icecore doctor -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "and a repository"}},

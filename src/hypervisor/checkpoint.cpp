@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hypervisor/checkpoint.hpp"
 
+#include <libvirt/virterror.h>
+
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "hypervisor/checkpoint_calls.hpp"
+#include "hypervisor/libvirt_error.hpp"
 #include "hypervisor/xml_document.hpp"
 
 namespace icecore::hypervisor {
@@ -23,6 +27,13 @@ std::string checkpoint_xml(const DomainModel& model, const std::string& name, co
     if (ours) element.set_attribute("bitmap", name);
   }
   return document.text();
+}
+
+std::vector<std::string> known_checkpoints(Domain& domain) {
+  if (auto names = list_checkpoints(domain.raw())) return std::move(*names);
+  const LibvirtError error = last_libvirt_error();
+  if (error.code == VIR_ERR_NO_SUPPORT) return {};
+  throw_libvirt_error(error, fmt::format("listing the checkpoints of domain '{}'", domain.name()));
 }
 
 Checkpoints::Checkpoints(Domain& domain, CheckpointOptions options)

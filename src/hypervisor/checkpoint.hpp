@@ -46,6 +46,9 @@ class Checkpoints {
   LibvirtWorker worker_;
 };
 
+// The names of the checkpoints libvirt knows of the domain, whoever made them. None where it knows no checkpoints.
+std::vector<std::string> known_checkpoints(Domain& domain);
+
 // The <domaincheckpoint> for a bitmap on these disks; all other disks of the model are named with checkpoint='no'.
 std::string checkpoint_xml(const DomainModel& model, const std::string& name, const std::vector<std::string>& targets);
 

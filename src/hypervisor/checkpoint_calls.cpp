@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "base/failpoint.hpp"
 #include "base/handle.hpp"
 
 namespace icecore::hypervisor {
@@ -29,13 +30,17 @@ std::optional<LibvirtError> forget_known(virDomainPtr domain, const std::string&
 std::optional<LibvirtError> create_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
   if (auto refused = forget_known(domain, name)) return refused;
   const Checkpoint made(virDomainCheckpointCreateXML(domain, xml.c_str(), 0));
-  return made ? forget(made.get()) : last_libvirt_error();
+  if (!made) return last_libvirt_error();
+  base::failpoint("checkpoint.made");
+  return forget(made.get());
 }
 
 std::optional<LibvirtError> discard_bitmap(virDomainPtr domain, const std::string& name, const std::string& xml) {
   if (auto refused = forget_known(domain, name)) return refused;
   const Checkpoint known(virDomainCheckpointCreateXML(domain, xml.c_str(), VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE));
-  return known ? refusal(virDomainCheckpointDelete(known.get(), 0)) : last_libvirt_error();
+  if (!known) return last_libvirt_error();
+  base::failpoint("checkpoint.told");
+  return refusal(virDomainCheckpointDelete(known.get(), 0));
 }
 
 std::optional<LibvirtError> forget_checkpoints(virDomainPtr domain, const std::string& prefix) {
@@ -50,6 +55,19 @@ std::optional<LibvirtError> forget_checkpoints(virDomainPtr domain, const std::s
   }
   ::free(list);
   return refused;
+}
+
+std::optional<std::vector<std::string>> list_checkpoints(virDomainPtr domain) {
+  virDomainCheckpointPtr* list = nullptr;
+  const int count = virDomainListAllCheckpoints(domain, &list, 0);
+  if (count < 0) return std::nullopt;
+  std::vector<std::string> names;
+  for (virDomainCheckpointPtr each : std::span(list, static_cast<std::size_t>(count))) {
+    const Checkpoint checkpoint(each);
+    names.emplace_back(virDomainCheckpointGetName(each));
+  }
+  ::free(list);
+  return names;
 }
 
 }  // namespace icecore::hypervisor

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hypervisor/libvirt_error.hpp"
 
@@ -16,5 +17,8 @@ std::optional<LibvirtError> create_bitmap(_virDomain* domain, const std::string&
 // Tells libvirt of the checkpoint again and has it deleted, and its bitmaps. On failure libvirt may still know it.
 std::optional<LibvirtError> discard_bitmap(_virDomain* domain, const std::string& name, const std::string& xml);
 std::optional<LibvirtError> forget_checkpoints(_virDomain* domain, const std::string& prefix);
+
+// The names of those libvirt knows; nothing when it refused.
+std::optional<std::vector<std::string>> list_checkpoints(_virDomain* domain);
 
 }  // namespace icecore::hypervisor

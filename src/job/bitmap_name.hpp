@@ -3,6 +3,8 @@
 // never take each other's.
 #pragma once
 
+#include <optional>
+#include <regex>
 #include <string>
 
 namespace icecore::job {
@@ -14,6 +16,19 @@ inline constexpr const char* k_bitmap_prefix = "icecore-";
 inline std::string bitmap_prefix_of(const std::string& repository_id) {
   constexpr std::size_t k_digits = 16;
   return k_bitmap_prefix + repository_id.substr(0, k_digits) + "-";
+}
+
+// The two halves of such a name.
+struct BitmapName {
+  std::string repository;  // the first 16 digits of its id
+  std::string point;       // id
+};
+// Nothing: it is none of ours.
+inline std::optional<BitmapName> parse_bitmap_name(const std::string& bitmap) {
+  static const std::regex k_form(std::string(k_bitmap_prefix) + "([0-9a-f]{16})-([0-9a-f]{32})");
+  std::smatch parts;
+  if (!std::regex_match(bitmap, parts, k_form)) return std::nullopt;
+  return BitmapName{parts[1], parts[2]};
 }
 
 // The bitmap that marks what is written since that point of the repository.

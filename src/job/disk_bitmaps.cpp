@@ -7,27 +7,9 @@
 #include "base/log.hpp"
 #include "job/bitmap_name.hpp"
 #include "job/change_map.hpp"
+#include "job/recover_bitmaps.hpp"
 
 namespace icecore::job {
-
-namespace {
-
-std::vector<std::string> targets_with_bitmap(const BackupPlan& plan) {
-  std::vector<std::string> targets;
-  for (const PlannedDisk& disk : plan.disks) {
-    if (!disk.bitmap.empty()) targets.push_back(disk.target);
-  }
-  return targets;
-}
-
-std::string bitmap_of(const BackupPlan& plan) {
-  for (const PlannedDisk& disk : plan.disks) {
-    if (!disk.bitmap.empty()) return disk.bitmap;
-  }
-  return "";
-}
-
-}  // namespace
 
 void plan_bitmaps(PreparedBackup& prepared, const BackupOptions& options, const std::string& point_id, bool running) {
   if (!running || options.copy || options.change_map == ChangeMap::scan) return;
@@ -45,6 +27,7 @@ void DiskBitmaps::create(BackupPlan& plan) {
     checkpoints().create(name, targets_with_bitmap(plan));
   } catch (const base::Error& error) {
     notes_.add(fmt::format("the next backup will read the disks in full: no bitmap could be made ({})", error.what()));
+    for (const std::string& action : give_bitmaps_up(domain_, plan, false)) base::log_info("{}", action);
     for (PlannedDisk& disk : plan.disks) disk.bitmap.clear();
   }
 }

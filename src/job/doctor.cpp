@@ -9,6 +9,7 @@
 #include "base/shell_word.hpp"
 #include "hypervisor/domain.hpp"
 #include "job/backup_plan.hpp"
+#include "job/doctor_bitmaps.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
 #include "job/overlay_place.hpp"
@@ -80,7 +81,13 @@ void examine_journal(Findings& findings, const JobContext& context) {
   for (const JobRecord& job : jobs) examine_job(findings, job);
 }
 
-void examine_domain(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
+void examine_bitmaps(Findings& findings, hypervisor::Domain& domain, const hypervisor::DomainModel& model,
+                     const BitmapOwners& owners) {
+  if (DomainLock::is_held(model.uuid)) return;  // a backup is making some
+  for (Finding& finding : diagnose_bitmaps(domain, model, owners)) findings.push_back(std::move(finding));
+}
+
+void examine_overlays(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
   for (const hypervisor::DiskModel& disk : model.disks) {
     if (!is_our_overlay(disk.source.path, model.uuid)) continue;
     if (DomainLock::is_held(model.uuid)) continue;  // a backup is running
@@ -93,7 +100,7 @@ void examine_domain(Findings& findings, const hypervisor::DomainModel& model, co
   }
 }
 
-void examine_libvirt(Findings& findings, const JobContext& context) {
+void examine_libvirt(Findings& findings, const JobContext& context, BitmapOwners owners) {
   hypervisor::Connection connection(context.connect_uri);
   const unsigned long version = connection.library_version();
   findings.push_back({Severity::good, "libvirt",
@@ -101,9 +108,14 @@ void examine_libvirt(Findings& findings, const JobContext& context) {
                                   version / 1000 % 1000, version % 1000),
                       ""});
   const std::vector<JobRecord> jobs = open_jobs(context);
+  for (const JobRecord& job : jobs) owners.open_jobs.insert(job.id);
   for (const hypervisor::DomainSummary& summary : connection.domains()) {
-    examine(findings, "domain '" + summary.name + "'", "",
-            [&] { examine_domain(findings, connection.domain(summary.uuid).model(), jobs); });
+    examine(findings, "domain '" + summary.name + "'", "", [&] {
+      hypervisor::Domain domain = connection.domain(summary.uuid);
+      const hypervisor::DomainModel model = domain.model();
+      examine_overlays(findings, model, jobs);
+      examine_bitmaps(findings, domain, model, owners);
+    });
   }
 }
 
@@ -118,12 +130,15 @@ void examine_repository(Findings& findings, const JobContext& context, repositor
 
 }  // namespace
 
-std::vector<Finding> diagnose(const JobContext& context, repository::Repository* repository) {
+std::vector<Finding> diagnose(const JobContext& context, repository::Repository* repository,
+                              const std::set<std::string>& known_repositories) {
   Findings findings;
   examine_programs(findings);
   examine(findings, "state folder", "name another with --state-dir", [&] { examine_state_dir(findings, context); });
   examine(findings, "journal", "", [&] { examine_journal(findings, context); });
-  examine(findings, "libvirt", "systemctl status libvirtd", [&] { examine_libvirt(findings, context); });
+  examine(findings, "libvirt", "systemctl status libvirtd", [&] {
+    examine_libvirt(findings, context, {repository, known_repositories, {}});
+  });
   if (repository != nullptr) {
     examine(findings, "repository", "", [&] { examine_repository(findings, context, *repository); });
   }

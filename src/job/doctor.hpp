@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read-only diagnosis of this host: programs, libvirt, journal, overlays, guests, repository; staging_check.hpp:
+// Read-only diagnosis of this host: programs, libvirt, journal, overlays, bitmaps, repository; staging_check.hpp:
 // staging.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct Finding {
 };
 
 // Never changes anything and never throws for what it finds: an unreachable libvirt is a finding.
-// `repository` may be null.
-std::vector<Finding> diagnose(const JobContext& context, repository::Repository* repository);
+// `repository` may be null. `known_repositories`: the ids of those this state folder has met.
+std::vector<Finding> diagnose(const JobContext& context, repository::Repository* repository,
+                              const std::set<std::string>& known_repositories);
 
 }  // namespace icecore::job

@@ -11,9 +11,11 @@
 #include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/freeze.hpp"
+#include "job/bitmap_name.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
 #include "job/overlay_return.hpp"
+#include "job/recover_bitmaps.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_memory.hpp"
 #include "repository/group.hpp"
@@ -67,11 +69,13 @@ class Recovery {
     return result;
   }
 
-  // Overlays that carry our names but no journal knows (a lost state folder): the XML tells base and overlay.
+  // Overlays and checkpoints that carry our names but no journal knows (a lost state folder): the XML tells base and
+  // overlay.
   RecoveredJob strays(hypervisor::Domain& domain, BackupPlan plan) {
     RecoveredJob result{.domain_name = domain.name()};
     guarded(result, [&] {
       merge(domain.uuid(), plan, {}, result);
+      tell(forget_checkpoints(domain, k_bitmap_prefix, dry_run_), result);
       result.finished = true;
     });
     return result;
@@ -106,6 +110,7 @@ class Recovery {
       journal_->update_plan(record);
     };
     merge(record.domain_uuid, plan, store, result);
+    tidy_bitmaps(record, plan, result);
     if (is_sealed(record.state)) return publish(record, plan, result);
     result.actions.push_back("forget the unfinished backup");
     if (!dry_run_) {
@@ -113,6 +118,21 @@ class Recovery {
       journal_->reach(record, JobState::failed);
     }
     result.finished = true;
+  }
+
+  void tidy_bitmaps(const JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
+    if (bitmap_of(plan).empty() || !connection_.has_domain(record.domain_uuid)) return;
+    hypervisor::Domain domain = connection_.domain(record.domain_uuid);
+    tell(is_sealed(record.state) ? forget_checkpoints(domain, bitmap_of(plan), dry_run_)
+                                 : give_bitmaps_up(domain, plan, dry_run_),
+         result);
+  }
+
+  // Each thing once: in a dry run it is still there for the next look.
+  void tell(std::vector<std::string> actions, RecoveredJob& result) {
+    for (std::string& action : actions) {
+      if (told_.insert(action).second) result.actions.push_back(std::move(action));
+    }
   }
 
   void thaw(const std::string& uuid, RecoveredJob& result) {
@@ -132,7 +152,7 @@ class Recovery {
   void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result) {
     if (dry_run_) {
       for (const PlannedDisk& disk : plan.disks) {
-        if (!std::filesystem::exists(disk.overlay_path) || !told_.insert(disk.overlay_path).second) continue;
+        if (!std::filesystem::exists(disk.overlay_path) || !told_.insert(disk.overlay_path.string()).second) continue;
         result.actions.push_back(
             fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
       }
@@ -252,7 +272,7 @@ class Recovery {
   Journal* journal_;
   const OpenRepository& open_repository_;
   bool dry_run_;
-  std::set<std::filesystem::path> told_;  // overlays a dry run has named
+  std::set<std::string> told_;  // overlays a dry run has named, and what was told of checkpoints
 };
 
 // A plan for the disks of this domain that are on overlays with our names; without disks: there are none.
@@ -268,6 +288,10 @@ BackupPlan stray_plan(hypervisor::Domain& domain) {
                           disk::fingerprint_chain(*overlay.backing, overlay.backing_format)});
   }
   return plan;
+}
+
+bool has_strays(hypervisor::Domain& domain) {
+  return !stray_plan(domain).disks.empty() || !checkpoints_of_ours(domain, k_bitmap_prefix).empty();
 }
 
 // One look at all that is to be recovered. `journal`: null only in a dry run, when there is none.
@@ -301,11 +325,10 @@ class Search {
   void strays(const std::string& name) {
     if (!connection_.has_domain(name)) return;
     hypervisor::Domain domain = connection_.domain(name);
-    if (stray_plan(domain).disks.empty()) return;
+    if (!has_strays(domain)) return;
     const bool ours = unless_at_work(domain.uuid(), [&] {
-      const BackupPlan plan = stray_plan(domain);
-      if (plan.disks.empty()) return;
-      RecoveredJob job = recovery_.strays(domain, plan);
+      if (!has_strays(domain)) return;
+      RecoveredJob job = recovery_.strays(domain, stray_plan(domain));
       if (!job.actions.empty() || !job.problem.empty()) report_.jobs.push_back(std::move(job));
     });
     if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));

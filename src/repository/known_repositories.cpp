@@ -84,6 +84,19 @@ void KnownRepositories::check(const std::string& url, const Config& config, Reme
   }
 }
 
+std::set<std::string> KnownRepositories::ids() const {
+  std::set<std::string> ids;
+  std::error_code none;
+  for (const auto& file : std::filesystem::directory_iterator(folder_, none)) {
+    try {
+      for (const Known& known : read_known(file.path())) ids.insert(known.id);
+    } catch (const base::Error& error) {
+      base::log_info("'{}' is left out: {}", file.path().string(), error.what());
+    }
+  }
+  return ids;
+}
+
 void KnownRepositories::accept(const std::string& url, const Config& config) const {
   std::vector<Known> known = read_known(file_of(url));
   std::erase_if(known, [&](const Known& one) { return one.id == config.repository_id; });

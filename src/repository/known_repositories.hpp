@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "repository/config.hpp"
@@ -22,6 +23,9 @@ class KnownRepositories {
   // Remembers the first repository met under `url`; where that is not permitted nothing is remembered and nothing
   // said. Fault::conflict when others are known there and this is none of them.
   void check(const std::string& url, const Config& config, Remember remember = Remember::yes) const;
+
+  // The ids of all that are known, under whatever URL. What cannot be read is left out.
+  std::set<std::string> ids() const;
 
   // From now on this one is good there, beside those known already (disks used in turn under one mount point).
   void accept(const std::string& url, const Config& config) const;

@@ -77,6 +77,28 @@ TEST_F(Doctor, NamesAnOverlayNoJournalKnows) {
                  "icecore recover " + subject.domain.name());
 }
 
+TEST_F(Doctor, NamesBitmapsNothingCountsFrom) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  const std::string bitmap = "has the bitmap 'icecore-";
+  EXPECT_THAT(subject.run({"doctor"}).output,
+              testing::Not(HasSubstr(subject.domain.name() + "': disk 'vda' " + bitmap)));
+  subject.must({"forget", "--even-last", subject.points().at(0)});
+  const std::string forgotten = subject.run({"doctor"}).output;
+  EXPECT_THAT(forgotten, HasSubstr(subject.domain.name() + "': disk 'vda' " + bitmap));
+  EXPECT_THAT(forgotten, HasSubstr("has no restore point"));
+  EXPECT_THAT(forgotten, HasSubstr("qemu-img bitmap --remove -f qcow2 " + subject.domain.disk_path().string()));
+  subject.must({"backup", subject.domain.name()});
+  EXPECT_THAT(subject.run({"doctor"}).output,
+              testing::Not(HasSubstr(subject.domain.name() + "': disk 'vda' " + bitmap)))
+      << "the next backup removed it";
+  std::filesystem::remove_all(subject.state_dir());
+  const auto stranger = rig::icecore({"doctor", "--state-dir", subject.state_dir()});
+  EXPECT_THAT(stranger.output, HasSubstr("of a repository that this state folder has never met"));
+}
+
 TEST_F(Doctor, NamesALibvirtThatDoesNotAnswer) {
   const rig::TestFolder folder;
   const auto outcome =

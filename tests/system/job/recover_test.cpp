@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What recover says before it does it, and what it leaves alone.
 #include <gmock/gmock.h>
+#include <libvirt/libvirt.h>
 
 #include "base/process.hpp"
 #include "repository/repository_lock.hpp"
@@ -44,6 +45,63 @@ TEST_F(Recover, ADryRunTellsAllAndChangesNothing) {
   EXPECT_EQ(done.at("jobs")[0].at("finished"), true);
   EXPECT_EQ(done.at("jobs")[0].at("problem"), "");
   EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+// Killed with its helper between libvirt making the checkpoint and being made to forget it.
+class RecoverCheckpoint : public Recover {
+ protected:
+  void SetUp() override {
+    Recover::SetUp();
+    subject_.emplace();
+    subject_->init();
+    subject_->domain.start_paused();
+    rig::IcecoreRun backup(subject_->with_options({"backup", name()}),
+                           {{"ICECORE_FAILPOINTS", "checkpoint.made=pause"}});
+    ASSERT_EQ(backup.wait_failpoint(), "checkpoint.made");
+    backup.kill();  // which takes the helper along
+    ASSERT_EQ(known(), 1);
+  }
+  std::string name() const { return subject_->domain.name(); }
+  int known() const { return ::virDomainListAllCheckpoints(subject_->domain.handle(), nullptr, 0); }
+
+  std::optional<ProtectedDomain> subject_;
+};
+
+TEST_F(RecoverCheckpoint, TheJournalledOneIsForgottenAndItsBitmapGoes) {
+  EXPECT_THAT(subject_->must({"recover", "--dry-run"}).output, HasSubstr("let libvirt forget checkpoint 'icecore-"));
+  EXPECT_EQ(known(), 1);
+  const base::Json report = subject_->must({"recover", "--json"}).json();
+  EXPECT_THAT(report.dump(), HasSubstr("let libvirt forget checkpoint 'icecore-"));
+  EXPECT_EQ(known(), 0);
+  subject_->expect_at_rest();
+  subject_->domain.destroy();
+  const std::string info =
+      base::run_checked({.arguments = {"qemu-img", "info", subject_->domain.disk_path()}}, std::chrono::minutes(1));
+  EXPECT_THAT(info, Not(HasSubstr("name: icecore-"))) << "no point will count from that bitmap";
+}
+
+TEST_F(RecoverCheckpoint, DoctorNamesItAndRecoverOfTheDomainNeedsNoJournal) {
+  const auto sick = subject_->run({"doctor", "--json"});
+  EXPECT_EQ(sick.exit_code, 1);
+  EXPECT_THAT(sick.output, HasSubstr("libvirt still knows our checkpoint 'icecore-"));
+  std::filesystem::remove_all(subject_->state_dir());
+  EXPECT_THAT(subject_->run({"doctor"}).output, HasSubstr("icecore recover " + name()));
+  subject_->must({"recover", name()});
+  EXPECT_EQ(known(), 0);
+  subject_->must({"backup", name()});
+  subject_->expect_at_rest();
+}
+
+// The helper alone dies: the backup goes on without a bitmap and leaves nothing.
+TEST_F(Recover, AHelperKilledBesideTheCheckpointCostsTheBitmapOnly) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  const auto outcome =
+      subject.must({"backup", subject.domain.name(), "--json"}, {{"ICECORE_FAILPOINTS", "checkpoint.made=kill"}});
+  EXPECT_THAT(outcome.output, HasSubstr("no bitmap could be made"));
+  EXPECT_EQ(::virDomainListAllCheckpoints(subject.domain.handle(), nullptr, 0), 0);
   subject.expect_at_rest();
 }
 
