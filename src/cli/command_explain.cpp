@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `icecore explain DOMAIN`.
+#include <fmt/core.h>
+
+#include "base/error.hpp"
 #include "cli/backup_batch.hpp"
 #include "cli/commands.hpp"
 #include "cli/explain_output.hpp"
+#include "cli/policy_repository.hpp"
 #include "job/explain.hpp"
+#include "job/explain_changes.hpp"
 #include "policy/policy_file.hpp"
 
 namespace icecore::cli {
@@ -34,11 +39,36 @@ void declare(WordList& words, ExplainOptions& options) {
                WordList::into(options.backup.device_overlay_folder));
 }
 
+// Nothing when none is named.
+std::optional<OpenRepository> open_named(const Session& session, const std::optional<policy::Policy>& policy,
+                                         const std::stop_token& stop) {
+  if (policy) return open_policy_to_look(session, *policy, stop);
+  if (session.options.repository_url.empty()) return std::nullopt;
+  return open_to_look(session, session.options.repository_url, credential_sources(session, stop), stop);
+}
+
+// What only the repository knows. Without it the rest is told all the same.
+void ask_repository(JobSession& jobs, const std::optional<policy::Policy>& policy, const job::BackupOptions& backup,
+                    job::Explanation& explanation) {
+  try {
+    const std::optional<OpenRepository> open = open_named(jobs.session(), policy, jobs.stop());
+    if (open) return job::explain_changes(explanation, *open->repository, backup, jobs.stop());
+    explanation.repository_note = "none is named (-r): from which point each disk would be counted is not told";
+  } catch (const base::Error& error) {
+    if (error.fault() == base::Fault::cancelled) throw;
+    explanation.repository_note =
+        fmt::format("cannot be asked from which point each disk would be counted: {}", error.what());
+  }
+}
+
 ExitCode run(Session& session, const ExplainOptions& options) {
   JobSession jobs(session);
-  job::BackupOptions backup = options.policy.empty() ? options.backup : policy::load_policy(options.policy).backup;
+  std::optional<policy::Policy> policy;
+  if (!options.policy.empty()) policy = policy::load_policy(options.policy);
+  job::BackupOptions backup = policy ? policy->backup : options.backup;
   fill_from_environment(backup, session.environment);
-  const job::Explanation explanation = job::explain_backup(jobs.context(), options.domain, backup);
+  job::Explanation explanation = job::explain_backup(jobs.context(), options.domain, backup);
+  ask_repository(jobs, policy, backup, explanation);
   jobs.progress().clear();
   if (session.options.json) {
     session.console.print_json(explanation_record(explanation));
@@ -58,9 +88,16 @@ Command make_explain_command() {
            "Of each disk: whether a backup takes it and why not, its chain of images and which of them are written to, "
            "who else uses them, where its overlay would lie and what room there is. Of the domain: how consistent the "
            "point would be, what AppArmor, SELinux or permissions may do to it, what stands against saving its memory. "
-           "Reads only. Exit code 0 when a backup would begin, else the one it would end with.",
+           "With a repository (-r) and its key: from which restore point each disk's changes would be counted, or why "
+           "all "
+           "would be read, and how much that is; of a running domain only QEMU knows whether a bitmap is sound, and "
+           "none "
+           "of it is a promise. Nobody is asked for a passphrase. Reads only. Exit code 0 when a backup would begin, "
+           "else the one it would end with.",
        .examples = {{"sudo icecore explain web1", "before its first backup"},
                     {"sudo icecore explain web1 --policy policies/web-servers.xml", "as that policy has it"},
+                    {"sudo icecore explain web1 -r /var/backups/icecore --key-file /root/icecore.key",
+                     "and what would be read"},
                     {"sudo icecore explain web1 --json", "for a program"}},
        .json = explanation_fields()},
       declare, run);

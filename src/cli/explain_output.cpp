@@ -38,6 +38,21 @@ std::string format_room(const job::OverlayRoom& room) {
                      base::format_size(room.needed_max));
 }
 
+std::string format_reading(const ExplainedDisk& disk) {
+  if (disk.read_bytes) return fmt::format("{}, and a sample of the rest", base::format_size(*disk.read_bytes));
+  return fmt::format("at most {}, which is allocated", base::format_size(disk.read_bytes_max));
+}
+
+// New blocks are compressed: they take less.
+std::string format_repository(const job::Explanation& explanation) {
+  if (explanation.repository.empty()) return explanation.repository_note;
+  const std::string needed = base::format_size(explanation.read_bytes_max());
+  if (!explanation.repository_free_bytes)
+    return fmt::format("{}, where at most {} is new", explanation.repository, needed);
+  return fmt::format("{}, where at most {} is new, and {} free", explanation.repository, needed,
+                     base::format_size(*explanation.repository_free_bytes));
+}
+
 Facts disk_facts(const ExplainedDisk& disk) {
   Facts facts;
   const std::string verdict(to_string(disk.verdict.verdict));
@@ -51,6 +66,7 @@ Facts disk_facts(const ExplainedDisk& disk) {
     facts.emplace_back("room", format_room(disk.room));
   }
   if (!disk.change_map.empty()) facts.emplace_back("change map", disk.change_map + ": " + disk.change_map_reason);
+  if (!disk.chain.empty()) facts.emplace_back("to read", format_reading(disk));
   add_all(facts, "note", disk.notes);
   return facts;
 }
@@ -64,6 +80,7 @@ Facts domain_facts(const job::Explanation& explanation) {
   if (explanation.freeze_limit_ms > 0)
     facts.emplace_back("freeze limit", fmt::format("{} ms", explanation.freeze_limit_ms));
   add_all(facts, "firmware", explanation.firmware);
+  facts.emplace_back("repository", format_repository(explanation));
   add_all(facts, "no full state", explanation.full_state_blockers);
   return facts;
 }
@@ -96,6 +113,9 @@ base::Json disk_record(const ExplainedDisk& disk) {
           {"overlay", overlay},
           {"change_map", disk.change_map},
           {"change_map_reason", disk.change_map_reason},
+          {"parent", disk.parent.empty() ? base::Json() : base::Json(disk.parent)},
+          {"read_bytes", disk.read_bytes ? base::Json(*disk.read_bytes) : base::Json()},
+          {"read_bytes_max", disk.read_bytes.value_or(disk.read_bytes_max)},
           {"notes", disk.notes}};
 }
 
@@ -135,6 +155,11 @@ base::Json explanation_record(const job::Explanation& explanation) {
           {"consistency_reason", explanation.consistency_reason},
           {"freeze_limit_ms", explanation.freeze_limit_ms},
           {"firmware", explanation.firmware},
+          {"repository", explanation.repository.empty() ? base::Json() : base::Json(explanation.repository)},
+          {"repository_note", explanation.repository_note},
+          {"repository_free_bytes",
+           explanation.repository_free_bytes ? base::Json(*explanation.repository_free_bytes) : base::Json()},
+          {"read_bytes_max", explanation.read_bytes_max()},
           {"full_state_blockers", explanation.full_state_blockers},
           {"disks", disks},
           {"advice", advice},
@@ -148,6 +173,9 @@ std::vector<JsonField> explanation_fields() {
           {"consistency, consistency_reason", "what the point would be, and why"},
           {"freeze_limit_ms", "the longest the guest would be frozen; 0: not at all"},
           {"firmware[]", "NVRAM, TPM state and boot files the domain has"},
+          {"repository, repository_note", "that was asked, or null and why not"},
+          {"repository_free_bytes", "where new blocks are written first; null: not on this host"},
+          {"read_bytes_max", "of all disks, and so the most that can be new"},
           {"full_state_blockers[]", "why its memory could not be saved"},
           {"disks[].target, bus, source", "each disk, and its image as the XML names it"},
           {"disks[].verdict, reason", "include, skip, refuse or busy; why, but for include"},
@@ -155,6 +183,8 @@ std::vector<JsonField> explanation_fields() {
           {"disks[].chain[].written, also_used_by[]", "whether it is written to; other domains that use it"},
           {"disks[].overlay", "path (a * for the run), free_bytes, usable_bytes, needed_bytes_max; null: none"},
           {"disks[].change_map, change_map_reason", "how changes would be found, and why so"},
+          {"disks[].parent", "the point they would be counted from; null: none, or not asked"},
+          {"disks[].read_bytes, read_bytes_max", "what the bitmap marks, null: not known; and what is allocated"},
           {"disks[].notes[]", "what a person should know of it"},
           {"advice[]", "text, hint: what may go wrong all the same"},
           {"refusals[]", "why a backup would not begin: fault, message, hint"}};

@@ -34,4 +34,9 @@ OpenRepository open_policy_directly(const Session& session, const policy::Policy
   return open_directly(session, policy.repository.url, sources_of(session, policy, stop), stop);
 }
 
+OpenRepository open_policy_to_look(const Session& given, const policy::Policy& policy, const std::stop_token& stop) {
+  const Session session = with_staging_of(given, policy);
+  return open_to_look(session, policy.repository.url, sources_of(session, policy, stop), stop);
+}
+
 }  // namespace icecore::cli

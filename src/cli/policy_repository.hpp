@@ -12,5 +12,7 @@ OpenRepository open_policy_repository(const Session& session, const policy::Poli
                                       const std::stop_token& stop);
 // The same without staging, for what must see the repository as it is.
 OpenRepository open_policy_directly(const Session& session, const policy::Policy& policy, const std::stop_token& stop);
+// For who only looks (session.hpp).
+OpenRepository open_policy_to_look(const Session& session, const policy::Policy& policy, const std::stop_token& stop);
 
 }  // namespace icecore::cli

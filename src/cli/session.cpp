@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "cli/terminal_prompt.hpp"
 #include "repository/key_slots.hpp"
@@ -92,6 +94,17 @@ OpenRepository open_repository(const Session& session, const std::string& url, c
 OpenRepository open_directly(const Session& session, const std::string& url, const CredentialSources& sources,
                              const std::stop_token& stop) {
   return open_on(storage::open_storage(url, {.stop = stop}), session, sources, stop);
+}
+
+OpenRepository open_to_look(const Session& session, const std::string& url, CredentialSources sources,
+                            const std::stop_token& stop) {
+  sources.ask = []() -> repository::Secret { base::fail(Fault::denied, "neither a key nor a passphrase is named"); };
+  const auto places = staging::find_spools(staging_dir(session));
+  const std::string known_as = storage::canonical_url(url);
+  const auto is_its = [&](const staging::SpoolPlace& place) { return place.url == known_as; };
+  const bool staged = std::any_of(places.begin(), places.end(), is_its);
+  return open_on(staged ? open_storage(session, url, stop) : storage::open_storage(url, {.stop = stop}), session,
+                 sources, stop, repository::Remember::no);
 }
 
 OpenRepository open_directly(const Session& session, const std::stop_token& stop) {

@@ -66,4 +66,9 @@ OpenRepository open_directly(const Session& session, const std::string& url, con
                              const std::stop_token& stop);
 OpenRepository open_directly(const Session& session, const std::stop_token& stop = {});
 
+// For who only looks, and leaves nothing: past staging where nothing is staged, without remembering the repository, and
+// nobody is asked for a passphrase (Fault::denied).
+OpenRepository open_to_look(const Session& session, const std::string& url, CredentialSources sources,
+                            const std::stop_token& stop);
+
 }  // namespace icecore::cli

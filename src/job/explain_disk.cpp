@@ -10,6 +10,7 @@
 #include "hypervisor/file_use.hpp"
 #include "job/change_map.hpp"
 #include "job/disk_choice.hpp"
+#include "job/explain_changes.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -75,6 +76,8 @@ class DiskExplainer {
       const DiskPlan plan = plan_disk(model_, domain_, options_, std::string(8, '0'));
       tell_chain(plan.chain);
       tell_overlay(plan.planned);
+      finding_.disk.read_bytes_max = read_bytes_max(plan.chain);
+      finding_.disk.planned = plan.planned;
     } catch (const base::Error& error) {
       finding_.disk.verdict = {Verdict::refuse, error.what()};
       finding_.refusal = error;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "disk/image.hpp"
 #include "hypervisor/classify.hpp"
 #include "hypervisor/connection.hpp"
+#include "job/backup_plan.hpp"
 #include "repository/manifest.hpp"
 
 namespace icecore::job {
@@ -45,7 +47,11 @@ struct ExplainedDisk {
   OverlayRoom room;
   std::string change_map;  // bitmap, layer, scan
   std::string change_map_reason;
+  std::string parent;                       // the point its changes would be counted from; empty: none, or not asked
+  std::optional<std::uint64_t> read_bytes;  // what its bitmap marks, where that can be known
+  std::uint64_t read_bytes_max = 0;         // what is allocated of its chain
   std::vector<std::string> notes;
+  PlannedDisk planned;  // when it is included
 };
 
 struct Explanation {
@@ -57,12 +63,20 @@ struct Explanation {
   std::string consistency_reason;
   std::uint64_t freeze_limit_ms = 0;  // 0: nothing is frozen
   std::vector<ExplainedDisk> disks;
-  std::vector<std::string> firmware;  // what of it there is, all of which goes into the point
+  std::string repository;                              // that was asked; empty: none
+  std::string repository_note;                         // why not, then
+  std::optional<std::uint64_t> repository_free_bytes;  // where new blocks are written first, if that is on this host
+  std::vector<std::string> firmware;                   // what of it there is, all of which goes into the point
   std::vector<std::string> full_state_blockers;
   std::vector<Advice> advice;
   std::vector<base::Error> refusals;  // a backup would end with the first of them
 
   bool would_work() const noexcept { return refusals.empty(); }
+  std::uint64_t read_bytes_max() const noexcept {
+    std::uint64_t sum = 0;
+    for (const ExplainedDisk& disk : disks) sum += disk.read_bytes.value_or(disk.read_bytes_max);
+    return sum;
+  }
 };
 
 }  // namespace icecore::job

@@ -106,6 +106,58 @@ TEST_F(Explain, InternalSnapshotsAreNamedHereAndByTheBackup) {
   subject.expect_at_rest();
 }
 
+TEST_F(Explain, ARepositoryTellsWhatADiskWouldBeCountedFrom) {
+  ProtectedDomain subject;
+  EXPECT_THAT(explain(subject, 0).at("repository_note").get<std::string>(), HasSubstr("cannot be asked"));
+  subject.init();
+  const base::Json first = explain(subject, 0);
+  EXPECT_EQ(first.at("repository"), subject.repository().string());
+  EXPECT_EQ(first.at("disks").at(0).at("change_map"), "scan");
+  EXPECT_EQ(first.at("disks").at(0).at("change_map_reason"), "first point of this disk");
+  EXPECT_TRUE(first.at("disks").at(0).at("parent").is_null());
+
+  const auto locks = subject.repository() / "locks";
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 0, 4 * k_mib, 0x11);
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.monitor_write("vda", 8 * k_mib, 2 * k_mib, 0x22);
+  const base::Json live = explain(subject, 0).at("disks").at(0);
+  EXPECT_EQ(live.at("change_map"), "bitmap");
+  EXPECT_EQ(live.at("parent"), subject.points().at(0));
+  EXPECT_THAT(live.at("change_map_reason").get<std::string>(), HasSubstr("QEMU"));
+  EXPECT_TRUE(live.at("read_bytes").is_null()) << "only QEMU knows";
+  EXPECT_GE(live.at("read_bytes_max").get<std::uint64_t>(), 4 * k_mib);
+
+  EXPECT_TRUE(!std::filesystem::exists(locks) || std::filesystem::is_empty(locks));
+}
+
+TEST_F(Explain, ABitmapThatIsClosedIsCounted) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 0, 4 * k_mib, 0x11);
+  subject.must({"backup", subject.domain.name()});
+  subject.domain.monitor_write("vda", 8 * k_mib, 2 * k_mib, 0x22);
+  subject.domain.destroy();  // libvirt lets QEMU close its images
+  const base::Json disk = explain(subject, 0).at("disks").at(0);
+  EXPECT_EQ(disk.at("change_map"), "bitmap") << disk.dump();
+  EXPECT_EQ(disk.at("parent"), subject.points().at(0));
+  EXPECT_EQ(disk.at("read_bytes").get<std::uint64_t>(), 2 * k_mib);
+  subject.must({"backup", subject.domain.name()});
+  const base::Json done = subject.must({"show", "latest", "--json"}).json().at("disks").at(0);
+  EXPECT_EQ(done.at("change_map"), "bitmap") << "as it was told";
+}
+
+TEST_F(Explain, WithoutAKeyTheRestIsTold) {
+  ProtectedDomain subject;
+  subject.init();
+  const auto outcome =
+      rig::icecore({"explain", subject.domain.name(), "-r", subject.repository(), "--state-dir", subject.state_dir()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_THAT(outcome.output, HasSubstr("cannot be asked"));
+  EXPECT_THAT(outcome.output, HasSubstr("A backup would begin."));
+}
+
 TEST_F(Explain, PeopleReadItToo) {
   ProtectedDomain subject;
   const auto outcome = subject.must({"explain", subject.domain.name()});
