@@ -50,7 +50,7 @@ MapSummary summarise_map(const SourceOptions& options) {
 
 std::unique_ptr<DiskSource> open_image(const SourceOptions& options) {
   std::vector<ImageInfo> chain = inspect_chain(options.image, options.format);
-  std::for_each(chain.begin(), chain.end(), expect_readable);
+  for (const ImageInfo& layer : chain) expect_readable(layer);
   const bool external =
       std::any_of(chain.begin(), chain.end(), [](const ImageInfo& layer) { return layer.external_data; });
   if (options.strategy == ReadStrategy::nbd || external) return std::make_unique<NbdSource>(options);

@@ -87,8 +87,9 @@ std::vector<ImageInfo> inspect_chain(const std::filesystem::path& path, const st
   return chain;
 }
 
-void expect_readable(const ImageInfo& layer) {
-  if (layer.encrypted) base::fail(Fault::usage, "image '{}' is encrypted and cannot be read", layer.path.string());
+void expect_readable(const ImageInfo& layer, bool may_be_encrypted) {
+  if (layer.encrypted && !may_be_encrypted)
+    base::fail(Fault::usage, "image '{}' is encrypted and cannot be read", layer.path.string());
   if (!layer.corrupt) return;
   base::Error error(Fault::corrupt, fmt::format("image '{}' is marked corrupt by QEMU", layer.path.string()));
   throw error.add_hint(

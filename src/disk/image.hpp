@@ -45,8 +45,9 @@ ImageInfo inspect_image(const std::filesystem::path& path, const std::string& fo
 // with Fault::conflict: QEMU would guess.
 std::vector<ImageInfo> inspect_chain(const std::filesystem::path& path, const std::string& format);
 
-// Throws usage for an image QEMU encrypts, corrupt for one QEMU has marked so.
-void expect_readable(const ImageInfo& layer);
+// Throws usage for an image QEMU encrypts, unless that may be (its file is read, not its content), corrupt for one QEMU
+// has marked so.
+void expect_readable(const ImageInfo& layer, bool may_be_encrypted = false);
 
 // True when both show the guest the same bytes; the shorter one must end in zeros (`qemu-img compare`).
 bool same_content(const std::filesystem::path& one, const std::string& one_format, const std::filesystem::path& other,

@@ -39,15 +39,46 @@ void sync_file(const std::filesystem::path& path) {
   if (::fsync(fd.get()) != 0) base::fail_errno(errno, "fsync '" + path.string() + "'");
 }
 
+// A file's name within an option list, where a comma would end it.
+std::string option_value(const std::filesystem::path& path) {
+  std::string value;
+  for (const char c : qemu_path(path)) value.append(c == ',' ? 2 : 1, c);
+  return value;
+}
+
+// One encrypted image as a list of options, each with `prefix` before it.
+std::string encrypted_options(const std::string& prefix, const ImageInfo& image) {
+  return fmt::format("{0}driver={1},{0}encrypt.key-secret={2},{0}file.driver={3},{0}file.filename={4}", prefix,
+                     image.format, k_key_object, std::filesystem::is_block_file(image.path) ? "host_device" : "file",
+                     option_value(image.path));
+}
+
+// QEMU is told of both images here: a header has no place for the keys' names, and -b knows no such description.
+std::vector<std::string> commit_arguments(const ImageInfo& overlay, const ImageInfo& base, bool encrypted) {
+  if (encrypted) {
+    return {"commit", "-q", "-d", "--image-opts",
+            encrypted_options("", overlay) + "," + encrypted_options("backing.", base)};
+  }
+  // -b exactly as the overlay spells it: qemu-img compares names.
+  return {"commit", "-q", "-d", "-f", "qcow2", "-b", overlay.backing->string(), qemu_path(overlay.path)};
+}
+
 }  // namespace
 
+// -d keeps the overlay whole.
 void commit_offline(const std::filesystem::path& overlay, const std::filesystem::path& base,
-                    const std::string& base_format, base::Milliseconds deadline, std::stop_token stop) {
+                    const std::string& base_format, base::Milliseconds deadline, std::stop_token stop,
+                    const base::Passphrase* key) {
   const ImageInfo overlay_info = inspect_image(overlay, "qcow2");
-  expect_overlay_over(overlay_info, inspect_image(base, base_format), base_format);
-  // -b exactly as the overlay spells it: qemu-img compares names. -d keeps the overlay whole.
-  qemu_img({"commit", "-q", "-d", "-f", "qcow2", "-b", overlay_info.backing->string(), qemu_path(overlay)},
-           fmt::format("commit '{}' into '{}'", overlay.string(), base.string()), deadline, std::move(stop));
+  const ImageInfo base_info = inspect_image(base, base_format);
+  expect_overlay_over(overlay_info, base_info, base_format);
+  const std::vector<std::string> arguments = commit_arguments(overlay_info, base_info, key != nullptr);
+  const std::string what = fmt::format("commit '{}' into '{}'", overlay.string(), base.string());
+  if (key != nullptr) {
+    qemu_img(arguments, *key, what, deadline, std::move(stop));
+  } else {
+    qemu_img(arguments, what, deadline, std::move(stop));
+  }
   sync_file(base);
 }
 

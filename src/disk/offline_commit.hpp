@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/passphrase.hpp"
 
 namespace icecore::disk {
 
@@ -14,7 +15,9 @@ namespace icecore::disk {
 // leaves the overlay as it was, so a killed or repeated run does the same again. Both are synced before it
 // returns. Throws busy when a domain has either open, conflict when `base` is not the overlay's backing file
 // or the sizes differ, cancelled on stop; the overlay then still shows the guest's newest data.
+// `key` opens both where QEMU encrypts them, else null; denied when it does not fit.
 void commit_offline(const std::filesystem::path& overlay, const std::filesystem::path& base,
-                    const std::string& base_format, base::Milliseconds deadline, std::stop_token stop = {});
+                    const std::string& base_format, base::Milliseconds deadline, std::stop_token stop = {},
+                    const base::Passphrase* key = nullptr);
 
 }  // namespace icecore::disk

@@ -31,6 +31,7 @@ constexpr std::array k_complaints = {
     Complaint{"Disk quota", Fault::no_space},
     Complaint{"File too large", Fault::no_space},
     Complaint{"mage is not in ", Fault::conflict},
+    Complaint{"Invalid password", Fault::denied},
     Complaint{"corrupt", Fault::corrupt},
     Complaint{"too large", Fault::corrupt},
     Complaint{"nvalid", Fault::corrupt},
@@ -47,6 +48,17 @@ std::string essence(std::string_view error_text) {
     if (line.substr(at + 2).starts_with(line.substr(0, at))) line.remove_prefix(at + 2), at = 0;
   }
   return std::string(line);
+}
+
+std::string run_qemu_img(const base::Command& command, std::string_view what, base::Milliseconds deadline,
+                         std::stop_token stop) {
+  base::Outcome outcome = base::run(command, deadline, std::move(stop));
+  if (outcome.exit_code == 127 && outcome.error_output.empty()) {
+    base::Error error(Fault::unavailable, fmt::format("cannot {}: qemu-img is not installed", what));
+    throw error.add_hint("apt-get install qemu-utils");
+  }
+  if (outcome.exit_code != 0) fail_as_qemu_said(outcome.error_output, what);
+  return std::move(outcome.output);
 }
 
 }  // namespace
@@ -69,13 +81,16 @@ void fail_as_qemu_said(std::string_view error_text, std::string_view what) {
 std::string qemu_img(std::vector<std::string> arguments, std::string_view what, base::Milliseconds deadline,
                      std::stop_token stop) {
   arguments.insert(arguments.begin(), "qemu-img");
-  base::Outcome outcome = base::run({.arguments = std::move(arguments)}, deadline, std::move(stop));
-  if (outcome.exit_code == 127 && outcome.error_output.empty()) {
-    base::Error error(Fault::unavailable, fmt::format("cannot {}: qemu-img is not installed", what));
-    throw error.add_hint("apt-get install qemu-utils");
-  }
-  if (outcome.exit_code != 0) fail_as_qemu_said(outcome.error_output, what);
-  return std::move(outcome.output);
+  return run_qemu_img({.arguments = std::move(arguments)}, what, deadline, std::move(stop));
+}
+
+std::string qemu_img(std::vector<std::string> arguments, const base::Passphrase& key, std::string_view what,
+                     base::Milliseconds deadline, std::stop_token stop) {
+  arguments.insert(arguments.begin() + 1, {"--object", fmt::format("secret,id={},file=/dev/stdin", k_key_object)});
+  arguments.insert(arguments.begin(), "qemu-img");
+  base::Command command{.arguments = std::move(arguments), .input = key.text()};
+  const base::ScopeExit forget([&] { base::wipe(command.input); });
+  return run_qemu_img(command, what, deadline, std::move(stop));
 }
 
 void require_readable(const std::filesystem::path& path, std::string_view format) {

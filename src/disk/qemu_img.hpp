@@ -10,6 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "base/passphrase.hpp"
 
 namespace icecore::disk {
 
@@ -22,6 +23,12 @@ std::string qemu_path(const std::filesystem::path& path);
 // Runs qemu-img with these arguments and returns its standard output. `what` completes "cannot ..." in the
 // error ("read the header of '/a/b.qcow2'").
 std::string qemu_img(std::vector<std::string> arguments, std::string_view what,
+                     base::Milliseconds deadline = k_metadata_deadline, std::stop_token stop = {});
+
+// The same for images that QEMU encrypts: `key` goes to qemu-img's standard input, from where its secret object of the
+// name k_key_object reads it; no other process can.
+inline constexpr const char* k_key_object = "icecore";
+std::string qemu_img(std::vector<std::string> arguments, const base::Passphrase& key, std::string_view what,
                      base::Milliseconds deadline = k_metadata_deadline, std::stop_token stop = {});
 
 // Throws what a QEMU tool's standard error means: not_found, denied, busy (locked), conflict (another
