@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "hypervisor/disk_encryption.hpp"
+
 namespace icecore::hypervisor {
 
 namespace {
@@ -33,14 +35,7 @@ std::string property_objection(const DiskModel& disk) {
   if (disk.transient) return "it is transient: its content is dropped when the domain stops";
   if (disk.shareable) return "it is shared with other domains, so no one domain's snapshot of it would be consistent";
   if (disk.bus == "sd") return "it is on the sd bus, where QEMU has no block jobs";
-  // An encrypted overlay took libvirt 9.0 two to 25 s to make, all of it in the frozen window, and a domain whose
-  // overlay names no engine does not start again.
-  if (disk.encrypted) {
-    return "QEMU encrypts it (<encryption>): its overlay would hold in the clear what the guest writes, or take "
-           "seconds "
-           "to be made while the guest is frozen. A disk that the guest encrypts itself is backed up as it is";
-  }
-  return {};
+  return encryption_objection(disk);
 }
 
 std::string format_objection(const DiskModel& disk) {

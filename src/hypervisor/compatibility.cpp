@@ -15,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/handle.hpp"
 #include "base/shell_word.hpp"
+#include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/libvirt_error.hpp"
 #include "hypervisor/xml_document.hpp"
 
@@ -25,7 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 using NetworkHandle = std::unique_ptr<virNetwork, base::FreeWith<&virNetworkFree>>;
-using SecretHandle = std::unique_ptr<virSecret, base::FreeWith<&virSecretFree>>;
 using PoolHandle = std::unique_ptr<virStoragePool, base::FreeWith<&virStoragePoolFree>>;
 using TextHandle = std::unique_ptr<char, base::FreeWith<&std::free>>;
 
@@ -212,17 +212,16 @@ class Check {
                           pool),
               "virsh pool-define, or restore that disk too");
     }
-    for (const XmlNode& encryption : {source.child("encryption"), disk.child("encryption")})
-      check_secret(disk, encryption.child("secret"));
+    for (const XmlNode& encryption : {source.child("encryption"), disk.child("encryption")}) {
+      if (encryption) check_secret(disk, encryption.xml());
+    }
   }
 
-  void check_secret(const XmlNode& disk, const XmlNode& secret) {
-    const std::string uuid = secret.attribute("uuid");
-    if (uuid.empty() || SecretHandle(virSecretLookupByUUIDString(connection_.raw(), uuid.c_str()))) return;
-    answer("looking for secret " + uuid);
-    problem(fmt::format("disk '{}' is encrypted with secret {}, which this libvirt has not",
-                        disk.child("target").attribute("dev"), uuid),
-            "virsh secret-define and secret-set-value, from where it was");
+  void check_secret(const XmlNode& disk, const std::string& encryption) {
+    SecretProblem found = find_secret_problem(connection_, encryption);
+    if (found.what.empty()) return;
+    problem(fmt::format("disk '{}' is encrypted, and {}", disk.child("target").attribute("dev"), found.what),
+            std::move(found.cure));
   }
 
   Connection& connection_;

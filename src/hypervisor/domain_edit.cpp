@@ -21,14 +21,6 @@ XmlNode find_disk(const XmlNode& domain, std::string_view target) {
   return {};
 }
 
-XmlNode need_disk(const XmlDocument& document, std::string_view target) {
-  const XmlNode disk = find_disk(document.root(), target);
-  if (!disk) {
-    base::fail(Fault::not_found, "domain '{}' has no disk '{}'", document.root().child("name").text(), target);
-  }
-  return disk;
-}
-
 constexpr const char* k_image_parts[] = {"source", "backingStore"};
 
 // Defines `xml`, in which the disk is on the image `path`, and looks whether libvirt took it so.
@@ -43,6 +35,14 @@ void redefine(Domain& domain, const std::string& target, const std::string& path
 }
 
 }  // namespace
+
+XmlNode need_disk(const XmlDocument& document, std::string_view target) {
+  const XmlNode disk = find_disk(document.root(), target);
+  if (!disk) {
+    base::fail(Fault::not_found, "domain '{}' has no disk '{}'", document.root().child("name").text(), target);
+  }
+  return disk;
+}
 
 void point_disk_at(XmlNode disk, const std::string& path, const std::string& format) {
   std::error_code ignored;

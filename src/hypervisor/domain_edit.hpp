@@ -12,8 +12,12 @@
 
 namespace icecore::hypervisor {
 
+class XmlDocument;
 class XmlNode;
 struct OverlayDisk;
+
+// The <disk> element of that target. Throws Fault::not_found without one.
+XmlNode need_disk(const XmlDocument& document, std::string_view target);
 
 // Makes the <disk> element name `path`; everything else of it but chain and job stays.
 void point_disk_at(XmlNode disk, const std::string& path, const std::string& format);

@@ -99,7 +99,8 @@ DiskModel parse_disk(const XmlNode& disk) {
   model.readonly = static_cast<bool>(disk.child("readonly"));
   model.shareable = static_cast<bool>(disk.child("shareable"));
   model.transient = static_cast<bool>(disk.child("transient"));
-  model.encrypted = disk.child("encryption") || disk.child("source").child("encryption");
+  for (const XmlNode& encryption : {disk.child("encryption"), disk.child("source").child("encryption")})
+    if (encryption) model.encryption = encryption.xml();
   model.source = parse_source(disk, disk.child("driver").attribute("type"));
   parse_backing(disk, model);
   model.mirror = parse_mirror(disk);

@@ -40,7 +40,7 @@ struct DiskModel {
   bool readonly = false;
   bool shareable = false;
   bool transient = false;
-  bool encrypted = false;
+  std::string encryption;            // its <encryption> element, wherever in it; empty: QEMU does not encrypt it
   ImageSource source;                // kind none: an empty drive
   std::vector<ImageSource> backing;  // below the source, topmost first; known for certain only when `chain_known`
   bool chain_known = false;          // the XML ends the chain itself, as libvirt does for running domains

@@ -64,6 +64,9 @@ class Look {
       if (disk.child("transient")) block(fmt::format("its disk {} is transient", target));
       if (disk.attribute("type") == "nvme") block(fmt::format("its disk {} is an NVMe device of the host's", target));
       if (disk.child("mirror")) block(fmt::format("its disk {} has an active block job", target));
+      // QEMU may fail an assertion when overlays that exist already come with saved memory (qemu-project issue 2980).
+      if (disk.child("encryption") || disk.child("source").child("encryption"))
+        block(fmt::format("its disk {} is encrypted by QEMU, whose overlay has to be there before", target));
     }
   }
 

@@ -15,6 +15,8 @@ struct OverlayDisk {
   std::string overlay_path;  // ours, qcow2, beside the base
   // image_definition() of the persistent XML as it was; empty: not known, or there is none.
   std::string definition = {};
+  // The <encryption> element the overlay gets; empty: QEMU does not encrypt the disk.
+  std::string encryption = {};
 };
 
 enum class DiskPlace {

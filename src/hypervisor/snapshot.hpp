@@ -25,6 +25,7 @@ struct MemoryCapture {
 struct SnapshotOptions {
   base::Milliseconds deadline = std::chrono::seconds(60);  // without memory
   std::optional<MemoryCapture> memory = {};
+  bool overlays_exist = false;  // made before, empty (disk/overlay_image.hpp); not together with memory
   HelperProgram helper;
 };
 
@@ -37,18 +38,21 @@ struct SnapshotReport {
 //   Snapshot snapshot(domain, disks); ... freeze ... snapshot.take(); ... thaw ... snapshot.confirm();
 class Snapshot {
  public:
-  // Checks that each disk is on its base and no overlay exists, and connects the process that will make the call.
-  // Throws Fault::conflict or usage; nothing is changed.
+  // Checks that each disk is on its base and no overlay exists (or each does), and connects the process that will make
+  // the call. Throws Fault::conflict or usage; nothing is changed.
   Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});
 
   // All disks or none. Fault::busy at the deadline: then libvirt may still be at it, and only the domain's XML tells.
   // `watch` is for one with memory. A failure leaves no memory file, if libvirt lives.
+  // A shut-off domain whose overlays exist is given them by its definition, in one step as well.
   SnapshotReport take(const MemoryWatch& watch = {});
 
   // Throws Fault::conflict unless the XML shows every disk on its overlay, directly over its base.
   void confirm();
 
  private:
+  SnapshotReport define_on_overlays();
+
   Domain& domain_;
   std::vector<OverlayDisk> disks_;
   SnapshotOptions options_;

@@ -50,7 +50,7 @@ TEST(Classify, EveryOddDiskHasItsReason) {
                    {"vdi", {Verdict::refuse, "host folder"}},
                    {"vdj", {Verdict::refuse, "no image format"}},
                    {"vdk", {Verdict::refuse, "'vmdk'"}},
-                   {"vdl", {Verdict::refuse, "encrypts"}},
+                   {"vdl", {Verdict::include, ""}},
                    {"sdz", {Verdict::refuse, "sd bus"}}});
 }
 

@@ -48,6 +48,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Blocker{domain("", "<disk type='file'><target dev='vdb'/><transient/></disk>"), "vdb is transient"},
                     Blocker{domain("", "<disk type='nvme'><target dev='vdb'/></disk>"), "NVMe"},
                     Blocker{domain("", "<disk type='file'><target dev='vdb'/><mirror/></disk>"), "block job"},
+                    Blocker{domain("",
+                                   "<disk type='file'><source file='/a'><encryption format='luks'/></source>"
+                                   "<target dev='vdb'/></disk>"),
+                            "vdb is encrypted by QEMU"},
                     Blocker{domain("<cpu><feature name='invtsc' policy='require'/></cpu>"), "invtsc"},
                     Blocker{domain("<cpu migratable='off'/>"), "not migratable"},
                     Blocker{domain("<launchSecurity type='sev'/>"), "launchSecurity"}),
