@@ -23,12 +23,20 @@ std::string_view to_string(Consistency consistency) noexcept;
 // Fault::corrupt, naming `what`, for a word that is none.
 Consistency parse_consistency(const std::string& text, std::string_view what);
 
+// What the image of a disk is.
+enum class DiskContent {
+  guest,  // what the guest reads from the disk
+  file,   // the disk's file, byte for byte: QEMU encrypts what is in it
+};
+std::string_view to_string(DiskContent content) noexcept;
+
 struct ManifestDisk {
   std::string target;
   std::string bus;
   std::string source_path;
   std::string format;
-  std::uint64_t virtual_size = 0;
+  DiskContent content = DiskContent::guest;
+  std::uint64_t virtual_size = 0;  // of the guest's disk; image.disk_size is the file's where that is stored
   std::uint64_t cluster_size = 0;  // 0: not a format that has them
   std::string compat;
   bool extended_l2 = false;

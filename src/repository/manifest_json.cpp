@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A manifest as bytes: a JSON record, then the two domain XML texts as they are. They are kept out of the
 // JSON because parsing them there takes longer than everything else `list` does.
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "repository/envelope.hpp"
@@ -13,7 +15,9 @@ using base::Json;
 
 namespace {
 
-constexpr std::uint64_t k_manifest_version = 1;
+// 2: some disk's image is its file. A reader of version 1 would take that for what the guest reads.
+constexpr std::uint64_t k_manifest_version = 2;
+constexpr std::uint64_t k_manifest_version_without_files = 1;
 
 constexpr std::array<std::pair<CaptureMode, std::string_view>, 4> k_modes = {{{CaptureMode::disk_only, "disk-only"},
                                                                               {CaptureMode::full_state, "full-state"},
@@ -24,6 +28,9 @@ constexpr std::array<std::pair<Consistency, std::string_view>, 4> k_consistencie
      {Consistency::filesystem, "filesystem"},
      {Consistency::application, "application"},
      {Consistency::full_state, "full-state"}}};
+
+constexpr std::array<std::pair<DiskContent, std::string_view>, 2> k_contents = {
+    {{DiskContent::guest, "guest"}, {DiskContent::file, "file"}}};
 
 template <typename Table, typename Enum>
 std::string_view word_of(const Table& table, Enum value) noexcept {
@@ -98,6 +105,7 @@ Json disk_json(const ManifestDisk& disk) {
                {"bytes_read", disk.bytes_read},
                {"bytes_new", disk.bytes_new},
                {"bytes_stored", disk.bytes_stored}};
+  if (disk.content != DiskContent::guest) json["content"] = to_string(disk.content);
   if (!disk.bitmap.empty()) {
     json["bitmap"] = disk.bitmap;
     json["lineage"] = disk.lineage;
@@ -111,6 +119,9 @@ ManifestDisk parse_disk(const Fields& fields) {
   fields.get("bus", disk.bus);
   fields.get("source_path", disk.source_path);
   fields.get("format", disk.format);
+  std::string content(to_string(DiskContent::guest));
+  fields.get_if_there("content", content);
+  disk.content = value_of<DiskContent>(k_contents, content, fields.what);
   fields.get("virtual_size", disk.virtual_size);
   fields.get("cluster_size", disk.cluster_size);
   fields.get("compat", disk.compat);
@@ -145,6 +156,12 @@ ManifestBlob parse_blob(const Fields& fields) {
   return blob;
 }
 
+std::uint64_t version_of(const Manifest& manifest) {
+  const bool has_file = std::any_of(manifest.disks.begin(), manifest.disks.end(),
+                                    [](const ManifestDisk& disk) { return disk.content == DiskContent::file; });
+  return has_file ? k_manifest_version : k_manifest_version_without_files;
+}
+
 Json to_json(const Manifest& manifest) {
   Json disks = Json::array();
   for (const ManifestDisk& disk : manifest.disks) disks.push_back(disk_json(disk));
@@ -153,7 +170,7 @@ Json to_json(const Manifest& manifest) {
     skipped.push_back({{"target", disk.target}, {"reason", disk.reason}});
   Json blobs = Json::array();
   for (const ManifestBlob& blob : manifest.blobs) blobs.push_back(blob_json(blob));
-  return {{"format_version", k_manifest_version},
+  return {{"format_version", version_of(manifest)},
           {"id", manifest.id},
           {"domain", {{"name", manifest.domain_name}, {"uuid", manifest.domain_uuid}}},
           {"host", manifest.host},
@@ -221,6 +238,7 @@ Manifest parse_record(const Fields& fields) {
 
 std::string_view to_string(CaptureMode mode) noexcept { return word_of(k_modes, mode); }
 std::string_view to_string(Consistency consistency) noexcept { return word_of(k_consistencies, consistency); }
+std::string_view to_string(DiskContent content) noexcept { return word_of(k_contents, content); }
 
 Consistency parse_consistency(const std::string& text, std::string_view what) {
   return value_of<Consistency>(k_consistencies, text, what);

@@ -89,9 +89,25 @@ TEST_F(ManifestTest, UnknownFieldsAreIgnoredAndNewerVersionsRefused) {
     return writer.take();
   };
   EXPECT_EQ(decode_manifest(change("colour", "blue"), "it").id, manifest.id);
-  expect_fault(Fault::usage, "format version 2, newer than the 1",
-               [&] { decode_manifest(change("format_version", 2), "it"); });
+  expect_fault(Fault::usage, "format version 3, newer than the 2",
+               [&] { decode_manifest(change("format_version", 3), "it"); });
   expect_fault(Fault::corrupt, "freeze_ms", [&] { decode_manifest(change("freeze_ms", "long"), "it"); });
+}
+
+// An older reader would write the file's bytes as if the guest had written them: it must not get that far.
+TEST_F(ManifestTest, APointWithADisksFileIsOfVersionTwoAndOthersStayOfOne) {
+  const auto version = [](const Manifest& manifest) {
+    const base::Bytes payload = encode_manifest(manifest);
+    base::ByteReader reader(payload, "test");
+    const base::Json json = base::parse_json(base::to_string(reader.raw(reader.u32())), "test");
+    return json.at("format_version").get<int>();
+  };
+  Manifest manifest = sample();
+  EXPECT_EQ(version(manifest), 1);
+  EXPECT_EQ(decode_manifest(encode_manifest(manifest), "it").disks.at(0).content, DiskContent::guest);
+  manifest.disks.at(0).content = DiskContent::file;
+  EXPECT_EQ(version(manifest), 2);
+  EXPECT_EQ(decode_manifest(encode_manifest(manifest), "it").disks.at(0).content, DiskContent::file);
 }
 
 TEST_F(ManifestTest, MovedManifestIsRefused) {
