@@ -32,10 +32,15 @@ std::string change_maps(const Manifest& point) {
   return fmt::format("{}", fmt::join(maps, ","));
 }
 
+// The file of an encrypted disk is what is stored, not what the guest reads of it.
+std::string described_format(const ManifestDisk& disk) {
+  return disk.content == repository::DiskContent::file ? disk.format + ", encrypted file" : disk.format;
+}
+
 std::string disk_table(const Manifest& point) {
   std::vector<std::vector<std::string>> rows;
   for (const ManifestDisk& disk : point.disks) {
-    rows.push_back({disk.target, disk.format, base::format_size(disk.virtual_size),
+    rows.push_back({disk.target, described_format(disk), base::format_size(disk.virtual_size),
                     base::format_size(disk.allocated_bytes), base::format_size(disk.bytes_read),
                     base::format_size(disk.bytes_new), base::format_size(disk.bytes_stored), disk.change_map,
                     disk.source_path});
@@ -57,6 +62,7 @@ base::Json disk_record(const ManifestDisk& disk) {
           {"bus", disk.bus},
           {"source", disk.source_path},
           {"format", disk.format},
+          {"content", std::string(to_string(disk.content))},
           {"virtual_size", disk.virtual_size},
           {"allocated_bytes", disk.allocated_bytes},
           {"change_map", disk.change_map},
@@ -222,8 +228,8 @@ std::vector<JsonField> point_fields(const std::string& prefix) {
       {prefix + "tool_version, tags", "icecore that made it, tags given to it"},
       {prefix + "protected, protection_reason", "whether `forget` leaves it alone, and why"},
       {prefix + "disks[]",
-       "target, bus, source, format, virtual_size, allocated_bytes, change_map, "
-       "change_map_reason, bytes_read, bytes_new, bytes_stored"},
+       "target, bus, source, format, content (guest, or file: an encrypted one), virtual_size, "
+       "allocated_bytes, change_map, change_map_reason, bytes_read, bytes_new, bytes_stored"},
       {prefix + "group", "null, or the points of one instant: id, spread_ms, members[] (domain, domain_uuid, point)"},
       {prefix + "skipped[]", "disks left out: target, reason"},
       {prefix + "blobs[]",

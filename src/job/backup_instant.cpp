@@ -2,6 +2,8 @@
 #include "job/backup_instant.hpp"
 
 #include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "job/encrypted_disk.hpp"
 #include "job/memory_plan.hpp"
 
 namespace icecore::job {
@@ -29,6 +31,7 @@ class Instant {
 
   // What can be slow (helper processes, connections) happens before the window.
   InstantFacts take() {
+    if (needs_own_overlays(prepared_.plan)) make_own_overlays();
     hypervisor::Snapshot snapshot(domain_, overlays(), snapshot_options());
     const FirmwareFiles firmware = firmware_files(prepared_.model, domain_.connection().uri());
     std::optional<hypervisor::Freeze> freeze;
@@ -56,6 +59,12 @@ class Instant {
   }
 
  private:
+  void make_own_overlays() {
+    context_.progress.phase(domain_.name(), "make overlays");
+    make_overlays(domain_.connection(), prepared_, context_.stop);
+    base::failpoint("backup.overlays_made");
+  }
+
   void take(hypervisor::Snapshot& snapshot) {
     if (prepared_.plan.memory_file.empty()) {
       facts_.snapshot = snapshot.take();
@@ -102,7 +111,7 @@ class Instant {
     return disks;
   }
   hypervisor::SnapshotOptions snapshot_options() const {
-    hypervisor::SnapshotOptions snapshot;
+    hypervisor::SnapshotOptions snapshot{.overlays_exist = needs_own_overlays(prepared_.plan)};
     if (!prepared_.plan.memory_file.empty()) snapshot.memory = {prepared_.plan.memory_file.string(), options_.pause};
     return snapshot;
   }

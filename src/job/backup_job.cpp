@@ -8,6 +8,7 @@
 #include "job/backup_instant.hpp"
 #include "job/boot_files.hpp"
 #include "job/disk_plan.hpp"
+#include "job/encrypted_disk.hpp"
 #include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
 #include "repository/group.hpp"
@@ -85,6 +86,10 @@ void BackupJob::tell_what_is_left_out() {
   for (std::size_t i = 0; i < prepared_.images.size(); ++i) {
     for (const std::string& note : notes_on_image(prepared_.plan.disks[i].target, prepared_.images[i]))
       notes_.add(note);
+  }
+  for (const PlannedDisk& disk : prepared_.plan.disks) {
+    const std::string note = note_on_encryption(*prepared_.model.find_disk(disk.target));
+    if (!note.empty()) notes_.add(note);
   }
   for (const std::string& note : firmware_files(prepared_.model, domain_.connection().uri()).notes) notes_.add(note);
 }

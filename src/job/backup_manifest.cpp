@@ -19,6 +19,7 @@ repository::ManifestDisk draft_disk(const PreparedBackup& prepared, std::size_t 
   entry.bus = model == nullptr ? "" : model->bus;
   entry.source_path = planned.base_path.string();
   entry.format = planned.format;
+  if (!planned.encryption.empty()) entry.content = repository::DiskContent::file;
   entry.virtual_size = image.virtual_size;
   entry.cluster_size = image.cluster_size;
   entry.compat = image.compat;

@@ -19,7 +19,8 @@ Json disk_to_json(const PlannedDisk& disk) {
           {"overlay", disk.overlay_path.string()},
           {"chain", disk::to_json(disk.chain)},
           {"bitmap", disk.bitmap},
-          {"definition", disk.definition}};
+          {"definition", disk.definition},
+          {"encryption", disk.encryption}};
 }
 
 PlannedDisk parse_disk(const Json& json, const std::string& what) {
@@ -29,7 +30,8 @@ PlannedDisk parse_disk(const Json& json, const std::string& what) {
           .overlay_path = json_field<std::string>(json, "overlay", what),
           .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
           .bitmap = json.value("bitmap", ""),           // older plans have none
-          .definition = json.value("definition", "")};  // older ones have none
+          .definition = json.value("definition", ""),   // older ones have none
+          .encryption = json.value("encryption", "")};  // nor this
 }
 
 }  // namespace
@@ -38,7 +40,8 @@ hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
   return {.target = disk.target,
           .base_path = disk.base_path.string(),
           .overlay_path = disk.overlay_path.string(),
-          .definition = disk.definition};
+          .definition = disk.definition,
+          .encryption = disk.encryption};
 }
 
 Json to_json(const BackupPlan& plan) {

@@ -22,6 +22,7 @@ struct PlannedDisk {
   disk::ChainFingerprint chain;        // of the base as it was before the snapshot
   std::string bitmap = {};             // in the base, marks what is written since this point; empty: none is made
   std::string definition = {};         // hypervisor::image_definition() to come back to; empty: transient
+  std::string encryption = {};         // the overlay's <encryption>, which names the secret; empty: not encrypted
 };
 
 struct BackupPlan {

@@ -37,6 +37,8 @@ bool has_bitmap_of(const disk::ImageInfo& image, const std::string& point_id) {
 
 std::string no_bitmap_reason(const disk::ImageInfo& image) {
   if (image.format != "qcow2") return fmt::format("{} has no bitmaps", image.format);
+  // What is stored is the image's file, and bitmaps tell of what is in it.
+  if (image.encrypted) return "QEMU encrypts it, and no bitmap tells which parts of its file have changed";
   if (image.compat == "0.10") return "qcow2 of the old version (compat 0.10) has no bitmaps";
   if (image.external_data) return "the image keeps its data in another file, which has no bitmaps";
   // QEMU refuses to go back to one while there is a bitmap, and ends the domain at that.

@@ -45,7 +45,7 @@ DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const Backup
                             .base_path = disk.source.path,
                             .overlay_path = folder / overlay_name(domain.now.uuid, disk.target, job_id)},
                 .chain = disk::inspect_chain(disk.source.path, disk.source.format)};
-  for (const disk::ImageInfo& layer : plan.chain) disk::expect_readable(layer);
+  for (const disk::ImageInfo& layer : plan.chain) disk::expect_readable(layer, !disk.encryption.empty());
   plan.planned.chain = disk::fingerprint_of(plan.chain);
   if (domain.next_start != nullptr)
     plan.planned.definition = hypervisor::image_definition(domain.inactive_xml, disk.target);
@@ -54,7 +54,8 @@ DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const Backup
 }
 
 std::vector<std::string> notes_on_image(const std::string& target, const disk::ImageInfo& image) {
-  if (image.internal_snapshots.empty()) return {};
+  // The file of an encrypted image is stored with all that is in it.
+  if (image.internal_snapshots.empty() || image.encrypted) return {};
   return {fmt::format("disk '{}' has internal snapshots ({}), which are not in the backup: only its present state is",
                       target, fmt::join(image.internal_snapshots, ", "))};
 }

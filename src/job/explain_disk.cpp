@@ -10,6 +10,7 @@
 #include "hypervisor/file_use.hpp"
 #include "job/change_map.hpp"
 #include "job/disk_choice.hpp"
+#include "job/encrypted_disk.hpp"
 #include "job/explain_changes.hpp"
 #include "job/overlay_place.hpp"
 
@@ -73,7 +74,8 @@ class DiskExplainer {
  private:
   void plan() {
     try {
-      const DiskPlan plan = plan_disk(model_, domain_, options_, std::string(8, '0'));
+      DiskPlan plan = plan_disk(model_, domain_, options_, std::string(8, '0'));
+      plan_encryption(connection_, model_, plan);
       tell_chain(plan.chain);
       tell_overlay(plan.planned);
       finding_.disk.read_bytes_max = read_bytes_max(plan.chain);
@@ -93,7 +95,8 @@ class DiskExplainer {
       }
       finding_.disk.chain.push_back(std::move(layer));
     }
-    finding_.disk.notes = notes_on_image(model_.target, chain.front());
+    for (const std::string& note : notes_on_image(model_.target, chain.front())) finding_.disk.notes.push_back(note);
+    if (const std::string note = note_on_encryption(model_); !note.empty()) finding_.disk.notes.push_back(note);
     tell_change_map(no_bitmap_reason(chain.front()));
   }
 

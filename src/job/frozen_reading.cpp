@@ -5,6 +5,7 @@
 #include "base/failpoint.hpp"
 #include "job/backup_manifest.hpp"
 #include "job/capture.hpp"
+#include "job/disk_content.hpp"
 #include "job/memory_store.hpp"
 
 namespace icecore::job {
@@ -55,11 +56,11 @@ void FrozenReading::read_memory(repository::Manifest& manifest) {
 
 void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry) {
   context_.progress.phase(prepared_.model.name, "read " + disk.target);
-  const auto source = disk::DiskSource::open(
-      {.image = disk.base_path, .format = disk.format, .block_size = writer_.repository().config().block_bytes});
+  const auto source = disk::DiskSource::open({.image = disk.base_path,
+                                              .format = content_format(entry, disk.format),
+                                              .block_size = writer_.repository().config().block_bytes});
   frozen_.push_back(disk::inspect_image(disk.base_path, disk.format));
-  const std::optional<Increment> increment =
-      increments_.choose(prepared_.model.uuid, disk, frozen_.back(), *source, entry);
+  const std::optional<Increment> increment = choose_increment(disk, *source, entry);
   if (!entry.bitmap.empty()) entry.lineage = lineage_of(writer_.repository(), disk.chain);
   const std::uint64_t total = bytes_to_read(*source, increment);
   const repository::WriteStats before = writer_.stats();
@@ -75,6 +76,16 @@ void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk&
       },
       context_.stop, increment);
   fill_disk(entry, captured, before, writer_.stats());
+}
+
+// What tells of changes speaks of the guest's disk, never of the file that is stored.
+std::optional<Increment> FrozenReading::choose_increment(const PlannedDisk& disk, disk::DiskSource& source,
+                                                         repository::ManifestDisk& entry) {
+  if (entry.content == repository::DiskContent::guest)
+    return increments_.choose(prepared_.model.uuid, disk, frozen_.back(), source, entry);
+  entry.change_map = "scan";
+  entry.change_map_reason = no_bitmap_reason(frozen_.back());
+  return std::nullopt;
 }
 
 std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const {

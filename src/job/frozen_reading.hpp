@@ -38,6 +38,8 @@ class FrozenReading {
  private:
   void read_memory(repository::Manifest& manifest);
   void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry);
+  std::optional<Increment> choose_increment(const PlannedDisk& disk, disk::DiskSource& source,
+                                            repository::ManifestDisk& entry);
   std::uint64_t bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const;
   void require_same_sizes() const;
   void require_same_chains() const;

@@ -11,7 +11,9 @@
 #include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
+#include "disk/overlay_image.hpp"
 #include "hypervisor/block_commit.hpp"
+#include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/memory_job.hpp"
 
@@ -38,6 +40,7 @@ class Return {
   std::vector<ReturnedDisk> run() {
     end_memory_capture();
     wait_for_snapshot();
+    unlink_unfinished();
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, "was on its base"});
     for (int round = 0; round < k_rounds_max; ++round) {
       if (one_round()) {
@@ -64,6 +67,16 @@ class Return {
   void wait_for_snapshot() {
     if (plan_.disks.empty() || !connection_.has_domain(uuid_)) return;
     connection_.domain(uuid_).wait_for_calls_under_way(plan_.disks.front().target);
+  }
+
+  // Overlays that were not whole yet when their making was cut short: nobody has them.
+  void unlink_unfinished() const {
+    for (const PlannedDisk& disk : plan_.disks) {
+      std::error_code failure;
+      const std::filesystem::path unfinished = disk::unfinished_overlay(disk.overlay_path);
+      std::filesystem::remove(unfinished, failure);
+      if (failure) base::fail_errno(failure.value(), "remove '" + unfinished.string() + "'");
+    }
   }
 
   void unlink_memory() const {
@@ -185,7 +198,10 @@ class Return {
   bool merge_files(const PlannedDisk& disk) {
     expect_known_chain(disk);
     try {
-      disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_);
+      std::optional<base::Passphrase> key;
+      if (!disk.encryption.empty()) key.emplace(hypervisor::read_passphrase(connection_, disk.encryption));
+      disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_,
+                           key ? &*key : nullptr);
       return true;
     } catch (const base::Error& error) {
       if (error.fault() != Fault::busy) throw;

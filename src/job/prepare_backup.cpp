@@ -7,6 +7,7 @@
 #include "hypervisor/snapshot.hpp"
 #include "job/disk_choice.hpp"
 #include "job/disk_plan.hpp"
+#include "job/encrypted_disk.hpp"
 
 namespace icecore::job {
 
@@ -36,6 +37,7 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
     }
     if (verdict.verdict != Verdict::include) throw refusal(disk.target, verdict);
     DiskPlan plan = plan_disk(disk, view, options, job_id);
+    plan_encryption(domain.connection(), disk, plan);
     prepared.plan.disks.push_back(std::move(plan.planned));
     prepared.images.push_back(std::move(plan.chain.front()));
   }

@@ -286,6 +286,7 @@ BackupPlan stray_plan(hypervisor::Domain& domain) {
     if (!overlay.backing) continue;
     plan.disks.push_back({disk.target, overlay.backing_format, *overlay.backing, disk.source.path,
                           disk::fingerprint_chain(*overlay.backing, overlay.backing_format)});
+    plan.disks.back().encryption = disk.encryption;
   }
   return plan;
 }

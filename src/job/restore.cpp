@@ -10,6 +10,7 @@
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "disk/disk_target.hpp"
+#include "job/disk_content.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
 #include "job/restore_blobs.hpp"
@@ -34,6 +35,8 @@ namespace {
 
 // What only the format it had knows is left at its default in another one.
 disk::TargetLayout layout_of(const ManifestDisk& disk, const std::string& format) {
+  if (disk.content == repository::DiskContent::file)
+    return {.format = content_format(disk, format), .virtual_size = disk.image.disk_size};
   if (format != disk.format) return {.format = format, .virtual_size = disk.virtual_size};
   return {.format = disk.format,
           .virtual_size = disk.virtual_size,
@@ -189,7 +192,7 @@ class RestoreJob {
     base::with_context(
         [&] {
           verify_image(
-              repository_, disk.image, lost_blocks(disk), file.work_path, file.format,
+              repository_, disk.image, lost_blocks(disk), file.work_path, content_format(disk, file.format),
               [&](std::uint64_t done) {
                 repository_lock_.refresh();
                 context_.progress.transfer({.bytes_total = prepared_.disk_bytes[i], .bytes_done = done});

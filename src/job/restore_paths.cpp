@@ -56,8 +56,20 @@ fs::path default_path(const Manifest& manifest, const ManifestDisk& disk, const 
   return options.new_name ? original.parent_path() / file : original;
 }
 
+// Nobody has its key but QEMU: it can only be what it was, a file.
+void require_as_it_was(const ManifestDisk& disk, const std::string& format, bool onto_device) {
+  if (disk.content == repository::DiskContent::guest || (!onto_device && format == disk.format)) return;
+  base::Error error(Fault::usage, fmt::format("disk '{}' is stored as the file that QEMU encrypts, so it cannot be "
+                                              "restored {}",
+                                              disk.target, onto_device ? "onto a device" : "as " + format));
+  throw error.add_hint(onto_device
+                           ? "restore it to a file: --to DIR, or --disk-path TARGET=FILE"
+                           : "leave out --disk-format; `qemu-img convert` makes another one of the restored file");
+}
+
 std::string format_of(const ManifestDisk& disk, const RestoreOptions& options, bool onto_device) {
   const auto asked = options.disk_formats.find(disk.target);
+  require_as_it_was(disk, asked == options.disk_formats.end() ? disk.format : asked->second, onto_device);
   if (asked == options.disk_formats.end()) return onto_device ? "raw" : disk.format;
   if (onto_device && asked->second != "raw")
     base::fail(Fault::usage, "disk '{}' is restored onto a device, which holds it raw", disk.target);

@@ -13,6 +13,7 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/id.hpp"
+#include "base/json.hpp"
 #include "base/process.hpp"
 
 namespace icecore::rig {
@@ -49,6 +50,33 @@ void lay_out(const fs::path& folder, const std::map<std::string, std::string>& f
   }
 }
 
+std::vector<std::string> secret_object(const std::string& passphrase) {
+  return {"--object", "secret,id=rig,data=" + passphrase};
+}
+
+// An encrypted qcow2 and the encrypted ones below it, for --image-opts.
+std::string encrypted_options(const fs::path& path, const std::string& prefix = "") {
+  std::string options =
+      fmt::format("{0}driver=qcow2,{0}encrypt.key-secret=rig,{0}file.filename={1}", prefix, path.native());
+  const std::string info = base::run_checked(
+      {.arguments = {"qemu-img", "info", "-U", "--output=json", path}, .pass_descriptors = {}, .input = {}},
+      k_tool_deadline);
+  const base::Json record = base::parse_json(info, "qemu-img info");
+  if (!record.contains("full-backing-filename")) return options;
+  return options + "," + encrypted_options(record["full-backing-filename"].get<std::string>(), prefix + "backing.");
+}
+
+// Before version 9.1 QEMU gives up where the kernel counts CPU time in coarse steps.
+void make_encrypted(const std::vector<std::string>& command) {
+  for (int tries = 0;; ++tries) {
+    try {
+      return run_tool(command);
+    } catch (const base::Error&) {
+      if (tries == 50) throw;
+    }
+  }
+}
+
 void make_file_system(const fs::path& path, const ImageOptions& options) {
   const Beside folder(path);
   const Beside raw(path);
@@ -59,6 +87,13 @@ void make_file_system(const fs::path& path, const ImageOptions& options) {
   run_tool({"mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-d",
             folder.name, target});
   if (is_raw) return;
+  if (!options.passphrase.empty()) {
+    std::vector<std::string> command = {
+        "qemu-img", "convert", "-n", "-f", "raw", "--target-image-opts", target, encrypted_options(path)};
+    const auto secret = secret_object(options.passphrase);
+    command.insert(command.begin() + 2, secret.begin(), secret.end());
+    return run_tool(std::move(command));
+  }
   run_tool({"qemu-img", "convert", "-n", "-f", "raw", "-O", options.format, target, path});
 }
 
@@ -113,16 +148,41 @@ void make_image(const fs::path& path, const ImageOptions& options) {
     command.insert(command.end(), {"-o", fmt::format("{}", fmt::join(options.create_options, ","))});
   }
   if (options.backing) command.insert(command.end(), {"-b", *options.backing, "-F", options.backing_format});
+  if (!options.passphrase.empty()) {
+    const auto secret = secret_object(options.passphrase);
+    command.insert(command.begin() + 2, secret.begin(), secret.end());
+    command.insert(command.end(), {"-o", "encrypt.format=luks,encrypt.key-secret=rig,encrypt.iter-time=10"});
+  }
   command.push_back(path);
   if (!options.backing) command.push_back(std::to_string(options.size));
-  run_tool(std::move(command));
+  if (options.passphrase.empty()) {
+    run_tool(std::move(command));
+  } else {
+    make_encrypted(command);
+  }
   if (options.file_system || !options.files.empty()) make_file_system(path, options);
 }
 
-std::string content_hash(const fs::path& path, const std::string& format) {
+void copy_raw(const fs::path& path, const std::string& format, const std::string& passphrase, const fs::path& raw) {
+  if (passphrase.empty()) return run_tool({"qemu-img", "convert", "-U", "-f", format, "-O", "raw", path, raw});
+  std::vector<std::string> command = {"qemu-img", "convert", "-U"};
+  for (const std::string& word : secret_object(passphrase)) command.push_back(word);
+  command.insert(command.end(), {"--image-opts", encrypted_options(path), "-O", "raw", raw});
+  run_tool(std::move(command));
+}
+
+std::string content_hash(const fs::path& path, const std::string& format, const std::string& passphrase) {
   const Beside raw(path);
-  run_tool({"qemu-img", "convert", "-U", "-f", format, "-O", "raw", path, raw.name});
+  copy_raw(path, format, passphrase, raw.name);
   return hash_sparse(raw.name);
+}
+
+void set_backing(const fs::path& path, const std::string& passphrase, const fs::path& raw) {
+  make_image(raw, {.format = "raw"});
+  std::vector<std::string> command = {"qemu-img", "rebase", "-u", "-F", "raw", "-b", raw};
+  for (const std::string& word : secret_object(passphrase)) command.push_back(word);
+  command.insert(command.end(), {"--image-opts", encrypted_options(path)});
+  run_tool(std::move(command));
 }
 
 void write_pattern(const fs::path& path, const std::string& format, std::uint64_t offset, std::uint64_t length,

@@ -19,13 +19,22 @@ struct ImageOptions {
   std::string backing_format = "qcow2";
   bool file_system = false;                       // an ext4 in it
   std::map<std::string, std::string> files = {};  // path in the ext4 -> content; any makes file_system true
+  std::string passphrase = {};                    // qcow2 without backing: QEMU encrypts it with this (LUKS)
 };
 
 void make_image(const std::filesystem::path& path, const ImageOptions& options);
 
 // A hash of what a guest would read: zeroes and holes are the same, and so are all formats. Reads the whole chain;
-// works on an image that is in use.
-std::string content_hash(const std::filesystem::path& path, const std::string& format);
+// works on an image that is in use. A qcow2 that is encrypted, with all below it, needs its passphrase.
+std::string content_hash(const std::filesystem::path& path, const std::string& format,
+                         const std::string& passphrase = {});
+
+// The same as a raw file.
+void copy_raw(const std::filesystem::path& path, const std::string& format, const std::string& passphrase,
+              const std::filesystem::path& raw);
+
+// Puts an encrypted qcow2 over a new raw image of its size.
+void set_backing(const std::filesystem::path& path, const std::string& passphrase, const std::filesystem::path& raw);
 
 // Writes `length` bytes of `pattern` at `offset`; the image must not be in use.
 void write_pattern(const std::filesystem::path& path, const std::string& format, std::uint64_t offset,

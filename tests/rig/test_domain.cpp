@@ -80,6 +80,7 @@ TestDomain::TestDomain(DomainOptions options)
   silence_libvirt();
   for (const DiskOptions& disk : options_.disks) {
     if (disk.existing.empty()) make_disk(disk);
+    if (!disk.image.passphrase.empty()) make_secret(disk);
   }
   make_pool();
   undo_.domain(name_);
@@ -94,6 +95,22 @@ void TestDomain::make_disk(const DiskOptions& disk) {
   const std::uint64_t room = disk.image.format == "raw" ? 0 : disk.image.size / 2;
   fs::resize_file(file, disk.image.size + room);
   devices_[disk.target] = attach_loop(undo_, file);
+}
+
+void TestDomain::make_secret(const DiskOptions& disk) {
+  using SecretHandle = std::unique_ptr<virSecret, base::FreeWith<&virSecretFree>>;
+  const ConnectHandle connection(virConnectOpen(options_.uri.c_str()));
+  if (!connection) fail_libvirt("connecting to " + options_.uri);
+  const std::string uuid = secrets_[disk.target] = base::random_uuid();
+  undo_.secret(uuid);
+  const std::string xml =
+      fmt::format("<secret private='{}'><uuid>{}</uuid><usage type='volume'><volume>{}</volume></usage></secret>",
+                  disk.secret_is_private ? "yes" : "no", uuid, image_path(disk));
+  const SecretHandle secret(virSecretDefineXML(connection.get(), xml.c_str(), 0));
+  if (!secret) fail_libvirt("defining a secret for " + name_);
+  const std::string& value = disk.image.passphrase;
+  check(virSecretSetValue(secret.get(), reinterpret_cast<const unsigned char*>(value.data()), value.size(), 0),
+        "setting a secret's value");
 }
 
 void TestDomain::make_pool() {
@@ -207,7 +224,7 @@ void TestDomain::monitor_write(const std::string& target, std::uint64_t offset, 
 std::string TestDomain::hash_disk(const std::string& target) const {
   const std::string xml = is_running() ? live_xml() : inactive_xml();
   const std::string at = fmt::format("/domain/devices/disk[target/@dev='{}']", target);
-  return content_hash(source_in(xml, target), xml_value(xml, at + "/driver/@type"));
+  return content_hash(source_in(xml, target), xml_value(xml, at + "/driver/@type"), passphrase(target));
 }
 
 const DiskOptions& TestDomain::disk(const std::string& target) const {
@@ -218,6 +235,7 @@ const DiskOptions& TestDomain::disk(const std::string& target) const {
 }
 
 fs::path TestDomain::disk_path(const std::string& target) const { return image_path(disk(target)); }
+const std::string& TestDomain::passphrase(const std::string& target) const { return disk(target).image.passphrase; }
 const std::string& TestDomain::disk_format(const std::string& target) const { return disk(target).image.format; }
 
 std::string TestDomain::image_path(const DiskOptions& disk) const {
@@ -225,15 +243,22 @@ std::string TestDomain::image_path(const DiskOptions& disk) const {
   return disk.existing.empty() ? folder_ / (disk.target + "." + disk.image.format) : disk.existing;
 }
 
+std::string TestDomain::encryption_xml(const DiskOptions& disk) const {
+  if (disk.image.passphrase.empty()) return {};
+  const std::string name = disk.secret_by_usage ? fmt::format("usage='{}'", image_path(disk))
+                                                : fmt::format("uuid='{}'", secrets_.at(disk.target));
+  return fmt::format("<encryption format='luks'><secret type='passphrase' {}/></encryption>", name);
+}
+
 std::string TestDomain::disk_xml(const DiskOptions& disk) const {
   const std::string path = image_path(disk);
-  const std::string source =
-      disk.kind == DiskKind::volume
-          ? fmt::format("type='volume'><source pool='{}' volume='{}'/>", name_, fs::path(path).filename().native())
-      : disk.kind == DiskKind::block ? fmt::format("type='block'><source dev='{}'/>", path)
-                                     : fmt::format("type='file'><source file='{}'/>", path);
-  return fmt::format("<disk device='disk' {}<driver name='qemu' type='{}'/><target dev='{}' bus='{}'/>{}</disk>",
-                     source, disk.image.format, disk.target, disk.bus, disk.extra_xml);
+  const std::string source = disk.kind == DiskKind::volume ? fmt::format("type='volume'><source pool='{}' volume='{}'>",
+                                                                         name_, fs::path(path).filename().native())
+                             : disk.kind == DiskKind::block ? fmt::format("type='block'><source dev='{}'>", path)
+                                                            : fmt::format("type='file'><source file='{}'>", path);
+  return fmt::format(
+      "<disk device='disk' {}{}</source><driver name='qemu' type='{}'/><target dev='{}' bus='{}'/>{}</disk>", source,
+      encryption_xml(disk), disk.image.format, disk.target, disk.bus, disk.extra_xml);
 }
 
 std::string TestDomain::xml() const {

@@ -35,6 +35,9 @@ struct DiskOptions {
   std::filesystem::path existing = {};  // this image instead of a new one
   std::string extra_xml = {};           // inside <disk>: "<readonly/>", "<shareable/>"
   DiskKind kind = DiskKind::file;
+  // Of a disk with a passphrase, whose libvirt secret the domain makes.
+  bool secret_is_private = false;
+  bool secret_by_usage = false;  // the XML names it by the volume it is for, not by its UUID
 };
 
 struct DomainOptions {
@@ -66,6 +69,9 @@ class TestDomain {
   // The image (file or device) the disk was made with, and its format.
   std::filesystem::path disk_path(const std::string& target = "vda") const;
   const std::string& disk_format(const std::string& target = "vda") const;
+  const std::string& passphrase(const std::string& target = "vda") const;
+  // The UUID of the secret an encrypted disk opens with.
+  const std::string& secret(const std::string& target = "vda") const { return secrets_.at(target); }
 
   void start();         // boots the guest; see Guest::wait_agent()
   void start_paused();  // vCPUs never run
@@ -102,6 +108,8 @@ class TestDomain {
   const DiskOptions& disk(const std::string& target) const;
   void make_disk(const DiskOptions& disk);
   void make_pool();
+  void make_secret(const DiskOptions& disk);
+  std::string encryption_xml(const DiskOptions& disk) const;
   std::string source_in(const std::string& xml, const std::string& target) const;
   std::string image_path(const DiskOptions& disk) const;
   std::string xml() const;
@@ -119,6 +127,7 @@ class TestDomain {
   Undo undo_;
   std::filesystem::path folder_;
   std::map<std::string, std::string> devices_;  // target -> /dev/loopN
+  std::map<std::string, std::string> secrets_;  // target -> UUID
   ConnectHandle connection_;
   DomainHandle domain_;
 };

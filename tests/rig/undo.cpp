@@ -81,6 +81,7 @@ void Undo::domain(std::string_view name) { tell(fmt::format("domain {}\n", name)
 void Undo::folder(const std::filesystem::path& path) { tell(fmt::format("folder {}\n", path.native())); }
 void Undo::pool(std::string_view name) { tell(fmt::format("pool {}\n", name)); }
 void Undo::network(std::string_view name) { tell(fmt::format("network {}\n", name)); }
+void Undo::secret(std::string_view uuid) { tell(fmt::format("secret {}\n", uuid)); }
 void Undo::loop(const std::filesystem::path& file) { tell(fmt::format("loop {}\n", file.native())); }
 void Undo::process(pid_t pid) { tell(fmt::format("process {} {}\n", pid, start_time_of(pid))); }
 

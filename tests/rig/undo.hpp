@@ -29,6 +29,8 @@ class Undo {
   void pool(std::string_view name);
   // Stops the network, and removes a bridge of that name if it is left.
   void network(std::string_view name);
+  // Undefines libvirt's secret.
+  void secret(std::string_view uuid);
   // Detaches every loop device that this file is behind.
   void loop(const std::filesystem::path& file);
   // Kills the process, and never another one that got its number later.

@@ -43,7 +43,8 @@ std::vector<std::string> ProtectedDomain::points() const {
 std::string ProtectedDomain::restored_hash(const std::string& point, const std::string& target) const {
   const std::filesystem::path folder = domain.folder() / ("restored-" + base::random_id(4));
   must({"restore", point, "--disks-only", "--to", folder.string()});
-  return rig::content_hash(folder / (target + "." + domain.disk_format(target)), domain.disk_format(target));
+  return rig::content_hash(folder / (target + "." + domain.disk_format(target)), domain.disk_format(target),
+                           domain.passphrase(target));
 }
 
 std::string ProtectedDomain::definition() const {

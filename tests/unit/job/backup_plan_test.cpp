@@ -19,6 +19,7 @@ BackupPlan sample() {
   plan.pivot_begun = true;
   plan.manifest = "{}";
   plan.disks.push_back({"vda", "qcow2", "/images/web1.qcow2", "/images/x.ovl.qcow2", {}});
+  plan.disks.back().encryption = "<encryption/>";
   return plan;
 }
 
@@ -28,6 +29,7 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_EQ(to_json(read), to_json(plan));
   EXPECT_EQ(read.connect_uri, "qemu:///session");
   EXPECT_EQ(read.disks.at(0).overlay_path, plan.disks[0].overlay_path);
+  EXPECT_EQ(read.disks.at(0).encryption, "<encryption/>");
 }
 
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
