@@ -20,21 +20,21 @@ using base::Fault;
 constexpr std::string_view k_what = "output of qemu-img map";
 
 // One entry a line: `[{ "start": 0, ... },` up to `...}]`.
-std::optional<DataExtent> parse_entry(std::string_view line) {
+std::optional<MapEntry> parse_entry(std::string_view line) {
   const std::size_t from = line.find('{');
   const std::size_t to = line.rfind('}');
   if (from == std::string_view::npos || to == std::string_view::npos) return std::nullopt;
   const base::Json entry = base::parse_json(line.substr(from, to - from + 1), k_what);
-  if (base::json_field<bool>(entry, "zero", k_what) || !base::json_field<bool>(entry, "data", k_what)) {
-    return std::nullopt;
+  MapEntry parsed{
+      .extent = {.offset = base::json_field<std::uint64_t>(entry, "start", k_what),
+                 .length = base::json_field<std::uint64_t>(entry, "length", k_what)},
+      .depth = base::json_field<int>(entry, "depth", k_what),
+      .has_data = base::json_field<bool>(entry, "data", k_what) && !base::json_field<bool>(entry, "zero", k_what)};
+  if (parsed.has_data && entry.contains("offset")) {
+    parsed.extent.layer = parsed.depth;
+    parsed.extent.file_offset = base::json_field<std::uint64_t>(entry, "offset", k_what);
   }
-  DataExtent extent{.offset = base::json_field<std::uint64_t>(entry, "start", k_what),
-                    .length = base::json_field<std::uint64_t>(entry, "length", k_what)};
-  if (entry.contains("offset")) {
-    extent.layer = base::json_field<int>(entry, "depth", k_what);
-    extent.file_offset = base::json_field<std::uint64_t>(entry, "offset", k_what);
-  }
-  return extent;
+  return parsed;
 }
 
 }  // namespace
@@ -63,8 +63,15 @@ ImageMap::ImageMap(const std::filesystem::path& path, Start start)
     : path_(path.string()), output_(std::move(start.output)), child_(std::move(start.child)) {}
 
 std::optional<DataExtent> ImageMap::next(const std::stop_token& stop) {
+  while (const auto entry = next_entry(stop)) {
+    if (entry->has_data) return entry->extent;
+  }
+  return std::nullopt;
+}
+
+std::optional<MapEntry> ImageMap::next_entry(const std::stop_token& stop) {
   while (const auto line = next_line(stop)) {
-    if (const auto extent = parse_entry(*line)) return extent;
+    if (const auto entry = parse_entry(*line)) return entry;
   }
   return std::nullopt;
 }

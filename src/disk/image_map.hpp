@@ -11,12 +11,21 @@
 
 namespace icecore::disk {
 
+// One range of the disk, with or without data.
+struct MapEntry {
+  DataExtent extent;  // its layer and file_offset only where bytes lie plain in a file
+  int depth = 0;      // of the layer that decides what the guest reads there: 0 = top
+  bool has_data = false;
+};
+
 // Owns a qemu-img child, which is held back by its pipe: memory does not grow with the map.
 class ImageMap final : public ExtentStream {
  public:
   ImageMap(const std::filesystem::path& path, const std::string& format);
 
   std::optional<DataExtent> next(const std::stop_token& stop) override;
+  // The same with the ranges that read as zero; the two take from one stream.
+  std::optional<MapEntry> next_entry(const std::stop_token& stop);
 
  private:
   struct Start;
