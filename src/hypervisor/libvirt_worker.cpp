@@ -32,6 +32,7 @@ const char* or_null(const std::string& text) { return text.empty() ? nullptr : t
 // What an answer tells beside success and failure.
 struct Facts {
   virDomainBlockJobInfo job{};
+  bool has_job = false;  // on the disk that was asked about
   MemoryJob memory;
   base::Milliseconds paused{0};
 };
@@ -43,6 +44,12 @@ std::optional<LibvirtError> take_snapshot(virDomainPtr domain, const Json& reque
   virDomainSnapshotFree(made);
   facts.paused = clock.paused();
   return std::nullopt;
+}
+
+std::optional<LibvirtError> read_block_job(virDomainPtr domain, const std::string& disk, unsigned flags, Facts& facts) {
+  const int found = virDomainGetBlockJobInfo(domain, disk.c_str(), &facts.job, flags);
+  facts.has_job = found > 0;
+  return refusal(found);
 }
 
 // Returns why libvirt refused; nothing: it is done.
@@ -61,7 +68,7 @@ std::optional<LibvirtError> perform(virDomainPtr domain, const Json& request, Fa
   if (call == "forget_checkpoints") return forget_checkpoints(domain, text_of(request, "name"));
   const std::string disk = text_of(request, "disk");
   if (call == "end_job") return refusal(virDomainBlockJobAbort(domain, disk.c_str(), flags));
-  if (call == "block_job") return refusal(virDomainGetBlockJobInfo(domain, disk.c_str(), &facts.job, flags));
+  if (call == "block_job") return read_block_job(domain, disk, flags, facts);
   if (call != "commit") base::fail(Fault::internal, "unknown worker request '{}'", call);
   const std::string base_image = text_of(request, "base");
   const std::string top = text_of(request, "top");
@@ -81,6 +88,7 @@ Json answer(Domain& domain, const Json& request) {
           {"done", memory ? facts.memory.progress.done : facts.job.cur},
           {"total", memory ? facts.memory.progress.total : facts.job.end},
           {"saves_memory", memory},
+          {"has_job", facts.has_job},
           {"paused", facts.paused.count()},
           {"message", error.message},
           {"elapsed", watch.elapsed().count()}};
@@ -190,6 +198,7 @@ CallResult LibvirtWorker::parse_answer(const std::string& line) {
   result.progress = {base::json_field<std::uint64_t>(answer, "done", "answer"),
                      base::json_field<std::uint64_t>(answer, "total", "answer")};
   result.saves_memory = base::json_field<bool>(answer, "saves_memory", "answer");
+  result.has_job = base::json_field<bool>(answer, "has_job", "answer");
   result.paused = base::Milliseconds(base::json_field<std::int64_t>(answer, "paused", "answer"));
   result.elapsed = base::Milliseconds(base::json_field<std::int64_t>(answer, "elapsed", "answer"));
   return result;

@@ -24,6 +24,7 @@ struct CallResult {
   base::Milliseconds elapsed{0};
   BlockJobProgress progress;     // of block_job() and memory_job(); zero when there is none
   bool saves_memory = false;     // of memory_job(): one is under way
+  bool has_job = false;          // of block_job(): libvirt knows of one, though it may not have begun to move
   base::Milliseconds paused{0};  // of a snapshot: how long its vCPUs stood still
 
   // The daemon or the helper process died during the call: it may or may not have been carried out.
