@@ -45,7 +45,8 @@ struct ManifestDisk {
   std::string change_map;         // bitmap, layer, scan
   std::string change_map_reason;  // why this one and not a better
   std::string bitmap;             // in the image, marks what is written since this point; empty: there is none
-  std::string lineage;            // keyed hash of which image files the disk was made of; empty: no bitmap
+  std::string layer;              // the file that holds what is written since this point; empty: there is none
+  std::string lineage;            // keyed hash of which image files the disk was made of; empty: no bitmap, no layer
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_new = 0;
   std::uint64_t bytes_stored = 0;

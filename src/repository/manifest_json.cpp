@@ -106,10 +106,9 @@ Json disk_json(const ManifestDisk& disk) {
                {"bytes_new", disk.bytes_new},
                {"bytes_stored", disk.bytes_stored}};
   if (disk.content != DiskContent::guest) json["content"] = to_string(disk.content);
-  if (!disk.bitmap.empty()) {
-    json["bitmap"] = disk.bitmap;
-    json["lineage"] = disk.lineage;
-  }
+  if (!disk.bitmap.empty()) json["bitmap"] = disk.bitmap;
+  if (!disk.layer.empty()) json["layer"] = disk.layer;
+  if (!disk.bitmap.empty() || !disk.layer.empty()) json["lineage"] = disk.lineage;
   return json;
 }
 
@@ -131,6 +130,7 @@ ManifestDisk parse_disk(const Fields& fields) {
   fields.get("change_map", disk.change_map);
   fields.get("change_map_reason", disk.change_map_reason);
   fields.get_if_there("bitmap", disk.bitmap);
+  fields.get_if_there("layer", disk.layer);
   fields.get_if_there("lineage", disk.lineage);
   fields.get("bytes_read", disk.bytes_read);
   fields.get("bytes_new", disk.bytes_new);

@@ -28,6 +28,13 @@ class ManifestTest : public RepositoryFixture {
     manifest.tags = {"nightly"};
     manifest.disks.push_back(
         {.target = "vda", .format = "qcow2", .virtual_size = 8192, .image = {{}, 1, 8192}, .change_map = "scan"});
+    manifest.disks.push_back({.target = "vdb",
+                              .format = "raw",
+                              .virtual_size = 8192,
+                              .image = {{}, 1, 8192},
+                              .change_map = "layer",
+                              .layer = "/images/x.layer.qcow2",
+                              .lineage = "0123"});
     manifest.skipped.push_back({"sda", "cdrom"});
     manifest.blobs.push_back({.kind = "nvram",
                               .path = "/var/lib/x",
@@ -52,6 +59,9 @@ TEST_F(ManifestTest, RoundTrip) {
   EXPECT_EQ(encode_manifest(loaded), encode_manifest(manifest));
   EXPECT_EQ(loaded.live_xml, "<domain/>");
   EXPECT_EQ(loaded.disks.at(0).target, "vda");
+  EXPECT_EQ(loaded.disks[0].layer + loaded.disks[0].lineage, "");
+  EXPECT_EQ(loaded.disks.at(1).layer, "/images/x.layer.qcow2");
+  EXPECT_EQ(loaded.disks[1].lineage, "0123");
   EXPECT_EQ(loaded.blobs.at(0).mode, 0600U);
   EXPECT_EQ(loaded.blobs.at(0).owner + ":" + loaded.blobs.at(0).group, "root:kvm");
   EXPECT_EQ(loaded.blobs.at(0).details.at("format"), "raw");
