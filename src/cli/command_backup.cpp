@@ -52,14 +52,17 @@ void declare(WordList& words, BackupCommandOptions& options) {
   words.option("--change-map", "MAP",
                "auto (default): what a bitmap in the image marks as written since the last point, where there is a "
                "good one, else scan; bitmap: the same, and a disk without is told; scan: all that is allocated, and no "
-               "bitmap is made",
+               "bitmap is made; layer: for images of any format, raw and block devices too: the overlay stays, holds "
+               "what is written until the next backup with layer, which reads that and merges it down",
                WordList::choice<job::ChangeMap>(options.backup.change_map, {{"auto", job::ChangeMap::automatic},
                                                                             {"bitmap", job::ChangeMap::bitmap},
-                                                                            {"scan", job::ChangeMap::scan}}));
-  words.option("--recheck", "N",
-               "of every 1000 blocks that a bitmap calls unchanged so many are read and compared all the same; "
-               "default: 1; never more than 256 blocks",
-               WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
+                                                                            {"scan", job::ChangeMap::scan},
+                                                                            {"layer", job::ChangeMap::layer}}));
+  words.option(
+      "--recheck", "N",
+      "of every 1000 blocks that a bitmap or layer calls unchanged so many are read and compared all the same; "
+      "default: 1; never more than 256 blocks",
+      WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
   words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));
   words.option("--device-overlay-dir", "DIR",

@@ -33,6 +33,11 @@ void declare(WordList& words, ExplainOptions& options) {
                    WordList::into(options.backup.include_disks));
   words.repeatable("--exclude-disk", "TARGET", "all disks but this; may be given several times",
                    WordList::into(options.backup.exclude_disks));
+  words.option("--change-map", "MAP", "as for `icecore backup`: auto (default), bitmap, scan, layer",
+               WordList::choice<job::ChangeMap>(options.backup.change_map, {{"auto", job::ChangeMap::automatic},
+                                                                            {"bitmap", job::ChangeMap::bitmap},
+                                                                            {"scan", job::ChangeMap::scan},
+                                                                            {"layer", job::ChangeMap::layer}}));
   words.option("--overlay-dir", "DIR", "where the guest would write meanwhile, instead of beside each disk",
                WordList::into(options.backup.overlay_folder));
   words.option("--device-overlay-dir", "DIR", "the same for disks that are block devices (ICECORE_DEVICE_OVERLAY_DIR)",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/handle.hpp"
 #include "cli/commands.hpp"
 #include "cli/job_session.hpp"
@@ -24,6 +25,10 @@ struct RecoverCommandOptions {
 void declare(WordList& words, RecoverCommandOptions& options) {
   words.positional("DOMAIN", "only this domain's jobs, by name or UUID", Count::optional,
                    WordList::into(options.recover.domain));
+  words.flag("--merge-layers",
+             "also merge the layers that backups of DOMAIN with --change-map=layer keep, for good: its disks are then "
+             "on their own images again",
+             options.recover.merge_layers);
   words.flag("--dry-run", "only look, and tell what would be done", options.recover.dry_run);
 }
 
@@ -46,6 +51,7 @@ job::OpenRepository repository_opener(JobSession& jobs) {
 }
 
 std::string title_of(const job::RecoveredJob& job) {
+  if (job.of_layers) return fmt::format("{}: its kept layers", job.domain_name);
   return job.job_id.empty() ? fmt::format("{}: an overlay no journal knows", job.domain_name)
                             : fmt::format("{}: job {}", job.domain_name, short_id(job.job_id));
 }
@@ -53,6 +59,7 @@ std::string title_of(const job::RecoveredJob& job) {
 const char* outcome_of(const job::RecoveredJob& job, bool dry_run) {
   if (job.at_work) return ", at work now";
   if (dry_run) return ", would be done:";
+  if (job.of_layers && job.finished) return ", ended:";
   return job.finished ? ", recovered:" : ", not finished:";
 }
 
@@ -78,6 +85,8 @@ base::Json record_of(const job::RecoverReport& report, bool dry_run) {
 }
 
 ExitCode run(Session& session, const RecoverCommandOptions& options) {
+  if (options.recover.merge_layers && !options.recover.domain)
+    base::fail(base::Fault::usage, "--merge-layers needs the domain whose layers are to end");
   JobSession jobs(session);
   const job::RecoverReport report = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
@@ -105,13 +114,16 @@ Command make_recover_command() {
            "Compares the journal with libvirt and the disks, then thaws guests, merges overlays down (running or shut "
            "off), removes half-made restores and publishes restore points that were complete but for that, uploading "
            "what waits in staging if the remote answers. It touches "
-           "only what icecore's journal or overlay names own, and runs by itself before each backup of a domain. Exit "
+           "only what icecore's journal or overlay names own, and runs by itself before each backup of a domain. "
+           "Layers that "
+           "are kept between backups are no leftovers: they stay, but for --merge-layers. Exit "
            "code 3 when something could not be finished, or a restore point not be published because its blocks are "
            "gone.",
        .examples = {{"sudo icecore recover --dry-run", "tells what would be done"},
                     {"sudo icecore recover", "does it, for all domains"},
-                    {"sudo icecore recover web1", "for one"}},
-       .json = {{"jobs[].id", "of the job; empty for an overlay no journal knows"},
+                    {"sudo icecore recover web1", "for one"},
+                    {"sudo icecore recover web1 --merge-layers", "and puts its disks back on their own images"}},
+       .json = {{"jobs[].id", "of the job; empty for an overlay no journal knows, and for layers that end"},
                 {"jobs[].domain", "its name"},
                 {"jobs[].actions[]", "what was done, or would be"},
                 {"jobs[].finished", "true when nothing of the job is left"},

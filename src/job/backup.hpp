@@ -25,6 +25,7 @@ enum class ChangeMap {
   automatic,  // by bitmap where there is a good one, else scan
   bitmap,     // the same, and a disk that had to be scanned is told
   scan,       // all that is allocated; no bitmap is used or made
+  layer,      // the overlay stays and holds what is written until the next backup, which reads that; else as automatic
 };
 
 // The guest's memory, of the instant of its disks.

@@ -9,6 +9,9 @@
 #include "job/boot_files.hpp"
 #include "job/disk_plan.hpp"
 #include "job/encrypted_disk.hpp"
+#include "job/kept_layer.hpp"
+#include "job/layer_end.hpp"
+#include "job/layer_settle.hpp"
 #include "job/memory_plan.hpp"
 #include "job/overlay_return.hpp"
 #include "repository/group.hpp"
@@ -55,8 +58,10 @@ BackupJob::BackupJob(const JobContext& context, repository::Repository& reposito
 void BackupJob::plan() {
   phase("prepare");
   name_the_job();
+  for (std::string& note : end_layers_before_backup(context_, domain_, options_)) notes_.add(std::move(note));
   running_ = domain_.active();
   prepared_ = prepare_backup(domain_, options_, steps_.record().id);
+  tell_homes();
   prepared_.plan.connect_uri = domain_.connection().uri();
   prepared_.plan.repository_url = repository_.storage().url();
   prepared_.plan.repository_id = repository_.config().repository_id;
@@ -80,7 +85,16 @@ void BackupJob::name_the_job() {
   record.created = base::now();
 }
 
+// Where the disks on kept layers are at home is for the point, and for the day the layers end.
+void BackupJob::tell_homes() {
+  name_homes(prepared_.plan, steps_.journal(), domain_.uuid());
+  prepared_.current_xml = without_layers(prepared_.current_xml, steps_.journal());
+  if (!prepared_.inactive_xml.empty())
+    prepared_.inactive_xml = without_layers(prepared_.inactive_xml, steps_.journal());
+}
+
 void BackupJob::tell_what_is_left_out() {
+  for (const std::string& note : prepared_.notes) notes_.add(note);
   for (const repository::SkippedDisk& disk : prepared_.skipped)
     notes_.add(fmt::format("disk '{}' is skipped: {}", disk.target, disk.reason));
   for (std::size_t i = 0; i < prepared_.images.size(); ++i) {
@@ -190,18 +204,27 @@ std::string BackupJob::publish_anyway() {
 void BackupJob::commit() {
   steps_.step_back(JobState::committing, [] {});
   phase("commit");
-  steps_.step_back(JobState::committed, [&] { return_to_bases(); });
+  steps_.step_back(JobState::committed, [&] { settle(); });
   steps_.require_told();
 }
 
-void BackupJob::return_to_bases() {
-  const StorePlan store = [this](const BackupPlan& plan) {
+// The journal keeps what the plan learns on the way back.
+StorePlan BackupJob::keep_plan() {
+  return [this](const BackupPlan& plan) {
     // Others have an XML that tells, as a transient one has while it lives.
     const bool must_be_told = plan.transient && !plan.on_bases;
     if (must_be_told) return steps_.store_plan(to_json(plan));
     steps_.store_plan_if_possible(to_json(plan));
   };
-  job::return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, store, context_.progress, {});
+}
+
+void BackupJob::settle() {
+  settle_overlays(domain_.connection(), domain_.uuid(), prepared_.plan, keep_plan(), context_.progress, {});
+  on_bases_ = true;
+}
+
+void BackupJob::return_to_bases() {
+  job::return_to_bases(domain_.connection(), domain_.uuid(), prepared_.plan, keep_plan(), context_.progress, {});
   on_bases_ = true;
 }
 

@@ -15,6 +15,7 @@
 #include "job/held_lock.hpp"
 #include "job/job_notes.hpp"
 #include "job/job_steps.hpp"
+#include "job/overlay_return.hpp"
 #include "job/prepare_backup.hpp"
 #include "staging/spooled_storage.hpp"
 
@@ -55,12 +56,15 @@ class BackupJob {
 
  private:
   void name_the_job();
+  void tell_homes();
   void tell_what_is_left_out();
   void open_writer();
   void read();
   void read_files();
   void seal();
   void commit();
+  StorePlan keep_plan();
+  void settle();
   void return_to_bases();
   void note_error(const std::string& text);
   [[noreturn]] void publish_on_overlays();

@@ -13,19 +13,23 @@ namespace {
 repository::ManifestDisk draft_disk(const PreparedBackup& prepared, std::size_t i) {
   const PlannedDisk& planned = prepared.plan.disks[i];
   const disk::ImageInfo& image = prepared.images[i];
+  const disk::ImageInfo& home = prepared.homes[i];
+  const bool on_layer = !planned.home.path.empty();
   const hypervisor::DiskModel* model = prepared.model.find_disk(planned.target);
   repository::ManifestDisk entry;
   entry.target = planned.target;
   entry.bus = model == nullptr ? "" : model->bus;
-  entry.source_path = planned.base_path.string();
-  entry.format = planned.format;
+  // Where it is at home: a layer is there for the backups alone, and gone when the point is restored.
+  entry.source_path = on_layer ? planned.home.path.string() : planned.base_path.string();
+  entry.format = on_layer ? planned.home.format : planned.format;
   if (!planned.encryption.empty()) entry.content = repository::DiskContent::file;
   entry.virtual_size = image.virtual_size;
-  entry.cluster_size = image.cluster_size;
-  entry.compat = image.compat;
-  entry.extended_l2 = image.extended_l2;
-  entry.allocated_bytes = image.actual_size;
+  entry.cluster_size = home.cluster_size;
+  entry.compat = home.compat;
+  entry.extended_l2 = home.extended_l2;
+  entry.allocated_bytes = image.actual_size + (on_layer ? home.actual_size : 0);
   entry.bitmap = planned.bitmap;
+  if (planned.keeps_overlay) entry.layer = planned.overlay_path.string();
   return entry;
 }
 

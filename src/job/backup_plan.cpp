@@ -13,14 +13,28 @@ namespace {
 constexpr std::size_t k_run_digits = 8;
 
 Json disk_to_json(const PlannedDisk& disk) {
-  return {{"target", disk.target},
-          {"format", disk.format},
-          {"base", disk.base_path.string()},
-          {"overlay", disk.overlay_path.string()},
-          {"chain", disk::to_json(disk.chain)},
-          {"bitmap", disk.bitmap},
-          {"definition", disk.definition},
-          {"encryption", disk.encryption}};
+  Json json = {{"target", disk.target},
+               {"format", disk.format},
+               {"base", disk.base_path.string()},
+               {"overlay", disk.overlay_path.string()},
+               {"chain", disk::to_json(disk.chain)},
+               {"bitmap", disk.bitmap},
+               {"definition", disk.definition},
+               {"encryption", disk.encryption},
+               {"keeps_overlay", disk.keeps_overlay}};
+  if (!disk.home.path.empty()) {
+    json["home"] = {
+        {"path", disk.home.path.string()}, {"format", disk.home.format}, {"definition", disk.home.definition}};
+  }
+  return json;
+}
+
+LayerHome parse_home(const Json& json, const std::string& what) {
+  if (!json.contains("home")) return {};
+  const Json home = json_field<Json>(json, "home", what);
+  return {.path = json_field<std::string>(home, "path", what),
+          .format = json_field<std::string>(home, "format", what),
+          .definition = json_field<std::string>(home, "definition", what)};
 }
 
 PlannedDisk parse_disk(const Json& json, const std::string& what) {
@@ -29,9 +43,11 @@ PlannedDisk parse_disk(const Json& json, const std::string& what) {
           .base_path = json_field<std::string>(json, "base", what),
           .overlay_path = json_field<std::string>(json, "overlay", what),
           .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
-          .bitmap = json.value("bitmap", ""),           // older plans have none
-          .definition = json.value("definition", ""),   // older ones have none
-          .encryption = json.value("encryption", "")};  // nor this
+          .bitmap = json.value("bitmap", ""),  // older plans have none of these
+          .definition = json.value("definition", ""),
+          .encryption = json.value("encryption", ""),
+          .keeps_overlay = json.value("keeps_overlay", false),
+          .home = parse_home(json, what)};
 }
 
 }  // namespace

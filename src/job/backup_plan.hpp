@@ -14,6 +14,13 @@
 
 namespace icecore::job {
 
+// The image a disk on a kept layer is at home in: what the layer lies over.
+struct LayerHome {
+  std::filesystem::path path;  // empty: the disk is on no kept layer
+  std::string format;
+  std::string definition;  // hypervisor::image_definition() to come back to when the layers end; empty: not known
+};
+
 struct PlannedDisk {
   std::string target;                  // "vda"
   std::string format;                  // of the base: "qcow2", "raw"
@@ -23,6 +30,10 @@ struct PlannedDisk {
   std::string bitmap = {};             // in the base, marks what is written since this point; empty: none is made
   std::string definition = {};         // hypervisor::image_definition() to come back to; empty: transient
   std::string encryption = {};         // the overlay's <encryption>, which names the secret; empty: not encrypted
+  // The overlay stays, as the layer that holds what is written since this point; from `sealed` on base_path, if it is
+  // such a layer itself, is merged into its home instead.
+  bool keeps_overlay = false;
+  LayerHome home = {};
 };
 
 struct BackupPlan {

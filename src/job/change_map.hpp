@@ -23,10 +23,10 @@ std::string no_bitmap_reason(const disk::ImageInfo& image);
 // nobody is to write to those. Keyed: it says nothing to who cannot open the repository.
 std::string lineage_of(const repository::Repository& repository, const disk::ChainFingerprint& chain);
 
-// The point a disk's bitmap counts from.
+// The point a disk's bitmap, or its kept layer, counts from.
 struct Parent {
   std::string point_id;
-  std::string bitmap;
+  std::string bitmap;  // empty: what the layer holds is what has changed
   repository::ImageRoot image;
 };
 
@@ -45,6 +45,9 @@ class Parents {
   // `frozen` is the base as it is now that nobody writes to it.
   Choice choose(const PlannedDisk& disk, const disk::ImageInfo& frozen);
 
+  // The same for a disk whose frozen base is a kept layer: the point that left it (layer_parent.cpp).
+  Choice choose_by_layer(const PlannedDisk& disk, const disk::ImageInfo& frozen);
+
  private:
   struct Point {
     std::string object;
@@ -54,6 +57,8 @@ class Parents {
   const repository::Manifest* load(Point& point);
   std::string problem(const repository::Manifest& point, const repository::ManifestDisk& then, const PlannedDisk& disk,
                       const disk::ImageInfo& frozen) const;
+  std::string layer_problem(const repository::Manifest& point, const repository::ManifestDisk& then,
+                            const PlannedDisk& disk, const disk::ImageInfo& frozen) const;
 
   repository::Repository& repository_;
   std::vector<Point> points_;

@@ -14,6 +14,8 @@ namespace icecore::job {
 void plan_bitmaps(PreparedBackup& prepared, const BackupOptions& options, const std::string& point_id, bool running) {
   if (!running || options.copy || options.change_map == ChangeMap::scan) return;
   for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) {
+    // Not where a layer tells, nor into one: it would be merged away from under it.
+    if (prepared.plan.disks[i].keeps_overlay || !prepared.plan.disks[i].home.path.empty()) continue;
     if (no_bitmap_reason(prepared.images[i]).empty())
       prepared.plan.disks[i].bitmap = bitmap_name(prepared.plan.repository_id, point_id);
   }

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "job/kept_layer.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -33,6 +34,18 @@ void require_no_overlay_of_ours(const DiskModel& disk, const hypervisor::DomainM
   throw error.add_hint("icecore recover " + base::shell_operand(domain.name));
 }
 
+void plan_layer(DiskPlan& plan, const DiskModel& disk, const DomainView& domain, const BackupOptions& options,
+                const std::string& job_id) {
+  const disk::ImageInfo& top = plan.chain.front();
+  if (is_kept_layer(top.path, domain.now.uuid) && top.backing)
+    plan.planned.home = {.path = plan.chain.at(1).path, .format = plan.chain.at(1).format, .definition = {}};
+  if (options.change_map != ChangeMap::layer || options.copy) return;
+  plan.no_layer = no_layer_reason(disk, plan.chain, domain.now.uuid, domain.next_start == nullptr);
+  if (!plan.no_layer.empty()) return;
+  plan.planned.keeps_overlay = true;
+  plan.planned.overlay_path.replace_filename(layer_name(domain.now.uuid, disk.target, job_id));
+}
+
 }  // namespace
 
 DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const BackupOptions& options,
@@ -47,6 +60,7 @@ DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const Backup
                 .chain = disk::inspect_chain(disk.source.path, disk.source.format)};
   for (const disk::ImageInfo& layer : plan.chain) disk::expect_readable(layer, !disk.encryption.empty());
   plan.planned.chain = disk::fingerprint_of(plan.chain);
+  plan_layer(plan, disk, domain, options, job_id);
   if (domain.next_start != nullptr)
     plan.planned.definition = hypervisor::image_definition(domain.inactive_xml, disk.target);
   require_room(disk.target, folder, options.overlay_free_share_min);

@@ -17,6 +17,7 @@ struct DomainView {
 struct DiskPlan {
   PlannedDisk planned;
   std::vector<disk::ImageInfo> chain;  // top first
+  std::string no_layer = {};           // why none is kept although one was asked for
 };
 
 // Reads, changes nothing. Fault::conflict (an overlay of ours left there, another image at the next start, a chain that

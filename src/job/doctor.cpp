@@ -12,6 +12,8 @@
 #include "job/doctor_bitmaps.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
+#include "job/kept_layer.hpp"
+#include "job/layer_since.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -87,8 +89,24 @@ void examine_bitmaps(Findings& findings, hypervisor::Domain& domain, const hyper
   for (Finding& finding : diagnose_bitmaps(domain, model, owners)) findings.push_back(std::move(finding));
 }
 
+// Kept on purpose; but it grows until the next backup.
+void examine_layer(Findings& findings, const hypervisor::DomainModel& model, const hypervisor::DiskModel& disk) {
+  const std::filesystem::path layer = disk.source.path;
+  const auto [bytes, share] = free_space(layer.parent_path());
+  const bool is_low = share < k_free_share_advised;
+  std::string text = fmt::format("disk '{}' is on the layer '{}' that backups with --change-map=layer keep, {}",
+                                 disk.target, layer.string(), describe_layer(layer));
+  if (is_low)
+    text += fmt::format(", and only {} ({:.0f} %) are free there: the guest is paused when nothing is",
+                        base::format_size(bytes), share * 100);
+  findings.push_back(
+      {is_low ? Severity::advice : Severity::good, "domain '" + model.name + "'", std::move(text),
+       fmt::format("icecore recover {} --merge-layers, which ends it", base::shell_operand(model.name))});
+}
+
 void examine_overlays(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
   for (const hypervisor::DiskModel& disk : model.disks) {
+    if (is_kept_layer(disk.source.path, model.uuid)) examine_layer(findings, model, disk);
     if (!is_our_overlay(disk.source.path, model.uuid)) continue;
     if (DomainLock::is_held(model.uuid)) continue;  // a backup is running
     const bool journalled =

@@ -7,11 +7,14 @@
 #include <map>
 
 #include "base/bytes.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/file_use.hpp"
 #include "job/change_map.hpp"
 #include "job/disk_choice.hpp"
 #include "job/encrypted_disk.hpp"
 #include "job/explain_changes.hpp"
+#include "job/kept_layer.hpp"
+#include "job/layer_since.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -77,6 +80,7 @@ class DiskExplainer {
       DiskPlan plan = plan_disk(model_, domain_, options_, std::string(8, '0'));
       plan_encryption(connection_, model_, plan);
       tell_chain(plan.chain);
+      tell_layer(plan);
       tell_overlay(plan.planned);
       finding_.disk.read_bytes_max = read_bytes_max(plan.chain);
       finding_.disk.planned = plan.planned;
@@ -110,6 +114,29 @@ class DiskExplainer {
                            : obstacle + ": all allocated extents are read";
   }
 
+  void tell_layer(const DiskPlan& plan) {
+    ExplainedDisk& disk = finding_.disk;
+    const PlannedDisk& planned = plan.planned;
+    const bool on_layer = !planned.home.path.empty();
+    if (!plan.no_layer.empty()) disk.notes.push_back("it is given no layer: " + plan.no_layer);
+    if (planned.keeps_overlay) {
+      disk.change_map = on_layer ? "layer" : disk.change_map;
+      disk.change_map_reason = on_layer
+                                   ? "what its layer holds, where the point that left it is in the repository; else "
+                                     "all is read"
+                                   : "a layer is kept from this point on; until now: " + disk.change_map_reason;
+    }
+    if (!on_layer) return;
+    const bool ends = !planned.keeps_overlay && plan.no_layer.empty() && !options_.copy;
+    if (ends) tell_change_map(no_bitmap_reason(plan.chain.at(1)));
+    if (!ends && !planned.keeps_overlay) tell_change_map("it stays on a kept layer");
+    disk.notes.push_back(fmt::format(
+        "it is on the kept layer '{}', {}, over '{}'; {}", planned.base_path.string(),
+        describe_layer(planned.base_path), planned.home.path.string(),
+        ends ? "this backup would merge it first, for good"
+             : fmt::format("icecore recover {} --merge-layers ends it", base::shell_operand(domain_.now.name))));
+  }
+
   void warn_of_writer(const ExplainedLayer& layer, const hypervisor::FileUse& use) {
     finding_.disk.notes.push_back(fmt::format("'{}' is also {} of domain '{}', which may write to it{}",
                                               layer.image.path.string(), use.role, use.domain,
@@ -118,7 +145,8 @@ class DiskExplainer {
 
   void tell_overlay(const PlannedDisk& planned) {
     ExplainedDisk& disk = finding_.disk;
-    disk.overlay = overlay_pattern(domain_.now.uuid, model_.target);
+    disk.overlay = planned.keeps_overlay ? layer_pattern(domain_.now.uuid, model_.target)
+                                         : overlay_pattern(domain_.now.uuid, model_.target);
     OverlayRoom& room = disk.room;
     room.folder = planned.overlay_path.parent_path();
     const auto [bytes, share] = free_space(room.folder);

@@ -6,6 +6,7 @@
 #include "job/backup_manifest.hpp"
 #include "job/capture.hpp"
 #include "job/disk_content.hpp"
+#include "job/layer_parent.hpp"
 #include "job/memory_store.hpp"
 
 namespace icecore::job {
@@ -62,6 +63,7 @@ void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk&
   frozen_.push_back(disk::inspect_image(disk.base_path, disk.format));
   const std::optional<Increment> increment = choose_increment(disk, *source, entry);
   if (!entry.bitmap.empty()) entry.lineage = lineage_of(writer_.repository(), disk.chain);
+  if (!entry.layer.empty()) entry.lineage = lineage_on_layer(writer_.repository(), chain_on_new_layer(disk));
   const std::uint64_t total = bytes_to_read(*source, increment);
   const repository::WriteStats before = writer_.stats();
   const Captured captured = capture_disk(

@@ -61,6 +61,10 @@ class Journal {
   // Jobs that are neither done nor failed, oldest first; of one domain when given.
   std::vector<JobRecord> open_jobs(const std::optional<std::string>& domain_uuid = std::nullopt);
 
+  // The newest backups of the domain, in whatever state and 50 at most, whose plan has `name` in it: a file's name, of
+  // which JSON changes no letter.
+  std::vector<JobRecord> backups_naming(const std::string& domain_uuid, const std::string& name);
+
   // The job as it is now; nothing when it is done, failed or unknown.
   std::optional<JobRecord> open_job(const std::string& id);
 

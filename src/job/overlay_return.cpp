@@ -16,6 +16,7 @@
 #include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/memory_job.hpp"
+#include "job/merge_checks.hpp"
 
 namespace icecore::job {
 
@@ -87,7 +88,8 @@ class Return {
 
   // True when every disk is on its base, live and persistent.
   bool one_round() {
-    for (const PlannedDisk& disk : plan_.disks) expect_room_in_device(disk);
+    for (const PlannedDisk& disk : plan_.disks)
+      expect_room_in_device({disk.target, disk.overlay_path, disk.base_path, disk.format});
     detached_.clear();
     if (!connection_.has_domain(uuid_)) return merge_without_domain();
     Domain domain = connection_.domain(uuid_);
@@ -128,7 +130,7 @@ class Return {
       const PlannedDisk& disk = *planned;
       switch (hypervisor::place_of(model, to_overlay(disk))) {
         case DiskPlace::on_base: hypervisor::respell_base(domain, to_overlay(disk), disk.format); continue;
-        case DiskPlace::on_overlay: refuse_saved(domain); break;
+        case DiskPlace::on_overlay: refuse_saved_on_overlays(domain); break;
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
@@ -162,16 +164,6 @@ class Return {
                       "with the overlay is merged by `icecore recover`",
                       disk->base_path.string()));
     }
-  }
-
-  // Saved (virsh managedsave) meanwhile: the image names the overlays, and would not start without them.
-  static void refuse_saved(Domain& domain) {
-    if (!domain.has_managed_save()) return;
-    const std::string name = base::shell_operand(domain.name());
-    base::Error error(Fault::conflict, fmt::format("domain '{}' was saved on its overlays (managed save), so that they "
-                                                   "cannot be merged before it runs again",
-                                                   domain.name()));
-    throw error.add_hint(fmt::format("virsh start {0}; icecore recover {0}", name));
   }
 
   // The domain is transient and has ended: no XML can say where the newest data is, only the journal. QEMU keeps an
@@ -208,22 +200,6 @@ class Return {
       connection_.wait_for_event(base::Milliseconds(500), stop_);
       return false;
     }
-  }
-
-  // A device cannot be grown from here, and a commit that fails after it has begun leaves no frozen point behind.
-  static void expect_room_in_device(const PlannedDisk& disk) {
-    if (disk.format != "raw" || !std::filesystem::is_block_file(disk.base_path) ||
-        !std::filesystem::exists(disk.overlay_path))
-      return;
-    const std::uint64_t device = disk::inspect_image(disk.base_path, disk.format).virtual_size;
-    const std::uint64_t overlay = disk::inspect_image(disk.overlay_path, "qcow2").virtual_size;
-    if (overlay <= device) return;
-    base::Error error(Fault::conflict,
-                      fmt::format("disk '{}' was resized to {} bytes on its overlay, but its device '{}' has {}",
-                                  disk.target, overlay, disk.base_path.string(), device));
-    throw error.add_hint(
-        fmt::format("make the device as large (an LVM volume: lvextend -L {}b {}), then: icecore recover", overlay,
-                    base::shell_word(disk.base_path.string())));
   }
 
   // A disk that was resized on its overlay has had its base grown when an earlier merge was cut short.

@@ -38,6 +38,10 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
     if (verdict.verdict != Verdict::include) throw refusal(disk.target, verdict);
     DiskPlan plan = plan_disk(disk, view, options, job_id);
     plan_encryption(domain.connection(), disk, plan);
+    if (!plan.no_layer.empty())
+      prepared.notes.push_back(fmt::format("disk '{}' is given no layer, and read as with --change-map=auto: {}",
+                                           disk.target, plan.no_layer));
+    prepared.homes.push_back(plan.chain.at(plan.planned.home.path.empty() ? 0 : 1));
     prepared.plan.disks.push_back(std::move(plan.planned));
     prepared.images.push_back(std::move(plan.chain.front()));
   }

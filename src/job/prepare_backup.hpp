@@ -17,6 +17,8 @@ struct PreparedBackup {
   BackupPlan plan;
   hypervisor::DomainModel model;
   std::vector<disk::ImageInfo> images;  // of the bases, in the order of plan.disks
+  std::vector<disk::ImageInfo> homes;   // the same, but for a disk on a kept layer the image below it
+  std::vector<std::string> notes;
   std::vector<repository::SkippedDisk> skipped;
   std::string current_xml;
   std::string inactive_xml;  // empty for a transient domain

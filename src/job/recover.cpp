@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/recover.hpp"
 
-#include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
 #include "base/shell_word.hpp"
-#include "disk/image.hpp"
 #include "hypervisor/freeze.hpp"
 #include "job/bitmap_name.hpp"
 #include "job/domain_lock.hpp"
+#include "job/forwards.hpp"
 #include "job/journal.hpp"
+#include "job/layer_end.hpp"
+#include "job/layer_settle.hpp"
 #include "job/overlay_return.hpp"
 #include "job/recover_bitmaps.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_memory.hpp"
+#include "job/stray_overlays.hpp"
 #include "repository/group.hpp"
 #include "repository/publish_check.hpp"
 #include "repository/repository_lock.hpp"
@@ -29,22 +30,11 @@ using base::Fault;
 
 namespace {
 
-constexpr std::array k_forwards = {JobState::sealed,    JobState::committing, JobState::committed,
-                                   JobState::uploading, JobState::published,  JobState::done};
-
-bool is_sealed(JobState state) { return std::find(k_forwards.begin(), k_forwards.end(), state) != k_forwards.end(); }
-
 // Whether this is the repository the plan's blocks went to, by way of the same staging.
 bool is_repository_of(const BackupPlan& plan, repository::Repository& repository) {
   staging::SpooledStorage* const spooled = staging::spooled(repository.storage());
   const std::string staging = spooled == nullptr ? "" : spooled->spool().folder().parent_path().string();
   return repository.config().repository_id == plan.repository_id && (plan.staging.empty() || plan.staging == staging);
-}
-
-// Walks the states from where the job is to `target`, one fact each.
-void advance(Journal& journal, JobRecord& record, JobState target) {
-  auto at = std::find(k_forwards.begin(), k_forwards.end(), record.state);
-  while (record.state != target && at != k_forwards.end() && ++at != k_forwards.end()) journal.reach(record, *at);
 }
 
 class Recovery {
@@ -64,6 +54,7 @@ class Recovery {
     guarded(result, [&] {
       require_same_libvirt(record);
       if (record.kind == JobKind::restore) return restore(record, result);
+      if (record.kind == JobKind::merge) return merge_layers(record, result);
       backup(record, result);
     });
     return result;
@@ -77,6 +68,22 @@ class Recovery {
       merge(domain.uuid(), plan, {}, result);
       tell(forget_checkpoints(domain, k_bitmap_prefix, dry_run_), result);
       result.finished = true;
+    });
+    return result;
+  }
+
+  // The caller holds the domain's lock.
+  RecoveredJob end_layers(hypervisor::Domain& domain) {
+    RecoveredJob result{.domain_name = domain.name(), .of_layers = true};
+    guarded(result, [&] {
+      std::vector<std::string> targets;
+      for (const LayeredDisk& disk : layered_disks(domain.model())) {
+        if (dry_run_) tell_merge(disk.layer, disk.home.path, result);
+        if (!disk.obstacle.empty()) result.problem = fmt::format("disk '{}': {}", disk.target, disk.obstacle);
+        targets.push_back(disk.target);
+      }
+      if (!dry_run_ && !targets.empty()) result.actions = job::end_layers(context_, domain, targets);
+      result.finished = result.problem.empty();
     });
     return result;
   }
@@ -105,11 +112,7 @@ class Recovery {
   void backup(JobRecord& record, RecoveredJob& result) {
     BackupPlan plan = parse_backup_plan(record.plan, record.id);
     if (plan.freezes && !is_sealed(record.state) && record.state != JobState::reading) thaw(record.domain_uuid, result);
-    const StorePlan store = [&](const BackupPlan& learnt) {
-      record.plan = to_json(learnt);
-      journal_->update_plan(record);
-    };
-    merge(record.domain_uuid, plan, store, result);
+    if (!is_committed(record.state)) go_back(record, plan, result);
     tidy_bitmaps(record, plan, result);
     if (is_sealed(record.state)) return publish(record, plan, result);
     result.actions.push_back("forget the unfinished backup");
@@ -118,6 +121,18 @@ class Recovery {
       journal_->reach(record, JobState::failed);
     }
     result.finished = true;
+  }
+
+  void go_back(JobRecord& record, BackupPlan& plan, RecoveredJob& result) {
+    if (is_sealed(record.state)) return settle(record, plan, result);
+    merge(record.domain_uuid, plan, store_in(record), result);
+  }
+
+  StorePlan store_in(JobRecord& record) {
+    return [this, &record](const BackupPlan& learnt) {
+      record.plan = to_json(learnt);
+      journal_->update_plan(record);
+    };
   }
 
   void tidy_bitmaps(const JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
@@ -149,13 +164,45 @@ class Recovery {
     }
   }
 
-  void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result) {
+  // The end of kept layers, which was cut short.
+  void merge_layers(JobRecord& record, RecoveredJob& result) {
+    if (!is_committed(record.state)) {
+      BackupPlan plan = parse_backup_plan(record.plan, record.id);
+      merge(record.domain_uuid, plan, store_in(record), result);
+    }
+    if (!dry_run_) {
+      if (record.state == JobState::planned) journal_->reach(record, JobState::committing);
+      advance(*journal_, record, JobState::committed);
+      journal_->reach(record, JobState::done);
+    }
+    result.finished = true;
+  }
+
+  // What follows `sealed`: an overlay that is kept stays, and the layer below it goes.
+  void settle(JobRecord& record, BackupPlan& plan, RecoveredJob& result) {
     if (dry_run_) {
       for (const PlannedDisk& disk : plan.disks) {
-        if (!std::filesystem::exists(disk.overlay_path) || !told_.insert(disk.overlay_path.string()).second) continue;
-        result.actions.push_back(
-            fmt::format("merge '{}' into '{}'", disk.overlay_path.string(), disk.base_path.string()));
+        const auto& [from, to] = disk.keeps_overlay ? std::pair(disk.base_path, disk.home.path)
+                                                    : std::pair(disk.overlay_path, disk.base_path);
+        if (!to.empty()) tell_merge(from, to, result);
       }
+      return;
+    }
+    const StorePlan store = store_in(record);
+    for (const ReturnedDisk& disk :
+         settle_overlays(connection_, record.domain_uuid, plan, store, context_.progress, context_.stop))
+      result.actions.push_back(fmt::format("disk '{}' {}", disk.target, disk.action));
+    base::failpoint("recover.merged");
+  }
+
+  void tell_merge(const std::filesystem::path& from, const std::filesystem::path& to, RecoveredJob& result) {
+    if (!std::filesystem::exists(from) || !told_.insert(from.string()).second) return;
+    result.actions.push_back(fmt::format("merge '{}' into '{}'", from.string(), to.string()));
+  }
+
+  void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result) {
+    if (dry_run_) {
+      for (const PlannedDisk& disk : plan.disks) tell_merge(disk.overlay_path, disk.base_path, result);
       if (std::filesystem::exists(plan.memory_file))
         result.actions.push_back(fmt::format("remove '{}'", plan.memory_file.string()));
       return;
@@ -275,22 +322,6 @@ class Recovery {
   std::set<std::string> told_;  // overlays a dry run has named, and what was told of checkpoints
 };
 
-// A plan for the disks of this domain that are on overlays with our names; without disks: there are none.
-BackupPlan stray_plan(hypervisor::Domain& domain) {
-  const hypervisor::DomainModel model = domain.model();
-  BackupPlan plan;
-  plan.transient = !domain.persistent();
-  for (const hypervisor::DiskModel& disk : model.disks) {
-    if (!is_our_overlay(disk.source.path, model.uuid)) continue;
-    const disk::ImageInfo overlay = disk::inspect_image(disk.source.path, "qcow2");
-    if (!overlay.backing) continue;
-    plan.disks.push_back({disk.target, overlay.backing_format, *overlay.backing, disk.source.path,
-                          disk::fingerprint_chain(*overlay.backing, overlay.backing_format)});
-    plan.disks.back().encryption = disk.encryption;
-  }
-  return plan;
-}
-
 bool has_strays(hypervisor::Domain& domain) {
   return !stray_plan(domain).disks.empty() || !checkpoints_of_ours(domain, k_bitmap_prefix).empty();
 }
@@ -304,6 +335,7 @@ class Search {
   RecoverReport run() {
     if (journal_ != nullptr) journalled();
     if (options_.domain) strays(*options_.domain);
+    if (options_.domain && options_.merge_layers) end_layers(*options_.domain);
     return std::move(report_);
   }
 
@@ -330,6 +362,15 @@ class Search {
     const bool ours = unless_at_work(domain.uuid(), [&] {
       if (!has_strays(domain)) return;
       RecoveredJob job = recovery_.strays(domain, stray_plan(domain));
+      if (!job.actions.empty() || !job.problem.empty()) report_.jobs.push_back(std::move(job));
+    });
+    if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));
+  }
+
+  void end_layers(const std::string& name) {
+    hypervisor::Domain domain = connection_.domain(name);
+    const bool ours = unless_at_work(domain.uuid(), [&] {
+      RecoveredJob job = recovery_.end_layers(domain);
       if (!job.actions.empty() || !job.problem.empty()) report_.jobs.push_back(std::move(job));
     });
     if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));

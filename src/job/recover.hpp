@@ -17,8 +17,9 @@
 namespace icecore::job {
 
 struct RecoveredJob {
-  std::string job_id;  // empty: an overlay of ours that no journal knows
+  std::string job_id;  // empty: an overlay of ours that no journal knows, or kept layers that were to end
   std::string domain_name;
+  bool of_layers = false;            // its kept layers end
   bool at_work = false;              // another icecore has the domain now: nothing was looked at
   std::vector<std::string> actions;  // what was done, or with dry_run would be
   bool finished = false;             // nothing of the job is left
@@ -32,6 +33,7 @@ struct RecoverReport {
 struct RecoverOptions {
   std::optional<std::string> domain;  // name or UUID; empty: all
   bool dry_run = false;               // looks only: holds no lock, makes no journal
+  bool merge_layers = false;          // also ends the kept layers of `domain`, which is named then
 };
 
 // Opens the repository with this URL for publishing a sealed point, over the staging folder its blocks are in (empty:

@@ -13,6 +13,7 @@
 #include "job/disk_content.hpp"
 #include "job/domain_lock.hpp"
 #include "job/journal.hpp"
+#include "job/layer_end.hpp"
 #include "job/restore_blobs.hpp"
 #include "job/restore_checks.hpp"
 #include "job/restore_domain.hpp"
@@ -270,6 +271,21 @@ std::string lock_name(const RestorePlan& plan, const Manifest& manifest, const s
   return std::any_of(plan.files.begin(), plan.files.end(), is_device) ? manifest.domain_uuid : job_id;
 }
 
+// A domain that gives way may be on kept layers, which lie over the images that are about to be replaced: they are
+// merged, so that none is left over and the old disks are whole until the new ones are. True when there were any.
+bool end_layers_of_replaced(const JobContext& context, hypervisor::Connection* connection, const Manifest& manifest,
+                            const RestoreOptions& options) {
+  if (!options.replace || connection == nullptr || !connection->has_domain(manifest.domain_uuid)) return false;
+  hypervisor::Domain domain = connection->domain(manifest.domain_uuid);
+  const DomainLock lock(domain.uuid(), domain.name());
+  std::vector<std::string> targets;
+  for (const LayeredDisk& disk : layered_disks(domain.model())) targets.push_back(disk.target);
+  if (targets.empty()) return false;
+  context.progress.phase(domain.name(), "merge layers");
+  for (const std::string& told : end_layers(context, domain, targets)) context.progress.note(domain.name(), told);
+  return true;
+}
+
 RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
   const PlannedFile& file = prepared.plan.files[i];
   const ManifestDisk& disk = *prepared.disks[i];
@@ -319,6 +335,10 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   }
   if (options.dry_run) return planned;
   if (!options.allow_incompatible) require_compatible(prepared.findings);
+  if (end_layers_of_replaced(context, connection.get(), manifest, options)) {
+    prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
+    plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
+  }
 
   if (options.to) base::create_folders(std::filesystem::absolute(*options.to), 0755);
   record.domain_uuid = lock_name(prepared.plan, manifest, record.id);

@@ -61,6 +61,15 @@ constexpr std::array k_restore_edges = {
     Edge{JobState::aborting, JobState::failed},
 };
 
+constexpr std::array k_merge_edges = {
+    Edge{JobState::planned, JobState::committing},
+    Edge{JobState::committing, JobState::committed},
+    Edge{JobState::committed, JobState::done},
+};
+
+constexpr std::array k_kinds = {std::pair{JobKind::backup, "backup"}, std::pair{JobKind::restore, "restore"},
+                                std::pair{JobKind::merge, "merge"}};
+
 }  // namespace
 
 std::string_view to_string(JobState state) noexcept {
@@ -77,11 +86,16 @@ JobState parse_state(std::string_view text) {
   return found->first;
 }
 
-std::string_view to_string(JobKind kind) noexcept { return kind == JobKind::backup ? "backup" : "restore"; }
+std::string_view to_string(JobKind kind) noexcept {
+  const auto found =
+      std::find_if(k_kinds.begin(), k_kinds.end(), [&](const auto& entry) { return entry.first == kind; });
+  return found == k_kinds.end() ? "unknown" : found->second;
+}
 
 JobKind parse_kind(std::string_view text) {
-  if (text == "backup") return JobKind::backup;
-  if (text == "restore") return JobKind::restore;
+  const auto found =
+      std::find_if(k_kinds.begin(), k_kinds.end(), [&](const auto& entry) { return entry.second == text; });
+  if (found != k_kinds.end()) return found->first;
   base::fail(base::Fault::corrupt, "the journal names a kind of job '{}' that does not exist", text);
 }
 
@@ -89,6 +103,7 @@ bool may_follow(JobKind kind, JobState from, JobState to) noexcept {
   if (from == to) return !is_final(from);
   const Edge edge{from, to};
   const auto has = [&](const auto& edges) { return std::find(edges.begin(), edges.end(), edge) != edges.end(); };
+  if (kind == JobKind::merge) return has(k_merge_edges);
   return kind == JobKind::backup ? has(k_backup_edges) : has(k_restore_edges);
 }
 

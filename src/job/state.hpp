@@ -7,7 +7,11 @@
 
 namespace icecore::job {
 
-enum class JobKind { backup, restore };
+enum class JobKind {
+  backup,
+  restore,
+  merge,  // kept layers are merged into their bases, for good
+};
 
 enum class JobState {
   planned,      // all names are journalled, nothing was touched
@@ -16,8 +20,8 @@ enum class JobState {
   thawed,       // backup: the guest runs freely
   reading,      // backup: blocks are being stored
   sealed,       // backup: every block and the index are durable; the manifest is in the journal
-  committing,   // backup: overlays are being merged down
-  committed,    // backup: the domain is on its bases, live and persistent; the overlays are gone
+  committing,   // backup, merge: overlays are being merged down
+  committed,    // backup, merge: the domain is where it belongs, live and persistent; what was merged is gone
   uploading,    // backup: the manifest is about to be published; with staging it is in the queue of the spool
   published,    // backup: the restore point exists; with staging the job ends before
   writing,      // restore: disk files are being written

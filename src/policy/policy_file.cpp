@@ -106,10 +106,11 @@ void read_capture(const Element& element, std::vector<Problem>& problems, Policy
 
 void read_changes(const Element& element, std::vector<Problem>& problems, Policy& policy) {
   ElementReader reader(element, problems);
-  const std::string map = reader.required_word("map", {"auto", "bitmap", "scan"});
-  policy.backup.change_map = map == "bitmap" ? job::ChangeMap::bitmap
-                             : map == "scan" ? job::ChangeMap::scan
-                                             : job::ChangeMap::automatic;
+  const std::string map = reader.required_word("map", {"auto", "bitmap", "scan", "layer"});
+  policy.backup.change_map = map == "bitmap"  ? job::ChangeMap::bitmap
+                             : map == "scan"  ? job::ChangeMap::scan
+                             : map == "layer" ? job::ChangeMap::layer
+                                              : job::ChangeMap::automatic;
   if (const auto recheck = reader.optional_number("recheck-per-mille", k_recheck_per_mille))
     policy.backup.recheck_per_mille = static_cast<int>(*recheck);
   reader.finish();

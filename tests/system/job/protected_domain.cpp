@@ -65,6 +65,7 @@ void ProtectedDomain::expect_at_rest() const {
   EXPECT_EQ(::virDomainSnapshotNum(domain.handle(), 0), 0) << "libvirt was left with a snapshot's metadata";
   for (const auto& file : std::filesystem::recursive_directory_iterator(domain.folder())) {
     EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
+    EXPECT_EQ(file.path().string().find(".layer.qcow2"), std::string::npos) << file.path();
   }
   // Other tests' domains are on this host too: only what doctor says of ours counts.
   const base::Json findings = run({"doctor", "--json"}).json().at("findings");

@@ -20,6 +20,13 @@ BackupPlan sample() {
   plan.manifest = "{}";
   plan.disks.push_back({"vda", "qcow2", "/images/web1.qcow2", "/images/x.ovl.qcow2", {}});
   plan.disks.back().encryption = "<encryption/>";
+  plan.disks.push_back({.target = "vdb",
+                        .format = "qcow2",
+                        .base_path = "/images/one.layer.qcow2",
+                        .overlay_path = "/images/two.layer.qcow2",
+                        .chain = {},
+                        .keeps_overlay = true,
+                        .home = {.path = "/dev/vg0/b", .format = "raw", .definition = "<disk/>"}});
   return plan;
 }
 
@@ -30,6 +37,11 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_EQ(read.connect_uri, "qemu:///session");
   EXPECT_EQ(read.disks.at(0).overlay_path, plan.disks[0].overlay_path);
   EXPECT_EQ(read.disks.at(0).encryption, "<encryption/>");
+  EXPECT_FALSE(read.disks[0].keeps_overlay);
+  EXPECT_TRUE(read.disks[0].home.path.empty());
+  EXPECT_TRUE(read.disks.at(1).keeps_overlay);
+  EXPECT_EQ(read.disks[1].home.path, "/dev/vg0/b");
+  EXPECT_EQ(read.disks[1].home.format + read.disks[1].home.definition, "raw<disk/>");
 }
 
 TEST(BackupPlan, EveryMissingFieldIsNamed) {

@@ -65,6 +65,24 @@ TEST_F(JournalTest, OpenJobsOfOneDomain) {
   EXPECT_EQ(open[0].id, two.id);
 }
 
+TEST_F(JournalTest, FindsBackupsByAFileTheyName) {
+  Journal journal(folder_);
+  JobRecord one = make_job();
+  one.plan = {{"disks", {"/images/a.layer.qcow2"}}};
+  JobRecord two = one;
+  two.id = base::random_id(16);
+  two.created = one.created + base::Milliseconds(1);
+  JobRecord merge = two;
+  merge.id = base::random_id(16);
+  merge.kind = JobKind::merge;
+  for (const JobRecord* job : {&one, &two, &merge}) journal.begin(*job);
+  journal.begin(make_job());
+  const auto found = journal.backups_naming(one.domain_uuid, "a.layer.qcow2");
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].id, two.id) << "the newest first";
+  EXPECT_TRUE(journal.backups_naming("uuid-2", "a.layer.qcow2").empty());
+}
+
 TEST_F(JournalTest, TruncatedAtEveryPageItIsRefusedOrReadNeverGuessed) {
   JobRecord job = make_job();
   { Journal(folder_).begin(job); }
@@ -100,6 +118,14 @@ TEST(State, FromSealedOnlyForwards) {
   EXPECT_TRUE(may_follow(JobKind::backup, JobState::reading, JobState::aborting));
   EXPECT_FALSE(may_follow(JobKind::backup, JobState::thawed, JobState::sealed));
   EXPECT_FALSE(may_follow(JobKind::restore, JobState::planned, JobState::frozen));
+  EXPECT_TRUE(may_follow(JobKind::merge, JobState::planned, JobState::committing));
+  EXPECT_FALSE(may_follow(JobKind::merge, JobState::committing, JobState::aborting));
+}
+
+TEST(State, EveryKindParsesBack) {
+  for (const JobKind kind : {JobKind::backup, JobKind::restore, JobKind::merge})
+    EXPECT_EQ(parse_kind(to_string(kind)), kind);
+  EXPECT_THROW(parse_kind("copy"), base::Error);
 }
 
 }  // namespace

@@ -75,6 +75,16 @@ TEST(PolicyFile, EveryValueIsRead) {
   EXPECT_EQ(policy.retention.keep_yearly, 6U);
 }
 
+TEST(PolicyFile, EveryChangeMapIsRead) {
+  for (const auto& [word, map] :
+       {std::pair{"auto", job::ChangeMap::automatic}, std::pair{"bitmap", job::ChangeMap::bitmap},
+        std::pair{"scan", job::ChangeMap::scan}, std::pair{"layer", job::ChangeMap::layer}}) {
+    const CheckedPolicy checked = check_policy(policy_with(fmt::format("<changes map='{}'/>", word)));
+    ASSERT_TRUE(checked.policy) << checked.problems.front().text;
+    EXPECT_EQ(checked.policy->backup.change_map, map) << word;
+  }
+}
+
 TEST(PolicyFile, WhatIsLeftOutHasDefaults) {
   const CheckedPolicy checked = check_policy(policy_with(""));
   ASSERT_TRUE(checked.policy) << checked.problems.front().text;

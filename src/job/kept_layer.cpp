@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/kept_layer.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <regex>
+
+#include "base/error.hpp"
+#include "hypervisor/domain_edit.hpp"
+
+namespace icecore::job {
+
+namespace {
+
+constexpr std::size_t k_run_digits = 8;
+constexpr std::string_view k_suffix = ".layer.qcow2";
+
+// What the plan of a job that put `layer` over something, or found it there, says of the disk's home.
+std::optional<LayerHome> home_in_plan(const BackupPlan& plan, const std::filesystem::path& layer) {
+  for (const PlannedDisk& disk : plan.disks) {
+    const bool made = disk.keeps_overlay && disk.overlay_path == layer;
+    if (made && disk.home.path.empty()) return LayerHome{disk.base_path, disk.format, disk.definition};
+    if (made || disk.base_path == layer) return disk.home;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string layer_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id) {
+  return domain_uuid + "." + target + "." + job_id.substr(0, k_run_digits) + std::string(k_suffix);
+}
+
+std::string layer_pattern(const std::string& domain_uuid, const std::string& target) {
+  return layer_name(domain_uuid, target, "*");
+}
+
+bool is_kept_layer(const std::filesystem::path& path, const std::string& domain_uuid) {
+  static const std::regex tail(R"(\.[a-z]+\.[0-9a-f]{8}\.layer\.qcow2)");
+  const std::string name = path.filename().string();
+  return name.starts_with(domain_uuid) && std::regex_match(name.substr(domain_uuid.size()), tail);
+}
+
+std::string run_of_layer(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  return name.substr(name.size() - k_suffix.size() - k_run_digits, k_run_digits);
+}
+
+std::size_t count_kept_layers(const std::vector<disk::ImageInfo>& chain, const std::string& domain_uuid) {
+  const auto home = std::find_if_not(
+      chain.begin(), chain.end(), [&](const disk::ImageInfo& image) { return is_kept_layer(image.path, domain_uuid); });
+  return static_cast<std::size_t>(home - chain.begin());
+}
+
+std::string no_layer_reason(const hypervisor::DiskModel& disk, const std::vector<disk::ImageInfo>& chain,
+                            const std::string& domain_uuid, bool transient) {
+  if (transient) return "a transient domain has no definition that could hold a layer";
+  const bool encrypted = std::any_of(chain.begin(), chain.end(), [](const auto& image) { return image.encrypted; });
+  if (!disk.encryption.empty() || encrypted) return "its image is encrypted";
+  // libvirt goes back to one only when the active image has it, and a layer that is merged loses its own.
+  if (!chain.front().internal_snapshots.empty())
+    return fmt::format("'{}' has internal snapshots", chain.front().path.string());
+  for (std::size_t i = count_kept_layers(chain, domain_uuid); i < chain.size(); ++i) {
+    if (is_kept_layer(chain[i].path, domain_uuid))
+      return fmt::format("somebody put '{}' over the layer '{}'", chain.front().path.string(), chain[i].path.string());
+  }
+  return "";
+}
+
+std::string definition_of_home(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer,
+                               const std::filesystem::path& home) {
+  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
+    const std::optional<LayerHome> known = home_in_plan(parse_backup_plan(job.plan, job.id), layer);
+    if (known && known->path == home && !known->definition.empty()) return known->definition;
+  }
+  return "";
+}
+
+void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uuid) {
+  for (PlannedDisk& disk : plan.disks) {
+    if (disk.home.path.empty()) continue;
+    disk.home.definition = definition_of_home(journal, domain_uuid, disk.base_path, disk.home.path);
+  }
+}
+
+std::string without_layers(const std::string& xml, Journal& journal) {
+  const hypervisor::DomainModel model = hypervisor::parse_domain(xml);
+  std::string text = xml;
+  for (const hypervisor::DiskModel& disk : model.disks) {
+    if (!is_kept_layer(disk.source.path, model.uuid)) continue;
+    const std::vector<disk::ImageInfo> chain = disk::inspect_chain(disk.source.path, "qcow2");
+    const std::size_t layers = count_kept_layers(chain, model.uuid);
+    if (layers == chain.size()) continue;  // over nothing: there is no home to name
+    const std::filesystem::path& home = chain[layers].path;
+    const std::string definition = definition_of_home(journal, model.uuid, chain[layers - 1].path, home);
+    text = definition.empty() ? hypervisor::set_disk_source(text, disk.target, home.string(), chain[layers].format)
+                              : hypervisor::put_image_back(text, disk.target, definition);
+  }
+  return text;
+}
+
+}  // namespace icecore::job

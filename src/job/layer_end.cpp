@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/layer_end.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/id.hpp"
+#include "disk/image.hpp"
+#include "hypervisor/snapshot.hpp"
+#include "job/disk_choice.hpp"
+#include "job/job_steps.hpp"
+#include "job/kept_layer.hpp"
+#include "job/overlay_return.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+
+namespace {
+
+// More than this over each other is nothing we left.
+constexpr int k_levels_max = 8;
+
+bool named(const std::vector<std::string>& targets, const std::string& target) {
+  return std::find(targets.begin(), targets.end(), target) != targets.end();
+}
+
+PlannedDisk plan_merge(const LayeredDisk& disk, Journal& journal, const std::string& uuid) {
+  PlannedDisk planned{.target = disk.target,
+                      .format = disk.home.format,
+                      .base_path = disk.home.path,
+                      .overlay_path = disk.layer,
+                      .chain = disk::fingerprint_chain(disk.home.path, disk.home.format)};
+  planned.definition = definition_of_home(journal, uuid, disk.layer, disk.home.path);
+  return planned;
+}
+
+// One level of each disk, in a job of its own.
+void merge_level(const JobContext& context, hypervisor::Domain& domain, const std::vector<LayeredDisk>& disks) {
+  JobSteps steps(context.state_dir, "merge");
+  JobRecord& record = steps.record();
+  record.id = base::random_id(16);
+  record.kind = JobKind::merge;
+  record.domain_uuid = domain.uuid();
+  record.domain_name = domain.name();
+  record.created = base::now();
+  BackupPlan plan;
+  plan.connect_uri = domain.connection().uri();
+  plan.transient = !domain.persistent();
+  for (const LayeredDisk& disk : disks) plan.disks.push_back(plan_merge(disk, steps.journal(), domain.uuid()));
+  record.plan = to_json(plan);
+  steps.begin();
+  const StorePlan store = [&](const BackupPlan& learnt) { steps.store_plan(to_json(learnt)); };
+  steps.step(JobState::committing, [] {});
+  try {
+    steps.step(JobState::committed, [&] {
+      return_to_bases(domain.connection(), domain.uuid(), plan, store, context.progress, context.stop);
+    });
+  } catch (base::Error& error) {
+    steps.journal().set_error(record, error.what());
+    throw;
+  }
+  steps.reach(JobState::done);
+}
+
+}  // namespace
+
+std::vector<LayeredDisk> layered_disks(const hypervisor::DomainModel& model) {
+  std::vector<LayeredDisk> found;
+  for (const hypervisor::DiskModel& disk : model.disks) {
+    if (!is_kept_layer(disk.source.path, model.uuid)) continue;
+    const std::vector<disk::ImageInfo> chain = disk::inspect_chain(disk.source.path, "qcow2");
+    LayeredDisk layered{.target = disk.target, .layer = disk.source.path, .home = {}};
+    layered.layers = count_kept_layers(chain, model.uuid);
+    if (chain.size() == 1) {
+      layered.obstacle = fmt::format("'{}' lies over nothing", disk.source.path);
+    } else {
+      layered.home = {.path = chain[1].path, .format = chain[1].format, .definition = {}};
+      layered.obstacle = no_layer_reason(disk, chain, model.uuid, false);
+    }
+    found.push_back(std::move(layered));
+  }
+  return found;
+}
+
+std::vector<std::string> end_layers(const JobContext& context, hypervisor::Domain& domain,
+                                    const std::vector<std::string>& targets) {
+  std::vector<std::string> told;
+  for (int level = 0; level < k_levels_max; ++level) {
+    std::vector<LayeredDisk> disks = layered_disks(domain.model());
+    std::erase_if(disks, [&](const LayeredDisk& disk) { return !named(targets, disk.target); });
+    for (const LayeredDisk& disk : disks) {
+      if (!disk.obstacle.empty() && level == 0)
+        told.push_back(fmt::format("disk '{}' stays on its layer: {}", disk.target, disk.obstacle));
+    }
+    std::erase_if(disks, [](const LayeredDisk& disk) { return !disk.obstacle.empty(); });
+    if (disks.empty()) return told;
+    merge_level(context, domain, disks);
+    for (const LayeredDisk& disk : disks)
+      told.push_back(fmt::format("disk '{}': its layer was merged into '{}'", disk.target, disk.home.path.string()));
+  }
+  base::fail(Fault::conflict, "the disks of domain '{}' are still on layers after {} merges", domain.name(),
+             k_levels_max);
+}
+
+std::vector<std::string> end_layers_before_backup(const JobContext& context, hypervisor::Domain& domain,
+                                                  const BackupOptions& options) {
+  if (options.copy) return {};
+  const hypervisor::DomainModel model = domain.model();
+  std::vector<std::string> targets;
+  for (const LayeredDisk& layered : layered_disks(model)) {
+    const hypervisor::DiskModel& disk = *model.find_disk(layered.target);
+    if (choose_disk(disk, domain.active(), options).verdict != hypervisor::Verdict::include) continue;
+    // One over another is what a merge that could not be finished left: the line begins anew.
+    if (options.change_map == ChangeMap::layer && layered.layers == 1) continue;
+    targets.push_back(layered.target);
+  }
+  if (targets.empty()) return {};
+  hypervisor::refuse_managed_save(domain);
+  return end_layers(context, domain, targets);
+}
+
+}  // namespace icecore::job

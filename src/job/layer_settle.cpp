@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/layer_settle.hpp"
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/durable_file.hpp"
+#include "base/error.hpp"
+#include "base/failpoint.hpp"
+#include "base/shell_word.hpp"
+#include "disk/device_identity.hpp"
+#include "disk/image.hpp"
+#include "disk/offline_commit.hpp"
+#include "disk/rebase.hpp"
+#include "hypervisor/domain_edit.hpp"
+#include "hypervisor/layer_commit.hpp"
+#include "job/merge_checks.hpp"
+
+namespace icecore::job {
+
+using base::Fault;
+using hypervisor::Domain;
+using hypervisor::LayerDisk;
+
+namespace {
+
+constexpr int k_rounds_max = 10;
+constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
+
+LayerDisk to_layer(const PlannedDisk& disk) {
+  return {.target = disk.target,
+          .active_path = disk.overlay_path.string(),
+          .layer_path = disk.base_path.string(),
+          .base_path = disk.home.path.string()};
+}
+
+class LayerMerge {
+ public:
+  LayerMerge(hypervisor::Connection& connection, const std::string& uuid, std::vector<PlannedDisk> disks,
+             Progress& progress, std::stop_token stop)
+      : connection_(connection), uuid_(uuid), disks_(std::move(disks)), progress_(progress), stop_(std::move(stop)) {}
+
+  void run() {
+    // A layer's file is unlinked last of all: without it there is nothing left to do.
+    std::erase_if(disks_, [](const PlannedDisk& disk) { return !std::filesystem::exists(disk.base_path); });
+    for (int round = 0; round < k_rounds_max; ++round) {
+      if (one_round()) return unlink_layers();
+    }
+    base::fail(Fault::conflict, "the domain keeps starting and stopping while its layers are merged");
+  }
+
+ private:
+  // True when no disk's chain has the layer any more.
+  bool one_round() {
+    if (disks_.empty()) return true;
+    for (const PlannedDisk& disk : disks_)
+      expect_room_in_device({disk.target, disk.base_path, disk.home.path, disk.home.format});
+    base::failpoint("layer.before_commit");
+    if (!connection_.has_domain(uuid_)) return merge_all_files();
+    Domain domain = connection_.domain(uuid_);
+    return domain.active() ? merge_live(domain) : merge_offline(domain);
+  }
+
+  bool merge_live(Domain& domain) {
+    std::vector<LayerDisk> layers;
+    for (const PlannedDisk& disk : disks_) layers.push_back(to_layer(disk));
+    const hypervisor::CommitOutcome outcome =
+        hypervisor::commit_layers(domain, layers, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
+          progress_.transfer({.bytes_total = total, .bytes_done = done});
+        });
+    if (outcome != hypervisor::CommitOutcome::committed) return false;
+    base::failpoint("layer.committed_live");
+    return forget_layers(domain);
+  }
+
+  bool merge_offline(Domain& domain) {
+    if (domain.migrated_away())
+      base::fail(Fault::conflict, "domain '{}' was migrated to another host with its layers", domain.name());
+    refuse_saved_on_overlays(domain);
+    const hypervisor::DomainModel model = domain.inactive_model();
+    for (const PlannedDisk& disk : disks_) {
+      const hypervisor::DiskModel* now = model.find_disk(disk.target);
+      if (now == nullptr || now->source.path != disk.overlay_path) fail_elsewhere(model, disk);
+    }
+    return merge_all_files() && !domain.active() && forget_layers(domain) && !domain.active();
+  }
+
+  bool merge_all_files() {
+    return std::all_of(disks_.begin(), disks_.end(), [&](const PlannedDisk& disk) { return merge_files(disk); });
+  }
+
+  // First the content, then the name: between the two, and after a start in between, the guest sees the same. False: a
+  // domain has the files open, so look again.
+  bool merge_files(const PlannedDisk& disk) {
+    if (lies_over(disk, disk.home.path)) return true;
+    if (!lies_over(disk, disk.base_path)) fail_strange_chain(disk);
+    expect_known_chain(disk);
+    try {
+      disk::commit_offline(disk.base_path, disk.home.path, disk.home.format, k_offline_deadline, stop_);
+      base::failpoint("layer.committed_offline");
+      disk::rebase_onto(disk.overlay_path, disk.home.path, disk.home.format);
+      base::failpoint("layer.rebased");
+      return true;
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::busy) throw;
+      connection_.wait_for_event(base::Milliseconds(500), stop_);
+      return false;
+    }
+  }
+
+  // The persistent definition may still spell out the chain as it was at the snapshot.
+  bool forget_layers(Domain& domain) {
+    if (!domain.persistent()) return true;
+    for (const PlannedDisk& disk : disks_) {
+      const hypervisor::DomainModel model = domain.inactive_model();
+      const hypervisor::DiskModel* now = model.find_disk(disk.target);
+      if (now == nullptr || !hypervisor::chain_has(*now, disk.base_path.string())) continue;
+      if (now->source.path != disk.overlay_path) fail_elsewhere(model, disk);
+      hypervisor::redefine_disk_source(domain, disk.target, disk.overlay_path.string(), "qcow2");
+    }
+    return true;
+  }
+
+  // Only reached when live and persistent XML name the layer no more; the overlay's own word is the last one.
+  void unlink_layers() {
+    base::failpoint("layer.before_unlink");
+    for (const PlannedDisk& disk : disks_) {
+      if (!lies_over(disk, disk.home.path)) fail_strange_chain(disk);
+      std::error_code failure;
+      std::filesystem::remove(disk.base_path, failure);
+      if (failure) base::fail_errno(failure.value(), "remove the merged layer '" + disk.base_path.string() + "'");
+      base::sync_folder(disk.base_path.parent_path());
+    }
+    base::failpoint("layer.unlinked");
+  }
+
+  static bool lies_over(const PlannedDisk& disk, const std::filesystem::path& image) {
+    const disk::ImageInfo overlay = disk::inspect_image(disk.overlay_path, "qcow2");
+    return overlay.backing && disk::is_same_image(*overlay.backing, image);
+  }
+
+  // A home that was grown when an earlier merge was cut short is as large as the layer.
+  static void expect_known_chain(const PlannedDisk& disk) {
+    disk::ChainFingerprint known = disk.chain;
+    const disk::ChainFingerprint now = disk::fingerprint_chain(disk.base_path, "qcow2");
+    if (known.size() > 1 && now.size() > 1 && now[1].virtual_size == now[0].virtual_size)
+      known[1].virtual_size = now[1].virtual_size;
+    disk::expect_same_chain(known, now);
+  }
+
+  [[noreturn]] static void fail_elsewhere(const hypervisor::DomainModel& model, const PlannedDisk& disk) {
+    const hypervisor::DiskModel* now = model.find_disk(disk.target);
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}' is on '{}', not on the layer '{}' that the backup left it on", disk.target,
+                                  now == nullptr ? "no such disk" : now->source.path, disk.overlay_path.string()));
+    throw error.add_hint(fmt::format(
+        "somebody changed the chain; `virsh dumpxml {}` shows it. Where '{}' is merged or of no use, remove it",
+        base::shell_operand(model.name), disk.base_path.string()));
+  }
+
+  [[noreturn]] static void fail_strange_chain(const PlannedDisk& disk) {
+    base::Error error(Fault::conflict,
+                      fmt::format("'{}' lies neither over the layer '{}' nor over '{}'", disk.overlay_path.string(),
+                                  disk.base_path.string(), disk.home.path.string()));
+    throw error.add_hint("somebody changed the chain; `qemu-img info --backing-chain` shows it");
+  }
+
+  hypervisor::Connection& connection_;
+  const std::string& uuid_;
+  std::vector<PlannedDisk> disks_;
+  Progress& progress_;
+  std::stop_token stop_;
+};
+
+// What is learnt of the disks that return is a fact of the plan with all its disks.
+StorePlan store_whole(BackupPlan& plan, const StorePlan& store) {
+  return [&plan, &store](const BackupPlan& learnt) {
+    plan.pivot_begun = learnt.pivot_begun;
+    plan.on_bases = learnt.on_bases;
+    if (store) store(plan);
+  };
+}
+
+}  // namespace
+
+std::vector<ReturnedDisk> settle_overlays(hypervisor::Connection& connection, const std::string& domain_uuid,
+                                          BackupPlan& plan, const StorePlan& store, Progress& progress,
+                                          std::stop_token stop) {
+  BackupPlan returning = plan;
+  std::erase_if(returning.disks, [](const PlannedDisk& disk) { return disk.keeps_overlay; });
+  std::vector<ReturnedDisk> result;
+  if (!returning.disks.empty() || !plan.memory_file.empty())
+    result = return_to_bases(connection, domain_uuid, returning, store_whole(plan, store), progress, stop);
+  std::vector<PlannedDisk> over_layers;
+  for (const PlannedDisk& disk : plan.disks) {
+    if (!disk.keeps_overlay) continue;
+    const bool has_layer_below = !disk.home.path.empty();
+    if (has_layer_below) over_layers.push_back(disk);
+    result.push_back(
+        {disk.target, has_layer_below ? "keeps its new layer, the one before is merged" : "keeps its layer"});
+  }
+  LayerMerge(connection, domain_uuid, std::move(over_layers), progress, std::move(stop)).run();
+  return result;
+}
+
+}  // namespace icecore::job
