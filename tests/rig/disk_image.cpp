@@ -190,6 +190,10 @@ void write_pattern(const fs::path& path, const std::string& format, std::uint64_
   run_tool({"qemu-io", "-f", format, "-c", fmt::format("write -P {} {} {}", pattern, offset, length), path});
 }
 
+void discard(const fs::path& path, const std::string& format, std::uint64_t offset, std::uint64_t length) {
+  run_tool({"qemu-io", "-f", format, "-d", "unmap", "-c", fmt::format("discard {} {}", offset, length), path});
+}
+
 std::uint64_t allocated_bytes(const fs::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) base::fail_errno(errno, path.native());

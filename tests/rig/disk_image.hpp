@@ -39,6 +39,8 @@ void set_backing(const std::filesystem::path& path, const std::string& passphras
 // Writes `length` bytes of `pattern` at `offset`; the image must not be in use.
 void write_pattern(const std::filesystem::path& path, const std::string& format, std::uint64_t offset,
                    std::uint64_t length, unsigned char pattern);
+// Discards the range, with the same condition.
+void discard(const std::filesystem::path& path, const std::string& format, std::uint64_t offset, std::uint64_t length);
 
 // Bytes the file occupies on the host.
 std::uint64_t allocated_bytes(const std::filesystem::path& path);

@@ -221,6 +221,12 @@ void TestDomain::monitor_write(const std::string& target, std::uint64_t offset, 
   qemu_io(device, "flush");
 }
 
+void TestDomain::monitor_discard(const std::string& target, std::uint64_t offset, std::uint64_t length) {
+  const std::string device = block_device(target);
+  qemu_io(device, fmt::format("discard {} {}", offset, length));
+  qemu_io(device, "flush");
+}
+
 std::string TestDomain::hash_disk(const std::string& target) const {
   const std::string xml = is_running() ? live_xml() : inactive_xml();
   const std::string at = fmt::format("/domain/devices/disk[target/@dev='{}']", target);
@@ -257,8 +263,8 @@ std::string TestDomain::disk_xml(const DiskOptions& disk) const {
                              : disk.kind == DiskKind::block ? fmt::format("type='block'><source dev='{}'>", path)
                                                             : fmt::format("type='file'><source file='{}'>", path);
   return fmt::format(
-      "<disk device='disk' {}{}</source><driver name='qemu' type='{}'/><target dev='{}' bus='{}'/>{}</disk>", source,
-      encryption_xml(disk), disk.image.format, disk.target, disk.bus, disk.extra_xml);
+      "<disk device='disk' {}{}</source><driver name='qemu' type='{}' {}/><target dev='{}' bus='{}'/>{}</disk>", source,
+      encryption_xml(disk), disk.image.format, disk.driver_attributes, disk.target, disk.bus, disk.extra_xml);
 }
 
 std::string TestDomain::xml() const {

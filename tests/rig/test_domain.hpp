@@ -37,7 +37,8 @@ struct DiskOptions {
   DiskKind kind = DiskKind::file;
   // Of a disk with a passphrase, whose libvirt secret the domain makes.
   bool secret_is_private = false;
-  bool secret_by_usage = false;  // the XML names it by the volume it is for, not by its UUID
+  bool secret_by_usage = false;        // the XML names it by the volume it is for, not by its UUID
+  std::string driver_attributes = {};  // of <driver>: "discard='unmap'"
 };
 
 struct DomainOptions {
@@ -94,6 +95,8 @@ class TestDomain {
   // Writes through the running QEMU's block layer, as the guest's disk driver would: bitmaps and overlays see it.
   // Flushed: the image file has it afterwards.
   void monitor_write(const std::string& target, std::uint64_t offset, std::uint64_t length, unsigned char pattern);
+  // What the guest's fstrim does; without discard='unmap' nothing.
+  void monitor_discard(const std::string& target, std::uint64_t offset, std::uint64_t length);
   // A QMP command to the monitor; its "return".
   base::Json monitor(const base::Json& command) const;
   // content_hash() of the disk's active layer with all below it.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A long, seeded series of whatever may happen to a domain and its backups: writes, backups of every mode, failures,
-// crashes at any step, QEMU killed, domains stopped and started, disks grown and exchanged, forgets, prunes. What the
-// disks held at the instant of each point is remembered, and every point that is left must give it back, byte for byte.
+// A long, seeded series of whatever may happen to a domain and its backups: writes, discards, backups of every mode,
+// failures, crashes at any step, QEMU killed, domains stopped and started, disks grown and exchanged, forgets, prunes.
+// What the disks held at the instant of each point is remembered, and every point that is left must give it back, byte
+// for byte.
 //
 // ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one.
 #include <gtest/gtest.h>
@@ -34,11 +35,9 @@ using Content = std::map<std::string, std::string>;  // target -> hash
 class Series {
  public:
   Series(unsigned seed, unsigned steps)
-      : subject_({.disks = {{.target = "vda", .image = {.size = k_disk_bytes}},
-                            {.target = "vdb", .image = {.format = "raw", .size = k_disk_bytes}},
-                            {.target = "sda",
-                             .bus = "scsi",
-                             .image = {.size = k_disk_bytes, .create_options = {"cluster_size=4k"}}}}}),
+      : subject_({.disks = {disk("vda", "virtio", {.size = k_disk_bytes}),
+                            disk("vdb", "virtio", {.format = "raw", .size = k_disk_bytes}),
+                            disk("sda", "scsi", {.size = k_disk_bytes, .create_options = {"cluster_size=4k"}})}}),
         random_(seed),
         steps_(steps) {}
 
@@ -62,9 +61,14 @@ class Series {
     void (Series::*act)();
   };
 
+  static rig::DiskOptions disk(const std::string& target, const std::string& bus, const rig::ImageOptions& image) {
+    return {.target = target, .bus = bus, .image = image, .driver_attributes = "discard='unmap'"};
+  }
+
   static const std::vector<Kind>& kinds() {
     static const std::vector<Kind> all = {{"write", 30, &Series::write},
                                           {"write zeroes", 8, &Series::write_zeroes},
+                                          {"discard", 10, &Series::discard},
                                           {"backup", 16, &Series::back_up},
                                           {"backup that fails", 5, &Series::fail_backup},
                                           {"backup that is killed", 8, &Series::kill_backup},
@@ -98,17 +102,35 @@ class Series {
   }
 
   // ---- what happens to the guest
+  struct Place {
+    std::string target;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+  };
+  Place somewhere() {
+    Place place{.target = one_of(k_targets)};
+    place.length = (1 + below(below(8) == 0 ? 4096 : 64)) * k_sector;
+    place.offset = below((sizes_[place.target] - place.length) / k_sector + 1) * k_sector;
+    told_ += fmt::format(" {} {}+{}", place.target, place.offset, place.length);
+    return place;
+  }
+
   void write_pattern(unsigned char pattern) {
-    const std::string& target = one_of(k_targets);
-    const std::uint64_t length = (1 + below(below(8) == 0 ? 4096 : 64)) * k_sector;
-    const std::uint64_t offset = below((sizes_[target] - length) / k_sector + 1) * k_sector;
-    told_ += fmt::format(" {} {}+{} {:#x}", target, offset, length, pattern);
+    const auto [target, offset, length] = somewhere();
+    told_ += fmt::format(" {:#x}", pattern);
     if (subject_.domain.is_running()) return subject_.domain.monitor_write(target, offset, length, pattern);
     if (is_on_overlay(target)) return;
     rig::write_pattern(active_image(target), active_format(target), offset, length, pattern);
   }
   void write() { write_pattern(static_cast<unsigned char>(1 + below(255))); }
   void write_zeroes() { write_pattern(0); }
+
+  void discard() {
+    const auto [target, offset, length] = somewhere();
+    if (subject_.domain.is_running()) return subject_.domain.monitor_discard(target, offset, length);
+    if (is_on_overlay(target)) return;
+    rig::discard(active_image(target), active_format(target), offset, length);
+  }
 
   // What the guest writes to at the next start: the disk's own image, or a kept layer.
   std::string active_image(const std::string& target) const { return subject_.domain.inactive_source(target); }
