@@ -27,11 +27,11 @@ constexpr base::Milliseconds k_meeting_deadline = std::chrono::seconds(90);
 // One domain with all that its backup needs. Neither copied nor moved: its parts refer to each other.
 struct Member {
   Member(const JobContext& context, const std::string& name)
-      : connection(context.connect_uri), domain(connection.domain(name)), lock(domain.uuid(), domain.name()) {}
+      : connection(context.connect_uri), domain(connection.domain(name)) {}
 
   hypervisor::Connection connection;
   hypervisor::Domain domain;
-  DomainLock lock;
+  std::optional<DomainLock> lock;
   std::optional<BackupJob> job;
   bool planned = false;
   std::optional<base::Error> error;
@@ -50,6 +50,7 @@ class GroupBackup {
   std::vector<GroupMemberReport> run(const std::vector<std::string>& domains) {
     for (const std::string& domain : domains) members_.emplace_back(context_, domain);
     require_different();
+    for (Member& member : members_) member.lock.emplace(member.domain.uuid(), member.domain.name());
     all_or_none([&] {
       for (Member& member : members_) plan(member);
       take_instants();
