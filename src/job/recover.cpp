@@ -16,26 +16,16 @@
 #include "job/layer_settle.hpp"
 #include "job/overlay_return.hpp"
 #include "job/recover_bitmaps.hpp"
+#include "job/recover_publish.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_memory.hpp"
 #include "job/stray_overlays.hpp"
-#include "repository/group.hpp"
-#include "repository/publish_check.hpp"
-#include "repository/repository_lock.hpp"
-#include "staging/spooled_storage.hpp"
 
 namespace icecore::job {
 
 using base::Fault;
 
 namespace {
-
-// Whether this is the repository the plan's blocks went to, by way of the same staging.
-bool is_repository_of(const BackupPlan& plan, repository::Repository& repository) {
-  staging::SpooledStorage* const spooled = staging::spooled(repository.storage());
-  const std::string staging = spooled == nullptr ? "" : spooled->spool().folder().parent_path().string();
-  return repository.config().repository_id == plan.repository_id && (plan.staging.empty() || plan.staging == staging);
-}
 
 class Recovery {
  public:
@@ -214,64 +204,8 @@ class Recovery {
   }
 
   void publish(JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
-    const std::string point = "publish restore point " + record.id.substr(0, 8);
-    const bool is_published = record.state == JobState::published || record.state == JobState::done;
-    if (dry_run_) {
-      if (!is_published) result.actions.push_back(point);
-      return;
-    }
-    if (record.state == JobState::sealed || record.state == JobState::committing)
-      advance(*journal_, record, JobState::committed);
-    if (!is_published) {
-      const std::shared_ptr<repository::Repository> repository = open_repository_(plan.repository_url, plan.staging);
-      if (!repository || !is_repository_of(plan, *repository)) {
-        result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
-                                     record.id.substr(0, 8), base::shell_word(plan.repository_url));
-        return;
-      }
-      if (!publish(*repository, record, plan, result)) return;
-      const bool staged = staging::spooled(repository->storage()) != nullptr;
-      result.actions.push_back(staged ? point + " by its upload from staging" : point);
-      // From here on it is the spool's queue that remembers it.
-      if (staged && record.state == JobState::committed) journal_->reach(record, JobState::uploading);
-      if (staged) journal_->reach(record, JobState::done);
-    }
-    advance(*journal_, record, JobState::done);
-    result.finished = true;
-  }
-
-  // A remote that does not answer cannot be asked for the trees of what did not change: whoever uploads the point looks
-  // its blocks up. False: nothing is staged.
-  static bool leave_to_upload(repository::Repository& repository, const repository::Manifest& manifest) {
-    staging::SpooledStorage* const spooled = staging::spooled(repository.storage());
-    if (spooled == nullptr) return false;
-    const std::string object = repository::publish_unlooked(repository, manifest);
-    spooled->spool().queue().stop_relying(object);
-    return true;
-  }
-
-  // False: it never can be, its blocks are gone. That ends the job, which has nothing left to put back.
-  bool publish(repository::Repository& repository, JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
-    const auto manifest = repository::decode_manifest(base::from_hex(plan.manifest), "the manifest in the journal");
-    std::optional<repository::RepositoryLock> lock;  // a staged one's upload takes its own
-    if (staging::spooled(repository.storage()) == nullptr)
-      lock.emplace(repository, repository::LockMode::shared, "recovery of '" + record.domain_name + "'");
-    try {
-      repository::publish(repository, manifest);
-      if (lock) repository::complete_group(repository.keys(), repository.storage(), manifest);
-      base::failpoint("recover.published");
-      return true;
-    } catch (const base::Error& error) {
-      if (error.fault() == Fault::unavailable && leave_to_upload(repository, manifest)) return true;
-      // Whatever else is in conflict, such as a changed host key, may be cured: then the point is published after all.
-      if (error.fault() != Fault::conflict || repository::look_blocks_up(repository, manifest) == 0) throw;
-      result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
-                                   record.id.substr(0, 8), error.what());
-    }
-    journal_->set_error(record, result.problem);
-    advance(*journal_, record, JobState::done);
-    result.finished = true;
-    return false;
+    if (!dry_run_) return publish_sealed(*journal_, open_repository_, record, plan, result);
+    if (!is_published(record.state)) result.actions.push_back(describe_publication(record));
   }
 
   void restore(JobRecord& record, RecoveredJob& result) {
