@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "disk/dirty_bitmap.hpp"
+#include "disk/layer_extents.hpp"
 #include "job/bitmap_name.hpp"
 #include "job/change_map.hpp"
 #include "job/overlay_place.hpp"
@@ -27,10 +28,20 @@ class ChangeExplainer {
   }
 
   void explain(ExplainedDisk& disk) {
-    const disk::ImageInfo& image = disk.chain.front().image;
-    const Choice choice = parents_.choose(disk.planned, running_ ? as_if_closed(image) : image);
-    disk.change_map_reason = choice.reason;
-    if (!choice.parent) return scan(disk, image);
+    if (disk.planned.home.path.empty()) {
+      const std::string told = disk.planned.keeps_overlay ? "a layer is kept from this point on; until now: " : "";
+      return explain_bitmap(disk, disk.planned, disk.chain.front().image, told);
+    }
+    if (disk.planned.keeps_overlay) return explain_layer(disk);
+    explain_bitmap(disk, at_home(disk.planned), disk.chain.at(1).image, "");
+  }
+
+ private:
+  void explain_bitmap(ExplainedDisk& disk, const PlannedDisk& planned, const disk::ImageInfo& image,
+                      const std::string& told) {
+    const Choice choice = parents_.choose(planned, running_ ? as_if_closed(image) : image);
+    disk.change_map_reason = told + choice.reason;
+    if (!choice.parent) return scan(disk, planned, image);
     disk.change_map = "bitmap";
     disk.parent = choice.parent->point_id;
     if (running_) {
@@ -40,7 +51,25 @@ class ChangeExplainer {
     }
   }
 
- private:
+  void explain_layer(ExplainedDisk& disk) {
+    const disk::ImageInfo& layer = disk.chain.front().image;
+    const Choice choice = parents_.choose_by_layer(disk.planned, layer);
+    disk.change_map_reason = choice.reason;
+    disk.change_map = choice.parent ? "layer" : "scan";
+    if (!choice.parent) return;
+    disk.parent = choice.parent->point_id;
+    if (!running_) count(disk, layer, *choice.parent);
+  }
+
+  // The disk as it will be once its layer has been merged, with which the backup begins.
+  static PlannedDisk at_home(const PlannedDisk& planned) {
+    PlannedDisk home = planned;
+    home.base_path = planned.home.path;
+    home.format = planned.home.format;
+    home.chain.erase(home.chain.begin());
+    return home;
+  }
+
   // What QEMU has open is marked as in use, sound or not.
   static disk::ImageInfo as_if_closed(const disk::ImageInfo& image) {
     disk::ImageInfo closed = image;
@@ -48,10 +77,10 @@ class ChangeExplainer {
     return closed;
   }
 
-  void scan(ExplainedDisk& disk, const disk::ImageInfo& image) {
+  void scan(ExplainedDisk& disk, const PlannedDisk& planned, const disk::ImageInfo& image) {
     disk.change_map = "scan";
     disk.read_bytes = std::nullopt;
-    if (running_ && parents_.choose(disk.planned, with_all_bitmaps(image)).parent)
+    if (running_ && parents_.choose(planned, with_all_bitmaps(image)).parent)
       disk.change_map_reason += ", as far as its file tells; QEMU may hold what it has not stored yet";
   }
 
@@ -65,12 +94,17 @@ class ChangeExplainer {
   void count(ExplainedDisk& disk, const disk::ImageInfo& image, const Parent& parent) {
     try {
       const std::uint64_t grown = image.virtual_size - std::min(image.virtual_size, parent.image.disk_size);
-      disk.read_bytes = grown + disk::total_bytes(disk::read_dirty_bitmap(image, parent.bitmap,
-                                                                          repository_.config().block_bytes, stop_));
+      disk.read_bytes = grown + disk::total_bytes(changes_of(image, parent));
     } catch (const base::Error& error) {
       if (error.fault() == Fault::cancelled) throw;
-      base::log_info("what bitmap '{}' marks is not known: {}", parent.bitmap, error.what());
+      base::log_info("what has changed in '{}' is not known: {}", image.path.string(), error.what());
     }
+  }
+
+  std::vector<disk::Extent> changes_of(const disk::ImageInfo& image, const Parent& parent) const {
+    const std::uint64_t block_bytes = repository_.config().block_bytes;
+    return parent.bitmap.empty() ? disk::read_layer_extents(image, block_bytes, stop_)
+                                 : disk::read_dirty_bitmap(image, parent.bitmap, block_bytes, stop_);
   }
 
   repository::Repository& repository_;
@@ -98,7 +132,9 @@ void explain_changes(Explanation& explanation, repository::Repository& repositor
   const bool running = explanation.mode != repository::CaptureMode::offline;
   ChangeExplainer explainer(repository, explanation.uuid, running, stop);
   for (ExplainedDisk& disk : explanation.disks) {
-    if (disk.verdict.verdict == hypervisor::Verdict::include && !disk.chain.empty()) explainer.explain(disk);
+    const bool stays_on_layer = options.copy && !disk.planned.home.path.empty();  // and is read as it is
+    if (disk.verdict.verdict == hypervisor::Verdict::include && !disk.chain.empty() && !stays_on_layer)
+      explainer.explain(disk);
   }
 }
 
