@@ -41,7 +41,8 @@ void declare(WordList& words, BackupCommandOptions& options) {
           options.backup.full_state,
           {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
   words.flag("--pause", "with --full-state: the guest stands still while its memory is saved", options.backup.pause);
-  words.option("--mode", "MODE", "disks (default), or copy: a point beside the others, which leaves its bitmaps alone",
+  words.option("--mode", "MODE",
+               "disks (default), or copy: a point beside the others, which leaves bitmaps and layers alone",
                WordList::choice<bool>(options.backup.copy, {{"disks", false}, {"copy", true}}));
   words.option("--freeze-limit", "MS", "thaw after so many milliseconds whatever happens",
                WordList::whole_number(options.freeze_limit_ms, k_freeze_limit_ms_min, k_freeze_limit_ms_max));
