@@ -57,6 +57,16 @@ void DiskBitmaps::discard(const std::string& name, const std::vector<std::string
     if (domain_.active()) checkpoints().discard(name, targets);
   } catch (const base::Error& error) {
     base::log_warning("the bitmap '{}' stays for now: {}", name, error.what());
+    forget(name);
+  }
+}
+
+// libvirt had been told of it again, and refuses an undefine while it knows.
+void DiskBitmaps::forget(const std::string& name) {
+  try {
+    for (const std::string& action : forget_checkpoints(domain_, name, false)) base::log_info("{}", action);
+  } catch (const base::Error& error) {
+    base::log_warning("libvirt may still know checkpoint '{}': {}", name, error.what());
   }
 }
 

@@ -39,6 +39,7 @@ class DiskBitmaps {
  private:
   hypervisor::Checkpoints& checkpoints();
   void discard(const std::string& name, const std::vector<std::string>& targets);
+  void forget(const std::string& name);
 
   hypervisor::Domain& domain_;
   JobNotes& notes_;

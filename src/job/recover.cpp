@@ -125,12 +125,12 @@ class Recovery {
     };
   }
 
+  // Of an older point, too: it may have been about to lose its bitmap. Nobody else makes one under the domain's lock.
   void tidy_bitmaps(const JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
-    if (bitmap_of(plan).empty() || !connection_.has_domain(record.domain_uuid)) return;
+    if (!connection_.has_domain(record.domain_uuid)) return;
     hypervisor::Domain domain = connection_.domain(record.domain_uuid);
-    tell(is_sealed(record.state) ? forget_checkpoints(domain, bitmap_of(plan), dry_run_)
-                                 : give_bitmaps_up(domain, plan, dry_run_),
-         result);
+    tell(forget_checkpoints(domain, k_bitmap_prefix, dry_run_), result);
+    if (!is_sealed(record.state)) tell(give_bitmaps_up(domain, plan, dry_run_), result);
   }
 
   // Each thing once: in a dry run it is still there for the next look.

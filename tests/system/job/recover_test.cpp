@@ -105,6 +105,32 @@ TEST_F(Recover, AHelperKilledBesideTheCheckpointCostsTheBitmapOnly) {
   subject.expect_at_rest();
 }
 
+// It dies while the bitmap of the point before is removed: libvirt forgets that all the same.
+TEST_F(Recover, AHelperKilledBesideAnOlderBitmapLeavesNoCheckpoint) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  subject.must({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "checkpoint.told=kill"}});
+  EXPECT_EQ(::virDomainListAllCheckpoints(subject.domain.handle(), nullptr, 0), 0);
+  subject.expect_at_rest();
+}
+
+TEST_F(Recover, AKillBesideAnOlderBitmapLeavesNoCheckpointEither) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "checkpoint.told=pause"}});
+  ASSERT_EQ(backup.wait_failpoint(), "checkpoint.told");
+  backup.kill();
+  subject.must({"recover"});
+  EXPECT_EQ(::virDomainListAllCheckpoints(subject.domain.handle(), nullptr, 0), 0);
+  EXPECT_EQ(subject.points().size(), 2U);
+  subject.expect_at_rest();
+}
+
 TEST_F(Recover, ADryRunHoldsNobodyUp) {
   ProtectedDomain subject;
   subject.init();
