@@ -18,6 +18,9 @@ namespace {
 using base::Fault;
 
 constexpr base::Milliseconds k_poll{50};
+// A small guest is saved within a tenth of a second, and a stop or a full disk is to be seen before that.
+constexpr base::Milliseconds k_poll_at_first{10};
+constexpr int k_polls_at_first = 20;
 constexpr base::Milliseconds k_question_deadline = std::chrono::seconds(10);
 constexpr base::Milliseconds k_end_deadline = std::chrono::seconds(60);
 // The guest's memory has been written so many times over: it changes faster than it is saved.
@@ -30,8 +33,8 @@ class Save {
 
   CallResult run(const std::string& xml, unsigned flags) {
     worker_.begin_snapshot(xml, flags);
-    for (;;) {
-      if (auto answer = worker_.snapshot_answer(k_poll)) return *answer;
+    for (int polls = 0;; ++polls) {
+      if (auto answer = worker_.snapshot_answer(polls < k_polls_at_first ? k_poll_at_first : k_poll)) return *answer;
       try {
         look();
       } catch (const std::exception&) {
