@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 namespace icecore::base {
 
@@ -12,6 +13,9 @@ std::string random_id(std::size_t bytes);
 
 // A random (version 4) UUID in its usual form.
 std::string random_uuid();
+
+// The first eight digits: how points, repositories, keys and jobs are shown to people, who may name them so.
+inline std::string short_id(std::string_view id) { return std::string(id.substr(0, 8)); }
 
 // This host's name, as gethostname(2) has it.
 std::string host_name();

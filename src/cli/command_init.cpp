@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/shell_word.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal_prompt.hpp"
@@ -70,7 +71,7 @@ void print_result(Session& session, const repository::Config& config, const std:
                         {"key_file_created", key_is_new}});
     return;
   }
-  console.print(fmt::format("created repository {} at {}", config.repository_id.substr(0, 8), url));
+  console.print(fmt::format("created repository {} at {}", base::short_id(config.repository_id), url));
   if (!config.encrypted) return console.print("it is not encrypted: whoever can read it can read every backup");
   if (key_file.empty()) return console.print("remember the passphrase: without it no backup can be read");
   if (key_is_new) console.print(fmt::format("created key file {}", key_file));

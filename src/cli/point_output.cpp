@@ -91,11 +91,6 @@ std::pair<std::string, std::string> guest_stood_still(const Manifest& point) {
 
 }  // namespace
 
-std::string short_id(const std::string& id) {
-  constexpr std::size_t k_short_digits = 8;
-  return id.substr(0, k_short_digits);
-}
-
 std::string point_time(base::Timestamp time) {
   const std::string full = base::format_time(time);
   return full.substr(0, full.find('.')) + "Z";

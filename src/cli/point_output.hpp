@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id.hpp"
 #include "base/json.hpp"
 #include "cli/command.hpp"
 #include "repository/manifest.hpp"
@@ -14,8 +15,7 @@
 
 namespace icecore::cli {
 
-// The first digits of an id, as shown and accepted everywhere.
-std::string short_id(const std::string& id);
+using base::short_id;
 
 // "2026-11-21T09:30:12Z"
 std::string point_time(base::Timestamp time);

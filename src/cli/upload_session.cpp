@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/id.hpp"
 #include "cli/program.hpp"
 
 namespace icecore::cli {
@@ -105,7 +106,7 @@ void UploadSession::wait_for(const repository::Manifest& point) {
   try {
     uploader_->wait_for(repository::manifest_object(point));
   } catch (base::Error& error) {
-    const std::string id = point.id.substr(0, 8);
+    const std::string id = base::short_id(point.id);
     if (!is_waiting(point)) {
       error.add_context(fmt::format("restore point {} of '{}' cannot be published", id, point.domain_name));
       throw error.add_hint("run the backup again");

@@ -192,7 +192,7 @@ void BackupJob::publish_on_overlays() {
 }
 
 std::string BackupJob::publish_anyway() {
-  const std::string point = "restore point " + steps_.record().id.substr(0, 8);
+  const std::string point = "restore point " + base::short_id(steps_.record().id);
   try {
     publish();
     return point + " is published";

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/log.hpp"
 #include "disk/dirty_bitmap.hpp"
 #include "job/bitmap_name.hpp"
@@ -16,17 +17,6 @@ using repository::Manifest;
 using repository::ManifestDisk;
 
 namespace {
-
-std::string short_id(const std::string& id) {
-  constexpr std::size_t k_digits = 8;
-  return id.substr(0, k_digits);
-}
-
-const ManifestDisk* find_disk(const Manifest& point, const std::string& target) {
-  const auto found = std::find_if(point.disks.begin(), point.disks.end(),
-                                  [&](const ManifestDisk& disk) { return disk.target == target; });
-  return found == point.disks.end() ? nullptr : &*found;
-}
 
 bool has_bitmap_of(const disk::ImageInfo& image, const std::string& point_id) {
   return std::any_of(image.bitmaps.begin(), image.bitmaps.end(),
@@ -71,12 +61,12 @@ Choice Parents::choose(const PlannedDisk& disk, const disk::ImageInfo& frozen) {
     // The newest tells why there is none; of the others only those matter that the image has a bitmap of.
     if (!reason.empty() && !has_bitmap_of(frozen, repository::point_of_manifest(point.object))) continue;
     const Manifest* manifest = load(point);
-    const ManifestDisk* then = manifest == nullptr ? nullptr : find_disk(*manifest, disk.target);
+    const ManifestDisk* then = manifest == nullptr ? nullptr : manifest->find_disk(disk.target);
     if (then == nullptr) continue;
     const std::string trouble = problem(*manifest, *then, disk, frozen);
     if (trouble.empty())
       return {.parent = Parent{manifest->id, then->bitmap, then->image},
-              .reason = fmt::format("what its bitmap marks as written since point {}", short_id(manifest->id))};
+              .reason = fmt::format("what its bitmap marks as written since point {}", base::short_id(manifest->id))};
     if (reason.empty()) reason = trouble;
   }
   return {.reason = reason.empty() ? "first point of this disk" : reason};
@@ -97,7 +87,7 @@ const Manifest* Parents::load(Point& point) {
 // Why this point's bitmap cannot be believed; empty: it can.
 std::string Parents::problem(const Manifest& point, const ManifestDisk& then, const PlannedDisk& disk,
                              const disk::ImageInfo& frozen) const {
-  const std::string id = short_id(point.id);
+  const std::string id = base::short_id(point.id);
   if (then.source_path != disk.base_path.string())
     return fmt::format("at point {} the disk was '{}'", id, then.source_path);
   if (then.bitmap.empty()) return fmt::format("point {} left no bitmap", id);

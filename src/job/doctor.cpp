@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "base/id.hpp"
 #include "base/process.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain.hpp"
@@ -61,7 +62,8 @@ void examine_state_dir(Findings& findings, const JobContext& context) {
 }
 
 void examine_job(Findings& findings, const JobRecord& job) {
-  const std::string subject = fmt::format("{} {} of '{}'", to_string(job.kind), job.id.substr(0, 8), job.domain_name);
+  const std::string subject =
+      fmt::format("{} {} of '{}'", to_string(job.kind), base::short_id(job.id), job.domain_name);
   const std::string since = fmt::format("since {} in state '{}'", base::format_time(job.updated), to_string(job.state));
   if (DomainLock::is_held(job.domain_uuid)) {
     findings.push_back({Severity::good, subject, "is at work, " + since, ""});

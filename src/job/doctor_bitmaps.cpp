@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/shell_word.hpp"
 #include "disk/image.hpp"
 #include "job/bitmap_name.hpp"
@@ -67,7 +68,7 @@ class BitmapDiagnosis {
       find(Severity::advice,
            fmt::format("disk '{}' has the bitmap '{}', and '{}' has no restore point {} to count from: the next backup "
                        "that makes a bitmap there removes it",
-                       disk.target, bitmap, owners_.repository->storage().url(), name.point.substr(0, 8)),
+                       disk.target, bitmap, owners_.repository->storage().url(), base::short_id(name.point)),
            remove);
     } else if (std::none_of(owners_.known_repositories.begin(), owners_.known_repositories.end(), is_its)) {
       find(Severity::advice,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/layer_parent.hpp"
 
-#include <algorithm>
-
+#include "base/id.hpp"
 #include "job/change_map.hpp"
 #include "job/kept_layer.hpp"
 
@@ -10,15 +9,6 @@ namespace icecore::job {
 
 using repository::Manifest;
 using repository::ManifestDisk;
-
-namespace {
-
-std::string short_id(const std::string& id) {
-  constexpr std::size_t k_digits = 8;
-  return id.substr(0, k_digits);
-}
-
-}  // namespace
 
 std::string lineage_on_layer(const repository::Repository& repository, const disk::ChainFingerprint& chain) {
   disk::ChainFingerprint known = chain;
@@ -43,13 +33,12 @@ Choice Parents::choose_by_layer(const PlannedDisk& disk, const disk::ImageInfo& 
     if (!repository::point_of_manifest(point.object).starts_with(run)) continue;
     const Manifest* manifest = load(point);
     if (manifest == nullptr) continue;
-    const auto then = std::find_if(manifest->disks.begin(), manifest->disks.end(),
-                                   [&](const ManifestDisk& entry) { return entry.target == disk.target; });
-    if (then == manifest->disks.end()) continue;
+    const ManifestDisk* then = manifest->find_disk(disk.target);
+    if (then == nullptr) continue;
     const std::string trouble = layer_problem(*manifest, *then, disk, frozen);
     if (!trouble.empty()) return {.reason = trouble};
     return {.parent = Parent{manifest->id, "", then->image},
-            .reason = fmt::format("what its layer holds since point {}", short_id(manifest->id))};
+            .reason = fmt::format("what its layer holds since point {}", base::short_id(manifest->id))};
   }
   return {.reason = fmt::format("the point {} that left the layer is not in this repository", run)};
 }
@@ -57,7 +46,7 @@ Choice Parents::choose_by_layer(const PlannedDisk& disk, const disk::ImageInfo& 
 // Why the layer does not tell what has changed since that point; empty: it does.
 std::string Parents::layer_problem(const Manifest& point, const ManifestDisk& then, const PlannedDisk& disk,
                                    const disk::ImageInfo& frozen) const {
-  const std::string id = short_id(point.id);
+  const std::string id = base::short_id(point.id);
   if (then.layer != disk.base_path.string()) return fmt::format("point {} left no such layer", id);
   if (then.source_path != disk.home.path.string())
     return fmt::format("at point {} the disk was '{}'", id, then.source_path);

@@ -53,15 +53,10 @@ std::string publish_in(repository::Repository& repository, const JobRecord& reco
   }
 }
 
-std::string short_id(const JobRecord& record) {
-  constexpr std::size_t k_digits = 8;
-  return record.id.substr(0, k_digits);
-}
-
 // It has nothing left to put back.
 void end_without_point(Journal& journal, JobRecord& record, const std::string& reason, RecoveredJob& result) {
-  result.problem =
-      fmt::format("restore point {} cannot be published: {}; try: run the backup again", short_id(record), reason);
+  result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
+                               base::short_id(record.id), reason);
   journal.set_error(record, result.problem);
   advance(journal, record, JobState::done);
   result.finished = true;
@@ -71,7 +66,9 @@ void end_without_point(Journal& journal, JobRecord& record, const std::string& r
 
 bool is_published(JobState state) noexcept { return state == JobState::published || state == JobState::done; }
 
-std::string describe_publication(const JobRecord& record) { return "publish restore point " + short_id(record); }
+std::string describe_publication(const JobRecord& record) {
+  return "publish restore point " + base::short_id(record.id);
+}
 
 void publish_sealed(Journal& journal, const OpenRepository& open_repository, JobRecord& record, const BackupPlan& plan,
                     RecoveredJob& result) {
@@ -81,7 +78,7 @@ void publish_sealed(Journal& journal, const OpenRepository& open_repository, Job
     const std::shared_ptr<repository::Repository> repository = open_repository(plan.repository_url, plan.staging);
     if (!repository || !is_repository_of(plan, *repository)) {
       result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
-                                   short_id(record), base::shell_word(plan.repository_url));
+                                   base::short_id(record.id), base::shell_word(plan.repository_url));
       return;
     }
     if (const std::string reason = publish_in(*repository, record, plan); !reason.empty())

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 
 namespace icecore::job {
 
@@ -32,8 +33,9 @@ std::optional<repository::DamageMark> accepted_damage(repository::Repository& re
                                                       const RestoreOptions& options) {
   std::optional<repository::DamageMark> damage = repository::load_damage(repository, manifest.id);
   if (!damage || options.allow_damaged) return damage;
-  throw base::Error(Fault::corrupt, fmt::format("restore point {} of '{}' has lost blocks of {} disks",
-                                                manifest.id.substr(0, 8), manifest.domain_name, damage->disks.size()))
+  throw base::Error(Fault::corrupt,
+                    fmt::format("restore point {} of '{}' has lost blocks of {} disks", base::short_id(manifest.id),
+                                manifest.domain_name, damage->disks.size()))
       .add_hint("take another point, or --allow-damaged: lost ranges then read as zeroes; `icecore show` lists them");
 }
 

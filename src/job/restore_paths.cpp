@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "disk/block_device.hpp"
@@ -25,11 +26,10 @@ namespace {
 constexpr std::size_t k_run_digits = 8;
 
 void require_known_target(const Manifest& manifest, const std::string& target) {
-  const auto has = [&](const ManifestDisk& disk) { return disk.target == target; };
-  if (std::any_of(manifest.disks.begin(), manifest.disks.end(), has)) return;
+  if (manifest.find_disk(target) != nullptr) return;
   base::Error error(Fault::not_found,
-                    fmt::format("restore point {} has no disk '{}'", manifest.id.substr(0, 8), target));
-  throw error.add_hint("icecore show " + manifest.id.substr(0, 8));
+                    fmt::format("restore point {} has no disk '{}'", base::short_id(manifest.id), target));
+  throw error.add_hint("icecore show " + base::short_id(manifest.id));
 }
 
 bool is_asked_for(const RestoreOptions& options, const std::string& target) {

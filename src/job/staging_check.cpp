@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "staging/spool.hpp"
 
 namespace icecore::job {
@@ -27,7 +28,6 @@ struct StagedPoint {
 
 StagedPoint point_of(const std::string& name) {
   constexpr std::size_t k_time_letters = 19;
-  constexpr std::size_t k_short_digits = 8;
   const std::size_t uuid = name.find('/') + 1;
   const std::size_t file = name.rfind('/') + 1;
   StagedPoint point;
@@ -37,7 +37,7 @@ StagedPoint point_of(const std::string& name) {
   point.time =
       base::parse_time(fmt::format("{}-{}-{}T{}:{}:{}.{}Z", time.substr(0, 4), time.substr(4, 2), time.substr(6, 2),
                                    time.substr(9, 2), time.substr(11, 2), time.substr(13, 2), time.substr(15, 3)));
-  point.id = name.substr(file + k_time_letters + 1, k_short_digits);
+  point.id = base::short_id(name.substr(file + k_time_letters + 1));
   return point;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "maintenance/copy.hpp"
 
+#include "base/id.hpp"
 #include "maintenance/copy_image.hpp"
 #include "repository/group.hpp"
 #include "repository/repository_lock.hpp"
@@ -43,7 +44,7 @@ class CopyJob {
 
  private:
   void try_copy(const Manifest& point) {
-    watch_.on_phase(fmt::format("copy {} of '{}'", point.id.substr(0, 8), point.domain_name));
+    watch_.on_phase(fmt::format("copy {} of '{}'", base::short_id(point.id), point.domain_name));
     try {
       copy(point);
     } catch (const base::Error& error) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/id.hpp"
 #include "repository/group.hpp"
 
 namespace icecore::maintenance {
@@ -10,11 +11,9 @@ namespace icecore::maintenance {
 namespace {
 
 std::string words_for(const std::vector<repository::ManifestGroup::Member>& missing) {
-  constexpr std::size_t k_short_digits = 8;
   std::string text;
   for (const auto& member : missing) {
-    text += fmt::format("{}{} of '{}'", text.empty() ? "" : ", ", member.point_id.substr(0, k_short_digits),
-                        member.domain_name);
+    text += fmt::format("{}{} of '{}'", text.empty() ? "" : ", ", base::short_id(member.point_id), member.domain_name);
   }
   return text;
 }

@@ -99,7 +99,7 @@ class Prune {
       if (marks != noted.end() && is_noted(loss, marks->second)) continue;
       throw base::Error(Fault::corrupt,
                         fmt::format("nothing is pruned: blocks of disk '{}' of restore point {} ('{}') are missing",
-                                    loss.disk, loss.point_id.substr(0, 8), loss.domain_name))
+                                    loss.disk, base::short_id(loss.point_id), loss.domain_name))
           .add_hint("icecore repair");
     }
   }

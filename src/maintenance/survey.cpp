@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/id.hpp"
 #include "base/shell_word.hpp"
 #include "repository/index_object.hpp"
 #include "repository/pack_format.hpp"
@@ -39,9 +40,8 @@ bool is_damage(const base::Error& error) { return error.fault() == Fault::corrup
 
 std::string way_out_for_unreadable(const std::string& manifest_object) {
   constexpr std::size_t k_id_digits = 32;
-  constexpr std::size_t k_short_digits = 8;
   const std::string id = repository::point_of_manifest(manifest_object);  // of what somebody put there it is none
-  const std::string name = id.size() == k_id_digits ? id.substr(0, k_short_digits) : manifest_object;
+  const std::string name = id.size() == k_id_digits ? base::short_id(id) : manifest_object;
   return fmt::format("bring '{}' back from a copy, or give the point up: icecore forget {} --even-unreadable",
                      manifest_object, base::shell_word(name));
 }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 
 namespace icecore::policy {
 
@@ -14,9 +15,6 @@ using base::Fault;
 using repository::Manifest;
 
 constexpr std::size_t k_prefix_min = 4;
-constexpr std::size_t k_short_digits = 8;
-
-std::string short_id(const Manifest& point) { return point.id.substr(0, k_short_digits); }
 
 void mark_good(const Stock& stock, DomainPlan& domain, base::Timestamp now) {
   const auto mark = [&](base::Timestamp until) {
@@ -85,9 +83,9 @@ void refuse_protected(const Stock& stock, const Manifest& point) {
   const auto protection = stock.protections.find(point.id);
   if (protection == stock.protections.end()) return;
   const std::string& reason = protection->second.reason;
-  throw base::Error(Fault::conflict, fmt::format("restore point {} of '{}' is protected{}", short_id(point),
+  throw base::Error(Fault::conflict, fmt::format("restore point {} of '{}' is protected{}", base::short_id(point.id),
                                                  point.domain_name, reason.empty() ? "" : ": " + reason))
-      .add_hint("icecore unprotect " + short_id(point));
+      .add_hint("icecore unprotect " + base::short_id(point.id));
 }
 
 void refuse_last(const DomainPlan& domain) {

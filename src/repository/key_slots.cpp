@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/id.hpp"
 #include "repository/envelope.hpp"
 
 namespace icecore::repository {
@@ -74,7 +75,7 @@ KeySlot KeySlots::add(const Credential& credential, const std::string& label, co
   if (const auto known = opened_by(credential)) {
     throw base::Error(Fault::conflict,
                       fmt::format("this {} opens key slot {} already", known->passphrase ? "passphrase" : "key file",
-                                  known->id.substr(0, 8)))
+                                  base::short_id(known->id)))
         .add_hint("icecore key list");
   }
   KeySlot slot = make(credential, label, cost);
@@ -103,7 +104,7 @@ void KeySlots::remove(const std::string& id) {
   const std::string name = key_slot_object(id);
   const auto fail_last = [&] {
     base::fail(Fault::conflict, "key slot {} is the last: without it nobody could open the repository",
-               id.substr(0, 8));
+               base::short_id(id));
   };
   const base::Bytes object = storage_.get(name, size_max(ObjectKind::key_slot));
   if (!readable_but()) fail_last();

@@ -6,6 +6,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
@@ -18,7 +19,6 @@ namespace {
 using base::Fault;
 
 constexpr std::size_t k_name_bytes_used = 16;
-constexpr std::size_t k_short_digits = 8;
 
 struct Known {
   std::string id;
@@ -53,12 +53,12 @@ bool same(const Known& known, const Config& config) {
   const std::string message =
       known.id == config.repository_id
           ? fmt::format("repository {} in '{}' is {}encrypted, and was not so before: somebody has exchanged it",
-                        known.id.substr(0, k_short_digits), url, config.encrypted ? "" : "not ")
+                        base::short_id(known.id), url, config.encrypted ? "" : "not ")
           : fmt::format("'{}' holds repository {}, but {} was there before: somebody has exchanged it", url,
-                        config.repository_id.substr(0, k_short_digits), known.id.substr(0, k_short_digits));
+                        base::short_id(config.repository_id), base::short_id(known.id));
   throw base::Error(Fault::conflict, message)
       .add_hint(fmt::format("only if that was you: icecore init -r {} --accept-repository {}", base::shell_word(url),
-                            config.repository_id.substr(0, k_short_digits)));
+                            base::short_id(config.repository_id)));
 }
 
 }  // namespace

@@ -68,6 +68,11 @@ std::string manifest_object(const std::string& domain_uuid, base::Timestamp time
   return "manifests/" + domain_uuid + "/" + compact_time(time) + "-" + id;
 }
 
+const ManifestDisk* Manifest::find_disk(std::string_view target) const {
+  const auto found = std::find_if(disks.begin(), disks.end(), [&](const auto& disk) { return disk.target == target; });
+  return found == disks.end() ? nullptr : &*found;
+}
+
 std::string manifest_object(const Manifest& manifest) {
   return manifest_object(manifest.domain_uuid, manifest.time, manifest.id);
 }

@@ -20,8 +20,7 @@ enum class Consistency { crash, filesystem, application, full_state };
 
 std::string_view to_string(CaptureMode mode) noexcept;
 std::string_view to_string(Consistency consistency) noexcept;
-// Fault::corrupt, naming `what`, for a word that is none.
-Consistency parse_consistency(const std::string& text, std::string_view what);
+Consistency parse_consistency(const std::string& text, std::string_view what);  // Fault::corrupt: no such word
 
 // What the image of a disk is.
 enum class DiskContent {
@@ -106,8 +105,9 @@ struct Manifest {
   std::uint64_t bytes_read = 0;  // totals of disks and blobs
   std::uint64_t bytes_new = 0;
   std::uint64_t bytes_stored = 0;
-  std::string live_xml;      // empty: the domain was not running
-  std::string inactive_xml;  // empty: transient domain
+  std::string live_xml;                                          // empty: the domain was not running
+  std::string inactive_xml;                                      // empty: transient domain
+  const ManifestDisk* find_disk(std::string_view target) const;  // one of `disks`; null: there is none
 };
 
 // "manifests/<domain uuid>/20261121T093000123Z-<id>": sorts by time.

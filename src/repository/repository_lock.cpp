@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/handle.hpp"
+#include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "repository/lock_list.hpp"
@@ -25,7 +26,7 @@ bool compatible(const LockInfo& a, const LockInfo& b) {
   if (state == LockState::silent) {
     throw base::Error(Fault::busy, fmt::format("'{}' is locked by {}, silent since {}", url, who,
                                                base::format_time(holder.heartbeat)))
-        .add_hint(fmt::format("if that process is gone: icecore unlock {}", holder.id.substr(0, 8)));
+        .add_hint(fmt::format("if that process is gone: icecore unlock {}", base::short_id(holder.id)));
   }
   throw base::Error(Fault::busy,
                     fmt::format("'{}' is in use since {} by {}", url, base::format_time(holder.created), who))
