@@ -51,7 +51,7 @@ class Save {
     const CallResult job = ask();
     if (job.progress.done != done_) since_progress_ = {};
     done_ = job.progress.done;
-    if (job.saves_memory && watch_.on_progress) watch_.on_progress(done_, job.progress.total);
+    if (watch_.on_progress) watch_.on_progress(done_, job.progress.total);
     if (job.progress.total > 0 && done_ > k_rewrites_max * job.progress.total) {
       base::Error error(Fault::unavailable,
                         fmt::format("the guest '{}' writes its memory faster than it can be saved", domain_.name()));
