@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/log.hpp"
+#include "hypervisor/commit_watch.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/libvirt_worker.hpp"
 
@@ -19,7 +20,6 @@ namespace {
 using base::Fault;
 using base::Milliseconds;
 
-constexpr int k_starts_max = 3;
 constexpr int k_pivots_max = 10;
 constexpr Milliseconds k_pivot_pause(200);
 
@@ -38,8 +38,8 @@ class CommitRun {
       : domain_(domain),
         options_(options),
         stop_(std::move(stop)),
-        progress_(progress),
-        worker_(domain, options.helper) {
+        worker_(domain, options.helper),
+        watch_(fmt::format("the commit of domain '{}'", domain.name()), options.stall_deadline, progress) {
     for (const OverlayDisk& disk : disks) runs_.push_back({.disk = &disk});
   }
 
@@ -102,15 +102,10 @@ class CommitRun {
   }
 
   void start(DiskRun& run) {
-    if (++run.starts > k_starts_max) {
-      base::Error error(Fault::unavailable,
-                        fmt::format("the commit of disk {} of domain '{}' into '{}' ended {} times "
-                                    "without success",
-                                    run.disk->target, domain_.name(), run.disk->base_path, k_starts_max));
-      error.add_hint(
-          fmt::format("is there space for it? QEMU's own words: /var/log/libvirt/qemu/{}.log", domain_.name()));
-      throw error;
-    }
+    count_start(run.starts,
+                fmt::format("the commit of disk {} of domain '{}' into '{}'", run.disk->target, domain_.name(),
+                            run.disk->base_path),
+                domain_.name());
     // vda[N] of the XML just read and checked by place_of(), so never a path that could mean another image; SHALLOW
     // makes libvirt refuse any base but the direct one, and spares the user's images below.
     const DiskModel& disk = *model_.find_disk(run.disk->target);
@@ -155,16 +150,7 @@ class CommitRun {
       sum.done += job.done;
       sum.total += job.total;
     }
-    if (progress_) progress_(sum.done, sum.total);
-    const std::size_t back = count(DiskPlace::on_base);
-    if (sum.done != last_.done || sum.total != last_.total || back != last_back_) {
-      since_change_ = base::Stopwatch();
-      last_ = sum;
-      last_back_ = back;
-    } else if (since_change_.elapsed() > options_.stall_deadline) {
-      base::fail(Fault::unavailable, "the commit of domain '{}' has not moved for {} s at {} of {} bytes",
-                 domain_.name(), options_.stall_deadline.count() / 1000, sum.done, sum.total);
-    }
+    watch_.look(sum, count(DiskPlace::on_base));
   }
 
   // Best effort: without it the job would go on unwatched, which is harmless, for the next call joins it.
@@ -194,15 +180,12 @@ class CommitRun {
   Domain& domain_;
   const CommitOptions& options_;
   std::stop_token stop_;
-  const CommitProgress& progress_;
   LibvirtWorker worker_;
+  CommitWatch watch_;
   std::vector<DiskRun> runs_;
   DomainModel model_;
   bool joined_ = false;
   bool announced_ = false;
-  BlockJobProgress last_;
-  std::size_t last_back_ = 0;
-  base::Stopwatch since_change_;
 };
 
 // libvirt rewrites the persistent XML at the pivot only when it still has the chain it expects, and then spells out

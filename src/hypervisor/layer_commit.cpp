@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "hypervisor/commit_watch.hpp"
 #include "hypervisor/libvirt_worker.hpp"
 
 namespace icecore::hypervisor {
@@ -16,8 +17,6 @@ namespace icecore::hypervisor {
 namespace {
 
 using base::Fault;
-
-constexpr int k_starts_max = 3;
 
 struct LayerRun {
   const LayerDisk* disk = nullptr;
@@ -37,8 +36,8 @@ class LayerCommit {
       : domain_(domain),
         options_(options),
         stop_(std::move(stop)),
-        progress_(progress),
-        worker_(domain, options.helper) {
+        worker_(domain, options.helper),
+        watch_(fmt::format("merging the layers of domain '{}'", domain.name()), options.stall_deadline, progress) {
     for (const LayerDisk& disk : disks) runs_.push_back({.disk = &disk});
   }
 
@@ -87,19 +86,15 @@ class LayerCommit {
     for (LayerRun& run : runs_) {
       if (run.place == LayerPlace::on_layer && !run.has_job) start(run);
     }
-    watch_progress();
+    watch_.look(sum_, merged());
     domain_.connection().wait_for_event(options_.poll, stop_);
   }
 
   void start(LayerRun& run) {
-    if (++run.starts > k_starts_max) {
-      base::Error error(Fault::unavailable,
-                        fmt::format("merging the layer of disk {} of domain '{}' into '{}' ended {} times without "
-                                    "success",
-                                    run.disk->target, domain_.name(), run.disk->base_path, k_starts_max));
-      throw error.add_hint(
-          fmt::format("is there space for it? QEMU's own words: /var/log/libvirt/qemu/{}.log", domain_.name()));
-    }
+    count_start(run.starts,
+                fmt::format("merging the layer of disk {} of domain '{}' into '{}'", run.disk->target, domain_.name(),
+                            run.disk->base_path),
+                domain_.name());
     // By their numbers in the XML just read, so never a path that could mean another image; SHALLOW makes libvirt
     // refuse any base but the direct one. Without ACTIVE the job ends by itself, and the guest's image stays the top.
     const DiskModel& disk = *model_.find_disk(run.disk->target);
@@ -113,18 +108,6 @@ class LayerCommit {
     result.check(fmt::format("merging the layer of disk {} of domain '{}'", disk.target, domain_.name()));
   }
 
-  void watch_progress() {
-    if (progress_) progress_(sum_.done, sum_.total);
-    if (sum_.done != last_.done || sum_.total != last_.total || merged() != last_merged_) {
-      since_change_ = base::Stopwatch();
-      last_ = sum_;
-      last_merged_ = merged();
-    } else if (since_change_.elapsed() > options_.stall_deadline) {
-      base::fail(Fault::unavailable, "merging the layers of domain '{}' has not moved for {} s at {} of {} bytes",
-                 domain_.name(), options_.stall_deadline.count() / 1000, sum_.done, sum_.total);
-    }
-  }
-
   std::size_t merged() const {
     return static_cast<std::size_t>(
         std::count_if(runs_.begin(), runs_.end(), [](const LayerRun& run) { return run.place == LayerPlace::merged; }));
@@ -133,14 +116,11 @@ class LayerCommit {
   Domain& domain_;
   const CommitOptions& options_;
   std::stop_token stop_;
-  const CommitProgress& progress_;
   LibvirtWorker worker_;
+  CommitWatch watch_;
   std::vector<LayerRun> runs_;
   DomainModel model_;
   BlockJobProgress sum_;  // of the jobs that run
-  BlockJobProgress last_;
-  std::size_t last_merged_ = 0;
-  base::Stopwatch since_change_;
 };
 
 }  // namespace

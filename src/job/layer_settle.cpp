@@ -15,6 +15,7 @@
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/layer_commit.hpp"
 #include "job/merge_checks.hpp"
+#include "job/merge_rounds.hpp"
 
 namespace icecore::job {
 
@@ -24,7 +25,6 @@ using hypervisor::LayerDisk;
 
 namespace {
 
-constexpr int k_rounds_max = 10;
 constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
 
 LayerDisk to_layer(const PlannedDisk& disk) {
@@ -43,10 +43,8 @@ class LayerMerge {
   void run() {
     // A layer's file is unlinked last of all: without it there is nothing left to do.
     std::erase_if(disks_, [](const PlannedDisk& disk) { return !std::filesystem::exists(disk.base_path); });
-    for (int round = 0; round < k_rounds_max; ++round) {
-      if (one_round()) return unlink_layers();
-    }
-    base::fail(Fault::conflict, "the domain keeps starting and stopping while its layers are merged");
+    merge_in_rounds("layers", [this] { return one_round(); });
+    unlink_layers();
   }
 
  private:
@@ -95,17 +93,13 @@ class LayerMerge {
     if (lies_over(disk, disk.home.path)) return true;
     if (!lies_over(disk, disk.base_path)) fail_strange_chain(disk);
     expect_known_chain(disk);
-    try {
+    const auto merge = [&] {
       disk::commit_offline(disk.base_path, disk.home.path, disk.home.format, k_offline_deadline, stop_);
       base::failpoint("layer.committed_offline");
       disk::rebase_onto(disk.overlay_path, disk.home.path, disk.home.format);
       base::failpoint("layer.rebased");
-      return true;
-    } catch (const base::Error& error) {
-      if (error.fault() != Fault::busy) throw;
-      connection_.wait_for_event(base::Milliseconds(500), stop_);
-      return false;
-    }
+    };
+    return merge_unless_in_use(connection_, merge, stop_);
   }
 
   // The persistent definition may still spell out the chain as it was at the snapshot.
