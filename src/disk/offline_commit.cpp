@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "disk/device_identity.hpp"
 #include "disk/image.hpp"
+#include "disk/image_map.hpp"
 #include "disk/qemu_img.hpp"
 
 namespace icecore::disk {
@@ -53,12 +56,13 @@ std::string encrypted_options(const std::string& prefix, const ImageInfo& image)
                      option_value(image.path));
 }
 
-// QEMU is told of both images here: a header has no place for the keys' names, and -b knows no such description.
+// QEMU is told of both images: a header has no place for the keys' names, and -b knows no such description.
+std::string encrypted_chain(const ImageInfo& overlay, const ImageInfo& base) {
+  return encrypted_options("", overlay) + "," + encrypted_options("backing.", base);
+}
+
 std::vector<std::string> commit_arguments(const ImageInfo& overlay, const ImageInfo& base, bool encrypted) {
-  if (encrypted) {
-    return {"commit", "-q", "-d", "--image-opts",
-            encrypted_options("", overlay) + "," + encrypted_options("backing.", base)};
-  }
+  if (encrypted) return {"commit", "-q", "-d", "--image-opts", encrypted_chain(overlay, base)};
   // -b exactly as the overlay spells it: qemu-img compares names.
   return {"commit", "-q", "-d", "-f", "qcow2", "-b", overlay.backing->string(), qemu_path(overlay.path)};
 }
@@ -80,6 +84,23 @@ void commit_offline(const std::filesystem::path& overlay, const std::filesystem:
     qemu_img(arguments, what, deadline, std::move(stop));
   }
   sync_file(base);
+}
+
+bool was_written_to(const std::filesystem::path& overlay, const std::filesystem::path& base,
+                    const std::string& base_format, std::stop_token stop, const base::Passphrase* key) {
+  if (key == nullptr) {
+    ImageMap map(overlay, "qcow2");
+    while (const auto entry = map.next_entry(stop)) {
+      if (entry->depth == 0) return true;
+    }
+    return false;
+  }
+  const std::string images = encrypted_chain(inspect_image(overlay, "qcow2"), inspect_image(base, base_format));
+  const std::string what = "read the map of '" + overlay.string() + "'";
+  const base::Json map = base::parse_json(
+      qemu_img({"map", "-U", "--output=json", "--image-opts", images}, *key, what, k_metadata_deadline, stop), what);
+  return std::any_of(map.begin(), map.end(),
+                     [&](const base::Json& entry) { return base::json_field<int>(entry, "depth", what) == 0; });
 }
 
 }  // namespace icecore::disk

@@ -20,4 +20,9 @@ void commit_offline(const std::filesystem::path& overlay, const std::filesystem:
                     const std::string& base_format, base::Milliseconds deadline, std::stop_token stop = {},
                     const base::Passphrase* key = nullptr);
 
+// Whether anything was ever written to the qcow2 overlay, be it merged since or not. A domain may run on `base`, none
+// on the overlay. `key` and faults as commit_offline().
+bool was_written_to(const std::filesystem::path& overlay, const std::filesystem::path& base,
+                    const std::string& base_format, std::stop_token stop = {}, const base::Passphrase* key = nullptr);
+
 }  // namespace icecore::disk

@@ -17,6 +17,7 @@
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/memory_job.hpp"
 #include "job/merge_checks.hpp"
+#include "job/merge_rounds.hpp"
 
 namespace icecore::job {
 
@@ -27,9 +28,8 @@ using hypervisor::OverlayDisk;
 
 namespace {
 
-// A domain that is started or stopped while we merge makes us begin again; more often than this is no accident.
-constexpr int k_rounds_max = 10;
 constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
+constexpr const char* k_was_on_base = "was on its base";
 constexpr const char* k_merged_live = "merged while running";
 
 class Return {
@@ -42,17 +42,15 @@ class Return {
     end_memory_capture();
     wait_for_snapshot();
     unlink_unfinished();
-    for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, "was on its base"});
-    for (int round = 0; round < k_rounds_max; ++round) {
-      if (one_round()) {
-        unlink_overlays();
-        unlink_memory();
-        resume_after_error();
-        require_none_detached();
-        return result_;
-      }
-    }
-    base::fail(Fault::conflict, "the domain keeps starting and stopping while its overlays are merged");
+    for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, k_was_on_base});
+    const bool may_be_merged = plan_.pivot_begun || plan_.on_bases;
+    merge_in_rounds("overlays", [this] { return one_round(); });
+    if (!may_be_merged) expect_nothing_unmerged();
+    unlink_overlays();
+    unlink_memory();
+    resume_after_error();
+    require_none_detached();
+    return result_;
   }
 
  private:
@@ -151,6 +149,10 @@ class Return {
     return disks;
   }
 
+  bool is_detached(const PlannedDisk& disk) const {
+    return std::find(detached_.begin(), detached_.end(), &disk) != detached_.end();
+  }
+
   // Nothing tells which of the two files such a disk was on.
   void require_none_detached() const {
     for (const PlannedDisk* disk : detached_) {
@@ -189,16 +191,35 @@ class Return {
   // False: a domain has the files open, so look again.
   bool merge_files(const PlannedDisk& disk) {
     expect_known_chain(disk);
-    try {
-      std::optional<base::Passphrase> key;
-      if (!disk.encryption.empty()) key.emplace(hypervisor::read_passphrase(connection_, disk.encryption));
+    const auto merge = [&] {
+      const std::optional<base::Passphrase> key = key_of(disk);
       disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_,
                            key ? &*key : nullptr);
-      return true;
-    } catch (const base::Error& error) {
-      if (error.fault() != Fault::busy) throw;
-      connection_.wait_for_event(base::Milliseconds(500), stop_);
-      return false;
+    };
+    return merge_unless_in_use(connection_, merge, stop_);
+  }
+
+  std::optional<base::Passphrase> key_of(const PlannedDisk& disk) const {
+    if (disk.encryption.empty()) return std::nullopt;
+    return hypervisor::read_passphrase(connection_, disk.encryption);
+  }
+
+  // A disk found on its base, though nobody had begun to bring it there: its owner has, with an older definition or a
+  // transient domain made anew. What the guest wrote last is in the overlay then, and nowhere else.
+  void expect_nothing_unmerged() const {
+    for (std::size_t i = 0; i < plan_.disks.size(); ++i) {
+      const PlannedDisk& disk = plan_.disks[i];
+      if (result_[i].action != k_was_on_base || is_detached(disk) || !std::filesystem::exists(disk.overlay_path))
+        continue;
+      const std::optional<base::Passphrase> key = key_of(disk);
+      if (!disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr)) continue;
+      base::Error error(Fault::conflict,
+                        fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
+                                    "snapshot, which is in our overlay '{}'",
+                                    disk.target, disk.base_path.string(), disk.overlay_path.string()));
+      throw error.add_hint(
+          "take from it what is needed, if it was not merged by hand, remove it, and run "
+          "`icecore recover`");
     }
   }
 
@@ -224,7 +245,7 @@ class Return {
   void unlink_overlays() {
     base::failpoint("return.before_unlink");
     for (const PlannedDisk& disk : plan_.disks) {
-      if (std::find(detached_.begin(), detached_.end(), &disk) != detached_.end()) continue;
+      if (is_detached(disk)) continue;
       std::error_code failure;
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");

@@ -26,7 +26,8 @@ using StorePlan = std::function<void(const BackupPlan&)>;
 // When it returns, the domain's live and persistent XML show every disk of the plan on its base and the
 // overlays are unlinked. Throws otherwise, with the overlays untouched: Fault::conflict when somebody put
 // another image on top or the files do not fit the plan, busy when another block job is in the way. Also conflict,
-// with the other disks on their bases, when one was detached from the domain and its overlay is there.
+// with the other disks on their bases, when one was detached from the domain and its overlay is there, or when somebody
+// else put one on its base though its overlay was written to.
 // The plan learns, before it happens, that bases may become newer than their overlays. `store` may be empty for a plan
 // that no journal has.
 std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,

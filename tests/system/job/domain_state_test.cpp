@@ -34,12 +34,14 @@ class DomainState : public testing::Test {
     ::virDomainGetState(subject.domain.handle(), &state, &reason, 0);
     return state;
   }
-  static bool has_overlay(const ProtectedDomain& subject) {
+  // Empty: there is none.
+  static std::filesystem::path overlay_of(const ProtectedDomain& subject) {
     for (const auto& file : std::filesystem::directory_iterator(subject.domain.folder())) {
-      if (file.path().string().ends_with(".ovl.qcow2")) return true;
+      if (file.path().string().ends_with(".ovl.qcow2")) return file.path();
     }
-    return false;
+    return {};
   }
+  static bool has_overlay(const ProtectedDomain& subject) { return !overlay_of(subject).empty(); }
   static base::Json latest(const ProtectedDomain& subject) { return subject.must({"show", "latest", "--json"}).json(); }
   // Stopped in the window, with the guest on its overlays.
   static std::unique_ptr<rig::IcecoreRun> backup_in_the_window(const ProtectedDomain& subject) {
@@ -198,6 +200,21 @@ TEST_F(TransientDomain, ThatDiesWhileItsPivotIsUnderWayIsLeftToAPerson) {
   EXPECT_THAT(recovered.output + recovered.error_output, HasSubstr("may or may not be merged already"));
   EXPECT_TRUE(has_overlay(*subject));
   EXPECT_EQ(disk(), base);
+}
+
+// What manages it makes it anew from the definition it has, on the base.
+TEST_F(TransientDomain, ThatIsMadeAnewOnItsBaseLeavesAnOverlayThatNothingElseHolds) {
+  const auto backup = backup_in_the_window(*subject);
+  subject->domain.monitor_write("vda", 9 * k_mib, k_mib, 0x34);
+  subject->domain.kill_qemu();
+  backup->kill();
+  subject->domain.start_paused();
+  const auto recovered = subject->run({"recover"});
+  EXPECT_THAT(recovered.output + recovered.error_output, HasSubstr("what the guest wrote after the snapshot"));
+  EXPECT_TRUE(has_overlay(*subject));
+  std::filesystem::remove(overlay_of(*subject));
+  subject->must({"recover"});
+  subject->expect_at_rest();
 }
 
 TEST_F(TransientDomain, ThatDiesAfterItWasSeenOnItsBaseHasAnOlderOverlayWhichIsRemoved) {

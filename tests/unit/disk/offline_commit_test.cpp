@@ -74,6 +74,14 @@ TEST_F(OfflineCommit, RefusesImagesInUse) {
   EXPECT_EQ(error.fault(), Fault::busy) << error.what();
 }
 
+TEST_F(OfflineCommit, TellsWhetherAnOverlayWasWrittenTo) {
+  EXPECT_TRUE(was_written_to(overlay_, base_, "qcow2"));
+  const auto unused = make_overlay("unused.qcow2", base_, "qcow2");
+  EXPECT_FALSE(was_written_to(unused, base_, "qcow2"));
+  io(unused, "qcow2", {"write -z 3M 64k"});
+  EXPECT_TRUE(was_written_to(unused, base_, "qcow2")) << "zeros are data too";
+}
+
 TEST_F(OfflineCommit, StopsOnRequestAndCanBeRepeated) {
   std::stop_source stop;
   stop.request_stop();

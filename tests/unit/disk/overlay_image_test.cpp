@@ -88,7 +88,9 @@ TEST_F(OverlayImage, AnEncryptedOneHoldsNothingInTheClearAndIsMergedWithItsKey) 
   const auto base = make_encrypted("base,with,commas.qcow2");
   create_overlay(file("overlay.qcow2"), inspect_image(base, "qcow2"), &key_);
   ASSERT_TRUE(inspect_image(file("overlay.qcow2"), "qcow2").encrypted);
+  EXPECT_FALSE(was_written_to(file("overlay.qcow2"), base, "qcow2", {}, &key_));
   encrypted_io(file("overlay.qcow2"), {"write -P 0x5a 1M 64k"}, base);
+  EXPECT_TRUE(was_written_to(file("overlay.qcow2"), base, "qcow2", {}, &key_));
   EXPECT_EQ(bytes_of(file("overlay.qcow2")).find(std::string(512, '\x5a')), std::string::npos);
 
   const base::Passphrase wrong(std::string("wrong"));
