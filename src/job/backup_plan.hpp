@@ -40,11 +40,12 @@ struct BackupPlan {
   std::string connect_uri;  // of the libvirt that has the domain; empty in older ones
   std::string repository_url;
   std::string repository_id;
-  std::string staging;       // the staging folder its blocks went to; empty: none
-  bool freezes = false;      // the agent was or will be asked to freeze
-  bool transient = false;    // the domain has no persistent XML
-  bool pivot_begun = false;  // the end of a live commit may have been asked for: a base may be newer than its overlay
-  bool on_bases = false;     // all disks were seen on their bases after that: the overlays are the older ones
+  std::string staging;     // the staging folder its blocks went to; empty: none
+  bool freezes = false;    // the agent was or will be asked to freeze
+  bool transient = false;  // the domain has no persistent XML
+  // The end of a live commit may have been asked for, or a definition given its base again: that may be the newer one.
+  bool pivot_begun = false;
+  bool on_bases = false;  // all disks were seen on their bases after that, or merged: the overlays are the older ones
   std::vector<PlannedDisk> disks;
   std::filesystem::path memory_file;  // what libvirt saves the guest's memory to; empty: it is not saved
   std::string manifest;               // encode_manifest() of the point, in hex, to publish; empty before `sealed`

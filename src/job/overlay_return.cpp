@@ -135,6 +135,7 @@ class Return {
       if (!merge_files(disk)) return false;
       base::failpoint("return.merged_offline");
       if (domain.active()) return false;
+      remember(plan_.pivot_begun);
       hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
       note(disk.target, "merged offline");
     }
@@ -185,6 +186,7 @@ class Return {
       if (!merge_files(disk)) return false;
       note(disk.target, "merged offline");
     }
+    remember(plan_.on_bases);
     return true;
   }
 
@@ -204,7 +206,7 @@ class Return {
     return hypervisor::read_passphrase(connection_, disk.encryption);
   }
 
-  // A disk found on its base, though nobody had begun to bring it there: its owner has, with an older definition or a
+  // A disk found on its base, though we had not begun to bring any there: its owner has, with an older definition or a
   // transient domain made anew. What the guest wrote last is in the overlay then, and nowhere else.
   void expect_nothing_unmerged() const {
     for (std::size_t i = 0; i < plan_.disks.size(); ++i) {
