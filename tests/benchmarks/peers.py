@@ -107,8 +107,36 @@ class Virtnbdbackup:
         return f"{place.store}/backup"
 
 
+class Restic:
+    """Increments only: on the image file of a domain that stands still, which spares it snapshot and commit."""
+
+    name = "restic"
+
+    def available(self):
+        return shutil.which("restic") is not None
+
+    def environment(self, place):
+        return {
+            "RESTIC_PASSWORD": "benchmark",
+            "RESTIC_REPOSITORY": f"{place.store}/repository",
+            "RESTIC_CACHE_DIR": f"{place.store}/cache",
+        }
+
+    def prepare(self, place):
+        return "restic -q init"
+
+    def first(self, place):
+        return f"restic -q backup {place.qcow2}"
+
+    def increment(self, place):
+        return self.first(place)
+
+    def stored(self, place):
+        return f"{place.store}/repository"
+
+
 class Borg:
-    """On the raw file itself, which spares it the way through qemu-nbd."""
+    """On the raw file itself, which spares it the way through qemu-nbd; increments on the image file, as restic."""
 
     name = "borg zstd,3"
 
@@ -125,17 +153,23 @@ class Borg:
     def prepare(self, place):
         return f"mkdir -p {place.store}/home && borg init -e repokey-blake2 {place.store}/repository"
 
-    def _create(self, place, archive):
+    def _create(self, place, image, archive):
         return (
-            f"cd {os.path.dirname(place.raw)} && borg create --compression zstd,3 --chunker-params fixed,4194304 "
-            f"--files-cache disabled {place.store}/repository::{archive} {os.path.basename(place.raw)}"
+            f"cd {os.path.dirname(image)} && borg create --compression zstd,3 --chunker-params fixed,4194304 "
+            f"--files-cache disabled {place.store}/repository::{archive} {os.path.basename(image)}"
         )
 
     def full(self, place):
-        return self._create(place, "first")
+        return self._create(place, place.raw, "first")
 
     def second(self, place):
-        return self._create(place, "second")
+        return self._create(place, place.raw, "second")
+
+    def first(self, place):
+        return self._create(place, place.qcow2, "first")
+
+    def increment(self, place):
+        return self._create(place, place.qcow2, "second")
 
     def restore(self, place):
         return f"cd {place.out} && borg extract --sparse {place.store}/repository::first"
