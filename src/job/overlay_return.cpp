@@ -45,11 +45,12 @@ class Return {
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, k_was_on_base});
     const bool may_be_merged = plan_.pivot_begun || plan_.on_bases;
     merge_in_rounds("overlays", [this] { return one_round(); });
-    if (!may_be_merged) expect_nothing_unmerged();
+    if (!may_be_merged) find_unmerged();
     unlink_overlays();
     unlink_memory();
     resume_after_error();
     require_none_detached();
+    require_none_unmerged();
     return result_;
   }
 
@@ -208,21 +209,27 @@ class Return {
 
   // A disk found on its base, though we had not begun to bring any there: its owner has, with an older definition or a
   // transient domain made anew. What the guest wrote last is in the overlay then, and nowhere else.
-  void expect_nothing_unmerged() const {
+  void find_unmerged() {
     for (std::size_t i = 0; i < plan_.disks.size(); ++i) {
       const PlannedDisk& disk = plan_.disks[i];
       if (result_[i].action != k_was_on_base || is_detached(disk) || !std::filesystem::exists(disk.overlay_path))
         continue;
       const std::optional<base::Passphrase> key = key_of(disk);
-      if (!disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr)) continue;
-      base::Error error(Fault::conflict,
-                        fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
-                                    "snapshot, which is in our overlay '{}'",
-                                    disk.target, disk.base_path.string(), disk.overlay_path.string()));
-      throw error.add_hint(
-          "take from it what is needed, if it was not merged by hand, remove it, and run "
-          "`icecore recover`");
+      if (disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr))
+        unmerged_.push_back(&disk);
     }
+  }
+
+  void require_none_unmerged() const {
+    if (unmerged_.empty()) return;
+    const PlannedDisk& disk = *unmerged_.front();
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
+                                  "snapshot, which is in our overlay '{}'",
+                                  disk.target, disk.base_path.string(), disk.overlay_path.string()));
+    throw error.add_hint(
+        "take from it what is needed, if it was not merged by hand, remove it, and run "
+        "`icecore recover`");
   }
 
   // A disk that was resized on its overlay has had its base grown when an earlier merge was cut short.
@@ -247,7 +254,7 @@ class Return {
   void unlink_overlays() {
     base::failpoint("return.before_unlink");
     for (const PlannedDisk& disk : plan_.disks) {
-      if (is_detached(disk)) continue;
+      if (is_detached(disk) || std::find(unmerged_.begin(), unmerged_.end(), &disk) != unmerged_.end()) continue;
       std::error_code failure;
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
@@ -284,6 +291,7 @@ class Return {
   std::stop_token stop_;
   std::vector<ReturnedDisk> result_;
   std::vector<const PlannedDisk*> detached_;  // which the domain has no longer
+  std::vector<const PlannedDisk*> unmerged_;  // which somebody else put on their bases
 };
 
 }  // namespace
