@@ -26,8 +26,7 @@ struct MemoryJob {
 int read_memory_job(_virDomain* domain, MemoryJob& job);
 
 struct MemoryWatch {
-  // Called at every look, so at least once, and with a total of 0 as long as libvirt tells of no job. May throw: then
-  // the job is ended.
+  // Called at every look, with a total of 0 as long as libvirt tells of no job. May throw: then the job is ended.
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress = {};
   std::stop_token stop = {};
   base::Milliseconds silence_max = std::chrono::seconds(60);  // without a byte more

@@ -24,7 +24,7 @@ class DiskMixes : public LayerCase {
     std::filesystem::copy_file(first.key_file(), second.key_file());
     second.domain.start_paused();
   }
-  // To the last member's point, by its domain's name.
+  // The disk of the member's newest point.
   static std::string restored(const ProtectedDomain& subject, const ProtectedDomain& member) {
     const std::filesystem::path folder = member.domain.folder() / "restored";
     std::filesystem::remove_all(folder);
