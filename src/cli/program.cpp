@@ -73,12 +73,13 @@ std::string hint_of(const base::Error& error) {
   return one_line(error.hint().empty() ? std::string(general_hint(error.fault())) : error.hint());
 }
 
-ExitCode run_command(Session& session, const Arguments& arguments, const std::vector<Command>& commands,
+ExitCode run_command(Session& session, Arguments arguments, const std::vector<Command>& commands,
                      const WordList& common) {
   if (arguments.empty()) {
     session.console.err << program_help(commands, common);
     return ExitCode::usage;
   }
+  if (arguments.front() == "--version") arguments.front() = "version";  // as every GNU program takes it
   if (arguments.front() == k_manual_page_command) {
     session.console.out << manual_page(commands, common);
     return ExitCode::ok;

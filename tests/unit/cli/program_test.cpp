@@ -244,6 +244,11 @@ TEST_F(ProgramTest, HelpAnywhereOnTheLine) {
   EXPECT_EQ(out_.str(), "");
 }
 
+TEST_F(ProgramTest, TheVersionByItsUsualOption) {
+  EXPECT_EQ(run({"--version"}), ExitCode::ok) << err_.str();
+  EXPECT_THAT(out_.str(), StartsWith("icecore "));
+}
+
 TEST_F(ProgramTest, AHintCanBeTypedAsItIs) {
   variables_["ICECORE_REPOSITORY"] = folder_ / "it's here";
   ASSERT_EQ(run({"init", "--encryption", "none"}), ExitCode::ok) << err_.str();
