@@ -51,13 +51,32 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   throw error;
 }
 
-// One listed domain; nothing when it went away between the listing and the question.
-std::optional<DomainSummary> summarise(virDomainPtr domain) {
+// One that went away between the listing and the question is left out. A lost connection is no such answer: who took a
+// domain for gone would merge its files under it.
+std::optional<LibvirtError> add_summary(virDomainPtr domain, std::vector<DomainSummary>& summaries) {
   char uuid[VIR_UUID_STRING_BUFLEN];
   int state = 0;
-  if (virDomainGetUUIDString(domain, uuid) < 0 || virDomainGetState(domain, &state, nullptr, 0) < 0)
+  if (virDomainGetUUIDString(domain, uuid) >= 0 && virDomainGetState(domain, &state, nullptr, 0) >= 0) {
+    summaries.push_back({virDomainGetName(domain), uuid, domain_state_of(state)});
     return std::nullopt;
-  return DomainSummary{virDomainGetName(domain), uuid, domain_state_of(state)};
+  }
+  const LibvirtError error = last_libvirt_error();
+  if (error.code == VIR_ERR_NO_DOMAIN) return std::nullopt;
+  return error;
+}
+
+std::optional<LibvirtError> list_domains(virConnectPtr connection, std::vector<DomainSummary>& summaries) {
+  summaries.clear();
+  virDomainPtr* list = nullptr;
+  const int count = virConnectListAllDomains(connection, &list, 0);
+  if (count < 0) return last_libvirt_error();
+  std::optional<LibvirtError> failure;
+  for (int i = 0; i < count; ++i) {
+    if (!failure) failure = add_summary(list[i], summaries);
+    virDomainFree(list[i]);
+  }
+  free(list);
+  return failure;
 }
 
 // libvirt has no error code for a name that is taken, only a text.
@@ -171,16 +190,10 @@ unsigned long Connection::library_version() {
 }
 
 std::vector<DomainSummary> Connection::domains() {
-  virDomainPtr* list = nullptr;
-  int count = virConnectListAllDomains(raw(), &list, 0);
-  if (count < 0 && is_connection_loss(last_libvirt_error())) count = virConnectListAllDomains(raw(), &list, 0);
-  check(count, "listing the domains");
   std::vector<DomainSummary> summaries;
-  for (int i = 0; i < count; ++i) {
-    if (auto summary = summarise(list[i])) summaries.push_back(std::move(*summary));
-    virDomainFree(list[i]);
-  }
-  free(list);
+  std::optional<LibvirtError> failure = list_domains(raw(), summaries);
+  if (failure && is_connection_loss(*failure)) failure = list_domains(raw(), summaries);
+  if (failure) throw_libvirt_error(*failure, "listing the domains");
   std::sort(summaries.begin(), summaries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return summaries;
 }
@@ -209,9 +222,9 @@ Domain Connection::define(const std::string& xml) {
     const LibvirtError error = last_libvirt_error();  // before the domains are asked for
     fail_to_define(error, xml, domains());
   }
-  const auto summary = summarise(defined.get());
-  if (!summary) throw_libvirt_error(last_libvirt_error(), "reading back the defined domain");
-  return Domain(*this, summary->name, summary->uuid);
+  char uuid[VIR_UUID_STRING_BUFLEN];
+  check(virDomainGetUUIDString(defined.get(), uuid), "reading back the defined domain");
+  return Domain(*this, virDomainGetName(defined.get()), uuid);
 }
 
 }  // namespace icecore::hypervisor
