@@ -208,16 +208,14 @@ bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
   return repaired;
 }
 
-// An offline commit of images that another host's QEMU writes would destroy them.
-void refuse_migrated(Domain& domain) {
-  if (domain.state() == DomainState::gone || !domain.migrated_away()) return;
-  base::Error error(Fault::conflict,
-                    fmt::format("domain '{}' was migrated to another host with its overlays", domain.name()));
-  error.add_hint("migrate it back, then run 'icecore recover'");
-  throw error;
-}
-
 }  // namespace
+
+void refuse_migrated(Domain& domain, std::string_view images) {
+  if (domain.state() == DomainState::gone || !domain.migrated_away()) return;
+  base::Error error(base::Fault::conflict,
+                    fmt::format("domain '{}' was migrated to another host with its {}", domain.name(), images));
+  throw error.add_hint("migrate it back, then run 'icecore recover'");
+}
 
 CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks, const CommitOptions& options,
                              std::stop_token stop, const CommitProgress& progress) {
@@ -228,7 +226,7 @@ CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks,
   if (report.outcome == CommitOutcome::committed) {
     report.persistent_was_repaired = repair_persistent(domain, disks);
   } else {
-    refuse_migrated(domain);
+    refuse_migrated(domain, "overlays");
   }
   report.elapsed = watch.elapsed();
   return report;

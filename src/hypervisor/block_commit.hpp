@@ -53,4 +53,8 @@ using CommitProgress = std::function<void(std::uint64_t done, std::uint64_t tota
 CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks, const CommitOptions& options,
                              std::stop_token stop = {}, const CommitProgress& progress = {});
 
+// An offline merge of images that another host's QEMU writes would destroy them: Fault::conflict when the domain was
+// migrated there. `images` for the message: "overlays".
+void refuse_migrated(Domain& domain, std::string_view images);
+
 }  // namespace icecore::hypervisor

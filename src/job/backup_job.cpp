@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "job/backup_instant.hpp"
+#include "job/base_use.hpp"
 #include "job/boot_files.hpp"
 #include "job/disk_plan.hpp"
 #include "job/encrypted_disk.hpp"
@@ -116,6 +117,8 @@ void BackupJob::open_writer() {
 // ---- frozen, snapshotted, thawed
 void BackupJob::take_instant(const std::function<void()>& meet) {
   facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_, meet);
+  note_frozen_bases(prepared_.plan);
+  steps_.store_plan(to_json(prepared_.plan));
 }
 
 // ---- reading, sealed: from there on only forwards, and Ctrl-C has nothing to cut short any more.
@@ -184,9 +187,9 @@ BackupReport BackupJob::finish() {
 }
 
 void BackupJob::publish_on_overlays() {
-  merge_failure_->add_context(
-      on_bases_ ? fmt::format("{}, but the job is still open in the journal", publish_anyway())
-                : fmt::format("{}, but domain '{}' is still on its overlays", publish_anyway(), domain_.name()));
+  merge_failure_->add_context(on_bases_ ? fmt::format("{}, but the job is still open in the journal", publish_anyway())
+                                        : fmt::format("{}, but not every overlay of domain '{}' could be merged",
+                                                      publish_anyway(), domain_.name()));
   note_error(merge_failure_->what());
   throw merge_failure_->add_hint("icecore recover " + base::shell_operand(domain_.name()));
 }
@@ -212,7 +215,7 @@ void BackupJob::commit() {
 StorePlan BackupJob::keep_plan() {
   return [this](const BackupPlan& plan) {
     // Others have an XML that tells, as a transient one has while it lives.
-    const bool must_be_told = plan.transient && !plan.on_bases;
+    const bool must_be_told = plan.transient && !all_merged(plan);
     if (must_be_told) return steps_.store_plan(to_json(plan));
     steps_.store_plan_if_possible(to_json(plan));
   };
@@ -270,9 +273,9 @@ void BackupJob::give_up(base::Error& cause) {
     steps_.journal().set_error(record, cause.what());
     steps_.journal().reach(record, JobState::failed);
   } catch (const base::Error& second) {
-    const char* const outcome = on_bases_ ? "is back on its bases, but the job is still open in the journal"
-                                          : "could not be put back on its bases";
-    base::log_warning("domain '{}' {}: {}", domain_.name(), outcome, second.what());
+    const char* const outcome = on_bases_ ? "it is back on its bases, but the job is still open in the journal"
+                                          : "not every overlay could be merged";
+    base::log_warning("domain '{}': {}: {}", domain_.name(), outcome, second.what());
     note_error(fmt::format("{}; undoing it failed: {}", cause.what(), second.what()));
     cause.add_hint("icecore recover " + base::shell_operand(domain_.name()));
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/backup_plan.hpp"
 
+#include <algorithm>
+#include <array>
 #include <regex>
 
 namespace icecore::job {
@@ -12,6 +14,32 @@ namespace {
 
 constexpr std::size_t k_run_digits = 8;
 
+constexpr std::array<std::pair<MergeState, std::string_view>, 5> k_merge_states = {{{MergeState::unbegun, "unbegun"},
+                                                                                    {MergeState::begun, "begun"},
+                                                                                    {MergeState::ending, "ending"},
+                                                                                    {MergeState::done, "done"},
+                                                                                    {MergeState::left, "left"}}};
+
+std::string to_string(MergeState state) {
+  return std::string(std::find_if(k_merge_states.begin(), k_merge_states.end(), [&](const auto& known) {
+                       return known.first == state;
+                     })->second);
+}
+
+MergeState parse_merge_state(const std::string& name, const std::string& what) {
+  for (const auto& [state, known] : k_merge_states) {
+    if (known == name) return state;
+  }
+  base::fail(base::Fault::corrupt, "{}: '{}' is no state of a merge", what, name);
+}
+
+// Older plans told it of all disks at once; the oldest that a live commit was about to begin.
+MergeState older_merge_state(const Json& plan, const std::string& what) {
+  if (plan.value("on_bases", false)) return MergeState::done;
+  const char* const key = plan.contains("commit_begun") ? "commit_begun" : "pivot_begun";
+  return plan.contains(key) && json_field<bool>(plan, key, what) ? MergeState::ending : MergeState::unbegun;
+}
+
 Json disk_to_json(const PlannedDisk& disk) {
   Json json = {{"target", disk.target},
                {"format", disk.format},
@@ -21,7 +49,9 @@ Json disk_to_json(const PlannedDisk& disk) {
                {"bitmap", disk.bitmap},
                {"definition", disk.definition},
                {"encryption", disk.encryption},
-               {"keeps_overlay", disk.keeps_overlay}};
+               {"keeps_overlay", disk.keeps_overlay},
+               {"merge", to_string(disk.merge)},
+               {"frozen_ns", disk.frozen_ns}};
   if (!disk.home.path.empty()) {
     json["home"] = {
         {"path", disk.home.path.string()}, {"format", disk.home.format}, {"definition", disk.home.definition}};
@@ -37,17 +67,20 @@ LayerHome parse_home(const Json& json, const std::string& what) {
           .definition = json_field<std::string>(home, "definition", what)};
 }
 
-PlannedDisk parse_disk(const Json& json, const std::string& what) {
-  return {.target = json_field<std::string>(json, "target", what),
-          .format = json_field<std::string>(json, "format", what),
-          .base_path = json_field<std::string>(json, "base", what),
-          .overlay_path = json_field<std::string>(json, "overlay", what),
-          .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
-          .bitmap = json.value("bitmap", ""),  // older plans have none of these
-          .definition = json.value("definition", ""),
-          .encryption = json.value("encryption", ""),
-          .keeps_overlay = json.value("keeps_overlay", false),
-          .home = parse_home(json, what)};
+PlannedDisk parse_disk(const Json& json, MergeState older, const std::string& what) {
+  return {
+      .target = json_field<std::string>(json, "target", what),
+      .format = json_field<std::string>(json, "format", what),
+      .base_path = json_field<std::string>(json, "base", what),
+      .overlay_path = json_field<std::string>(json, "overlay", what),
+      .chain = disk::chain_from_json(json_field<Json>(json, "chain", what)),
+      .bitmap = json.value("bitmap", ""),  // older plans have none of these
+      .definition = json.value("definition", ""),
+      .encryption = json.value("encryption", ""),
+      .keeps_overlay = json.value("keeps_overlay", false),
+      .home = parse_home(json, what),
+      .merge = json.contains("merge") ? parse_merge_state(json_field<std::string>(json, "merge", what), what) : older,
+      .frozen_ns = json.value("frozen_ns", std::int64_t{0})};
 }
 
 }  // namespace
@@ -60,6 +93,11 @@ hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk) {
           .encryption = disk.encryption};
 }
 
+bool all_merged(const BackupPlan& plan) {
+  return std::all_of(plan.disks.begin(), plan.disks.end(),
+                     [](const PlannedDisk& disk) { return disk.merge == MergeState::done; });
+}
+
 Json to_json(const BackupPlan& plan) {
   Json disks = Json::array();
   for (const PlannedDisk& disk : plan.disks) disks.push_back(disk_to_json(disk));
@@ -69,8 +107,7 @@ Json to_json(const BackupPlan& plan) {
           {"staging", plan.staging},
           {"freezes", plan.freezes},
           {"transient", plan.transient},
-          {"pivot_begun", plan.pivot_begun},
-          {"on_bases", plan.on_bases},
+          {"snapshotted", plan.snapshotted},
           {"disks", disks},
           {"memory_file", plan.memory_file.string()},
           {"manifest", plan.manifest}};
@@ -85,12 +122,11 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   if (json.contains("staging")) plan.staging = json_field<std::string>(json, "staging", what);  // older ones have none
   plan.freezes = json_field<bool>(json, "freezes", what);
   plan.transient = json_field<bool>(json, "transient", what);
-  // Older ones noted that a live commit was about to begin.
-  plan.pivot_begun = json_field<bool>(json, json.contains("commit_begun") ? "commit_begun" : "pivot_begun", what);
-  plan.on_bases = json.value("on_bases", false);
+  plan.snapshotted = json.value("snapshotted", false);
   plan.manifest = json_field<std::string>(json, "manifest", what);
   if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);
-  for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, what));
+  const MergeState older = older_merge_state(json, what);
+  for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, older, what));
   return plan;
 }
 

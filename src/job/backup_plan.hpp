@@ -21,6 +21,15 @@ struct LayerHome {
   std::string definition;  // hypervisor::image_definition() to come back to when the layers end; empty: not known
 };
 
+// What an overlay is to its base, as far as we have seen or begun: journalled before it can come true.
+enum class MergeState {
+  unbegun,  // the overlay has what the guest wrote last, and nobody has written to its base
+  begun,    // the overlay still has it, and a merge may have written to the base
+  ending,   // the disk may have been given its base again: either may be the newer
+  done,     // the overlay is of no use any more
+  left,     // the base was used without its overlay, by somebody else: a person decides
+};
+
 struct PlannedDisk {
   std::string target;                  // "vda"
   std::string format;                  // of the base: "qcow2", "raw"
@@ -34,24 +43,25 @@ struct PlannedDisk {
   // such a layer itself, is merged into its home instead.
   bool keeps_overlay = false;
   LayerHome home = {};
+  MergeState merge = MergeState::unbegun;
+  std::int64_t frozen_ns = 0;  // when the base was last written to, seen after the snapshot; 0: not known, or a device
 };
 
 struct BackupPlan {
   std::string connect_uri;  // of the libvirt that has the domain; empty in older ones
   std::string repository_url;
   std::string repository_id;
-  std::string staging;     // the staging folder its blocks went to; empty: none
-  bool freezes = false;    // the agent was or will be asked to freeze
-  bool transient = false;  // the domain has no persistent XML
-  // The end of a live commit may have been asked for, or a definition given its base again: that may be the newer one.
-  bool pivot_begun = false;
-  bool on_bases = false;  // all disks were seen on their bases after that, or merged: the overlays are the older ones
+  std::string staging;       // the staging folder its blocks went to; empty: none
+  bool freezes = false;      // the agent was or will be asked to freeze
+  bool transient = false;    // the domain has no persistent XML
+  bool snapshotted = false;  // the overlays were there
   std::vector<PlannedDisk> disks;
   std::filesystem::path memory_file;  // what libvirt saves the guest's memory to; empty: it is not saved
   std::string manifest;               // encode_manifest() of the point, in hex, to publish; empty before `sealed`
 };
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);
+bool all_merged(const BackupPlan& plan);
 
 base::Json to_json(const BackupPlan& plan);
 // Throws Fault::corrupt naming the job when a field is missing or wrong.

@@ -12,6 +12,7 @@
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
 #include "disk/rebase.hpp"
+#include "hypervisor/block_commit.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/layer_commit.hpp"
 #include "job/merge_checks.hpp"
@@ -38,12 +39,17 @@ class LayerMerge {
  public:
   LayerMerge(hypervisor::Connection& connection, const std::string& uuid, std::vector<PlannedDisk> disks,
              Progress& progress, std::stop_token stop)
-      : connection_(connection), uuid_(uuid), disks_(std::move(disks)), progress_(progress), stop_(std::move(stop)) {}
+      : connection_(connection),
+        uuid_(uuid),
+        disks_(std::move(disks)),
+        progress_(progress),
+        stop_(stop),
+        rounds_(connection, std::move(stop)) {}
 
   void run() {
     // A layer's file is unlinked last of all: without it there is nothing left to do.
     std::erase_if(disks_, [](const PlannedDisk& disk) { return !std::filesystem::exists(disk.base_path); });
-    merge_in_rounds("layers", [this] { return one_round(); });
+    rounds_.run("layers", [this] { return one_round(); });
     unlink_layers();
   }
 
@@ -72,8 +78,7 @@ class LayerMerge {
   }
 
   bool merge_offline(Domain& domain) {
-    if (domain.migrated_away())
-      base::fail(Fault::conflict, "domain '{}' was migrated to another host with its layers", domain.name());
+    hypervisor::refuse_migrated(domain, "layers");
     refuse_saved_on_overlays(domain);
     const hypervisor::DomainModel model = domain.inactive_model();
     for (const PlannedDisk& disk : disks_) {
@@ -99,7 +104,7 @@ class LayerMerge {
       disk::rebase_onto(disk.overlay_path, disk.home.path, disk.home.format);
       base::failpoint("layer.rebased");
     };
-    return merge_unless_in_use(connection_, merge, stop_);
+    return rounds_.merge_unless_in_use(merge);
   }
 
   // The persistent definition may still spell out the chain as it was at the snapshot.
@@ -164,13 +169,17 @@ class LayerMerge {
   std::vector<PlannedDisk> disks_;
   Progress& progress_;
   std::stop_token stop_;
+  MergeRounds rounds_;
 };
 
 // What is learnt of the disks that return is a fact of the plan with all its disks.
 StorePlan store_whole(BackupPlan& plan, const StorePlan& store) {
   return [&plan, &store](const BackupPlan& learnt) {
-    plan.pivot_begun = learnt.pivot_begun;
-    plan.on_bases = learnt.on_bases;
+    for (const PlannedDisk& disk : learnt.disks) {
+      const auto of_plan = std::find_if(plan.disks.begin(), plan.disks.end(),
+                                        [&](const PlannedDisk& known) { return known.target == disk.target; });
+      of_plan->merge = disk.merge;
+    }
     if (store) store(plan);
   };
 }

@@ -3,18 +3,32 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 
+#include "base/error.hpp"
 #include "hypervisor/connection.hpp"
 
 namespace icecore::job {
 
-// Calls `round` until it returns true. Fault::conflict when it does not for so long that it is no accident any more;
-// `images` says what is merged: "overlays".
-void merge_in_rounds(std::string_view images, const std::function<bool()>& round);
+// One thread at a time.
+class MergeRounds {
+ public:
+  MergeRounds(hypervisor::Connection& connection, std::stop_token stop)
+      : connection_(connection), stop_(std::move(stop)) {}
 
-// Calls `merge`. False, after half a second, when it threw Fault::busy: a domain has the files open, so look again.
-bool merge_unless_in_use(hypervisor::Connection& connection, const std::function<void()>& merge, std::stop_token stop);
+  // Calls `round` until it returns true. When it does not for so long that it is no accident any more: what the last
+  // merge_unless_in_use() met, else Fault::conflict; `images` says what is merged: "overlays".
+  void run(std::string_view images, const std::function<bool()>& round);
+
+  // Calls `merge`. False, after half a second, when it threw Fault::busy: somebody has the files open, so look again.
+  bool merge_unless_in_use(const std::function<void()>& merge);
+
+ private:
+  hypervisor::Connection& connection_;
+  std::stop_token stop_;
+  std::optional<base::Error> in_use_;  // of this round
+};
 
 }  // namespace icecore::job

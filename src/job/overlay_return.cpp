@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
@@ -16,6 +17,7 @@
 #include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/memory_job.hpp"
+#include "job/base_use.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
 
@@ -36,21 +38,26 @@ class Return {
  public:
   Return(hypervisor::Connection& connection, const std::string& uuid, BackupPlan& plan, const StorePlan& store,
          Progress& progress, std::stop_token stop)
-      : connection_(connection), uuid_(uuid), plan_(plan), store_(store), progress_(progress), stop_(std::move(stop)) {}
+      : connection_(connection),
+        uuid_(uuid),
+        plan_(plan),
+        store_(store),
+        progress_(progress),
+        stop_(stop),
+        rounds_(connection, std::move(stop)) {}
 
   std::vector<ReturnedDisk> run() {
     end_memory_capture();
     wait_for_snapshot();
     unlink_unfinished();
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, k_was_on_base});
-    const bool may_be_merged = plan_.pivot_begun || plan_.on_bases;
-    merge_in_rounds("overlays", [this] { return one_round(); });
-    if (!may_be_merged) find_unmerged();
+    rounds_.run("overlays", [this] { return one_round(); });
+    leave_unmerged();
     unlink_overlays();
     unlink_memory();
     resume_after_error();
     require_none_detached();
-    require_none_unmerged();
+    require_none_left();
     return result_;
   }
 
@@ -98,34 +105,48 @@ class Return {
   bool merge_live(Domain& domain) {
     const hypervisor::DomainModel model = domain.model();
     std::vector<OverlayDisk> overlays;
-    std::vector<std::string> merged;
-    for (const PlannedDisk* disk : attached(model)) {
+    std::vector<PlannedDisk*> merging;
+    for (PlannedDisk* disk : attached(model)) {
       overlays.push_back(to_overlay(*disk));
-      if (hypervisor::place_of(model, overlays.back()) != DiskPlace::on_base) merged.push_back(disk->target);
+      if (hypervisor::place_of(model, overlays.back()) != DiskPlace::on_base) merging.push_back(disk);
     }
     if (overlays.empty()) return true;
+    remember_begun(merging);
     hypervisor::CommitOptions options;
-    options.before_pivot = [&] { remember(plan_.pivot_begun); };
+    options.before_pivot = [&] { remember(merging, MergeState::ending); };
     const hypervisor::CommitReport report =
         hypervisor::commit_overlays(domain, overlays, options, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
         });
     if (report.outcome != hypervisor::CommitOutcome::committed) return false;
-    // Once it is gone nothing else tells. Of a detached disk nobody knows where it is.
-    if (plan_.transient && overlays.size() == plan_.disks.size()) remember(plan_.on_bases);
-    for (const std::string& target : merged) note(target, k_merged_live);
+    for (const PlannedDisk* disk : merging) note(disk->target, k_merged_live);
+    remember_ended(attached(model));
     return true;
   }
 
-  void remember(bool& fact) {
-    if (fact) return;
-    fact = true;
-    if (store_) store_(plan_);
+  void remember(const std::vector<PlannedDisk*>& disks, MergeState state) {
+    bool news = false;
+    for (PlannedDisk* disk : disks) news = std::exchange(disk->merge, state) != state || news;
+    if (news && store_) store_(plan_);
+  }
+
+  // Of one whose end was begun it stays unknown which file is the newer.
+  void remember_begun(std::vector<PlannedDisk*> disks) {
+    std::erase_if(disks, [](const PlannedDisk* disk) { return disk->merge == MergeState::ending; });
+    remember(disks, MergeState::begun);
+  }
+
+  // On their bases. Once a transient domain is gone nothing else tells.
+  void remember_ended(std::vector<PlannedDisk*> disks) {
+    std::erase_if(disks, [](const PlannedDisk* disk) { return disk->merge != MergeState::ending; });
+    if (plan_.transient) return remember(disks, MergeState::done);
+    for (PlannedDisk* disk : disks) disk->merge = MergeState::done;
   }
 
   bool merge_offline(Domain& domain) {
+    hypervisor::refuse_migrated(domain, "overlays");
     const hypervisor::DomainModel model = domain.inactive_model();
-    for (const PlannedDisk* planned : attached(model)) {
+    for (PlannedDisk* planned : attached(model)) {
       const PlannedDisk& disk = *planned;
       switch (hypervisor::place_of(model, to_overlay(disk))) {
         case DiskPlace::on_base: hypervisor::respell_base(domain, to_overlay(disk), disk.format); continue;
@@ -133,10 +154,11 @@ class Return {
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
+      remember_begun({planned});
       if (!merge_files(disk)) return false;
       base::failpoint("return.merged_offline");
       if (domain.active()) return false;
-      remember(plan_.pivot_begun);
+      remember({planned}, MergeState::ending);
       hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
       note(disk.target, "merged offline");
     }
@@ -144,9 +166,10 @@ class Return {
   }
 
   // The disks the domain still has: one that somebody took out of it must not keep the others on their overlays.
-  std::vector<const PlannedDisk*> attached(const hypervisor::DomainModel& model) {
-    std::vector<const PlannedDisk*> disks;
-    for (const PlannedDisk& disk : plan_.disks)
+  std::vector<PlannedDisk*> attached(const hypervisor::DomainModel& model) {
+    std::vector<PlannedDisk*> disks;
+    detached_.clear();
+    for (PlannedDisk& disk : plan_.disks)
       (model.find_disk(disk.target) == nullptr ? detached_ : disks).push_back(&disk);
     return disks;
   }
@@ -170,25 +193,48 @@ class Return {
     }
   }
 
-  // The domain is transient and has ended: no XML can say where the newest data is, only the journal. QEMU keeps an
-  // overlay whole until its commit is pivoted, which neither it nor libvirt does by itself: before that the overlay is
-  // merged. Once all disks were seen on their bases it is the older one. In between a person must look.
+  // The domain has ended and is defined no more: no XML can say where the newest data is, only the journal. QEMU keeps
+  // an overlay whole until its commit is pivoted, which neither it nor libvirt does by itself.
   bool merge_without_domain() {
-    for (const PlannedDisk& disk : plan_.disks) {
-      if (plan_.on_bases || !std::filesystem::exists(disk.overlay_path)) continue;
-      if (plan_.pivot_begun) {
-        base::Error error(
-            Fault::conflict,
-            fmt::format("disk '{}': the domain is gone and its overlay '{}' may or may not be merged already",
-                        disk.target, disk.overlay_path.string()));
-        throw error.add_hint(
-            fmt::format("compare it with '{}' and remove the one that is older", disk.base_path.string()));
-      }
-      if (!merge_files(disk)) return false;
-      note(disk.target, "merged offline");
+    return std::all_of(plan_.disks.begin(), plan_.disks.end(), [&](PlannedDisk& disk) {
+      return disk.merge == MergeState::done || disk.merge == MergeState::left || merge_alone(disk);
+    });
+  }
+
+  bool merge_alone(PlannedDisk& disk) {
+    if (!std::filesystem::exists(disk.overlay_path)) {
+      require_never_there(disk);
+      return true;
     }
-    remember(plan_.on_bases);
+    if (disk.merge == MergeState::ending) fail_undecided(disk);
+    require_overlay_unused(connection_, disk);
+    if (base_was_used(connection_, disk)) {
+      remember({&disk}, MergeState::left);
+      return true;
+    }
+    remember_begun({&disk});
+    if (!merge_files(disk)) return false;
+    remember({&disk}, MergeState::done);
+    note(disk.target, "merged offline");
     return true;
+  }
+
+  // A file system that is not mounted must not pass for an overlay that was merged.
+  void require_never_there(const PlannedDisk& disk) const {
+    if (!plan_.snapshotted || disk.merge == MergeState::ending) return;
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}': the domain is gone, and so is the overlay '{}' with what it wrote last",
+                                  disk.target, disk.overlay_path.string()));
+    throw error.add_hint(
+        "mount the file system it is on; if it is lost, start the domain as it is on its base, then "
+        "`icecore recover`");
+  }
+
+  [[noreturn]] static void fail_undecided(const PlannedDisk& disk) {
+    base::Error error(Fault::conflict,
+                      fmt::format("disk '{}': the domain is gone and its overlay '{}' may or may not be merged already",
+                                  disk.target, disk.overlay_path.string()));
+    throw error.add_hint(fmt::format("compare it with '{}' and remove the one that is older", disk.base_path.string()));
   }
 
   // False: a domain has the files open, so look again.
@@ -199,7 +245,7 @@ class Return {
       disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_,
                            key ? &*key : nullptr);
     };
-    return merge_unless_in_use(connection_, merge, stop_);
+    return rounds_.merge_unless_in_use(merge);
   }
 
   std::optional<base::Passphrase> key_of(const PlannedDisk& disk) const {
@@ -209,27 +255,28 @@ class Return {
 
   // A disk found on its base, though we had not begun to bring any there: its owner has, with an older definition or a
   // transient domain made anew. What the guest wrote last is in the overlay then, and nowhere else.
-  void find_unmerged() {
-    for (std::size_t i = 0; i < plan_.disks.size(); ++i) {
-      const PlannedDisk& disk = plan_.disks[i];
-      if (result_[i].action != k_was_on_base || is_detached(disk) || !std::filesystem::exists(disk.overlay_path))
-        continue;
+  void leave_unmerged() {
+    for (PlannedDisk& disk : plan_.disks) {
+      const bool is_ours = disk.merge == MergeState::unbegun || disk.merge == MergeState::begun;
+      if (!is_ours || is_detached(disk) || !std::filesystem::exists(disk.overlay_path)) continue;
       const std::optional<base::Passphrase> key = key_of(disk);
       if (disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr))
-        unmerged_.push_back(&disk);
+        remember({&disk}, MergeState::left);
     }
   }
 
-  void require_none_unmerged() const {
-    if (unmerged_.empty()) return;
-    const PlannedDisk& disk = *unmerged_.front();
-    base::Error error(Fault::conflict,
-                      fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
-                                  "snapshot, which is in our overlay '{}'",
-                                  disk.target, disk.base_path.string(), disk.overlay_path.string()));
-    throw error.add_hint(
-        "take from it what is needed, if it was not merged by hand, remove it, and run "
-        "`icecore recover`");
+  // It is told at each look, until somebody has removed the overlay.
+  void require_none_left() const {
+    for (const PlannedDisk& disk : plan_.disks) {
+      if (disk.merge != MergeState::left || !std::filesystem::exists(disk.overlay_path)) continue;
+      base::Error error(Fault::conflict,
+                        fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
+                                    "snapshot, which is in our overlay '{}'",
+                                    disk.target, disk.base_path.string(), disk.overlay_path.string()));
+      throw error.add_hint(
+          "take from it what is needed, if it was not merged by hand, remove it, and run "
+          "`icecore recover`");
+    }
   }
 
   // A disk that was resized on its overlay has had its base grown when an earlier merge was cut short.
@@ -254,7 +301,7 @@ class Return {
   void unlink_overlays() {
     base::failpoint("return.before_unlink");
     for (const PlannedDisk& disk : plan_.disks) {
-      if (is_detached(disk) || std::find(unmerged_.begin(), unmerged_.end(), &disk) != unmerged_.end()) continue;
+      if (is_detached(disk) || disk.merge == MergeState::left) continue;
       std::error_code failure;
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
@@ -289,9 +336,9 @@ class Return {
   const StorePlan& store_;
   Progress& progress_;
   std::stop_token stop_;
+  MergeRounds rounds_;
   std::vector<ReturnedDisk> result_;
-  std::vector<const PlannedDisk*> detached_;  // which the domain has no longer
-  std::vector<const PlannedDisk*> unmerged_;  // which somebody else put on their bases
+  std::vector<PlannedDisk*> detached_;  // which the domain has no longer
 };
 
 }  // namespace

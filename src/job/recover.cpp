@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/recover.hpp"
 
+#include <filesystem>
 #include <set>
 
 #include "base/error.hpp"
@@ -96,6 +97,8 @@ class Recovery {
       if (error.fault() == Fault::cancelled) throw;
       result.problem = error.what();
       if (!error.hint().empty()) result.problem += "; try: " + error.hint();
+    } catch (const std::filesystem::filesystem_error& error) {
+      result.problem = error.what();  // one job's lost file system must not keep the others open
     }
   }
 
@@ -192,7 +195,9 @@ class Recovery {
 
   void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result) {
     if (dry_run_) {
-      for (const PlannedDisk& disk : plan.disks) tell_merge(disk.overlay_path, disk.base_path, result);
+      for (const PlannedDisk& disk : plan.disks) {
+        if (disk.merge != MergeState::left) tell_merge(disk.overlay_path, disk.base_path, result);
+      }
       if (std::filesystem::exists(plan.memory_file))
         result.actions.push_back(fmt::format("remove '{}'", plan.memory_file.string()));
       return;

@@ -11,6 +11,7 @@
 #include "disk/block_device.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/file_use.hpp"
+#include "job/layers_below.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -74,23 +75,6 @@ std::string format_of(const ManifestDisk& disk, const RestoreOptions& options, b
   if (onto_device && asked->second != "raw")
     base::fail(Fault::usage, "disk '{}' is restored onto a device, which holds it raw", disk.target);
   return asked->second;
-}
-
-// As far as they can be read: a broken image, which may be why something is restored, must not stand in the way.
-std::vector<std::string> layers_below(const std::string& path, const std::string& format) {
-  constexpr std::size_t k_depth_max = 200;  // libvirt's limit
-  std::vector<std::string> below;
-  try {
-    for (disk::ImageInfo layer = disk::inspect_image(path, format); layer.backing && below.size() < k_depth_max;
-         layer = disk::inspect_image(layer.backing.value(), layer.backing_format)) {
-      below.push_back(layer.backing->string());
-      if (layer.backing_format.empty()) break;
-    }
-  } catch (const base::Error& error) {
-    if (error.fault() == Fault::cancelled) throw;
-    base::log_info("what lies below '{}' is not known: {}", path, error.what());
-  }
-  return below;
 }
 
 // ---- refusals

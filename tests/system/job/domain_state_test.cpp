@@ -202,21 +202,6 @@ TEST_F(TransientDomain, ThatDiesWhileItsPivotIsUnderWayIsLeftToAPerson) {
   EXPECT_EQ(disk(), base);
 }
 
-// What manages it makes it anew from the definition it has, on the base.
-TEST_F(TransientDomain, ThatIsMadeAnewOnItsBaseLeavesAnOverlayThatNothingElseHolds) {
-  const auto backup = backup_in_the_window(*subject);
-  subject->domain.monitor_write("vda", 9 * k_mib, k_mib, 0x34);
-  subject->domain.kill_qemu();
-  backup->kill();
-  subject->domain.start_paused();
-  const auto recovered = subject->run({"recover"});
-  EXPECT_THAT(recovered.output + recovered.error_output, HasSubstr("what the guest wrote after the snapshot"));
-  EXPECT_TRUE(has_overlay(*subject));
-  std::filesystem::remove(overlay_of(*subject));
-  subject->must({"recover"});
-  subject->expect_at_rest();
-}
-
 TEST_F(TransientDomain, ThatDiesAfterItWasSeenOnItsBaseHasAnOlderOverlayWhichIsRemoved) {
   die_in_commit("return.before_unlink");
   EXPECT_TRUE(is_pivoted);

@@ -16,10 +16,11 @@ BackupPlan sample() {
   plan.repository_url = "/backup";
   plan.repository_id = "0123";
   plan.freezes = true;
-  plan.pivot_begun = true;
   plan.manifest = "{}";
   plan.disks.push_back({"vda", "qcow2", "/images/web1.qcow2", "/images/x.ovl.qcow2", {}});
   plan.disks.back().encryption = "<encryption/>";
+  plan.disks.back().merge = MergeState::left;
+  plan.disks.back().frozen_ns = 1'700'000'000'000'000'001;
   plan.disks.push_back({.target = "vdb",
                         .format = "qcow2",
                         .base_path = "/images/one.layer.qcow2",
@@ -37,6 +38,9 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_EQ(read.connect_uri, "qemu:///session");
   EXPECT_EQ(read.disks.at(0).overlay_path, plan.disks[0].overlay_path);
   EXPECT_EQ(read.disks.at(0).encryption, "<encryption/>");
+  EXPECT_EQ(read.disks[0].merge, MergeState::left);
+  EXPECT_EQ(read.disks[0].frozen_ns, 1'700'000'000'000'000'001);
+  EXPECT_EQ(read.disks[1].merge, MergeState::unbegun);
   EXPECT_FALSE(read.disks[0].keeps_overlay);
   EXPECT_TRUE(read.disks[0].home.path.empty());
   EXPECT_TRUE(read.disks.at(1).keeps_overlay);
@@ -48,7 +52,7 @@ TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
     // jobs of before have none
-    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "on_bases") continue;
+    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "snapshotted") continue;
     base::Json damaged = whole;
     damaged.erase(key);
     try {
@@ -61,15 +65,26 @@ TEST(BackupPlan, EveryMissingFieldIsNamed) {
   }
 }
 
-TEST(BackupPlan, AnOlderOneWhoseCommitBeganMayBePivoted) {
-  for (const bool begun : {false, true}) {
+TEST(BackupPlan, AnOlderOneToldTheStateOfAllMergesAtOnce) {
+  const auto read_as = [](const base::Json& told) {
     base::Json json = to_json(sample());
-    json.erase("pivot_begun");
-    json.erase("on_bases");
-    json["commit_begun"] = begun;
-    EXPECT_EQ(parse_backup_plan(json, "j").pivot_begun, begun);
-    EXPECT_FALSE(parse_backup_plan(json, "j").on_bases);
-  }
+    for (base::Json& disk : json["disks"]) disk.erase("merge");
+    json.update(told);
+    const BackupPlan plan = parse_backup_plan(json, "j");
+    EXPECT_EQ(plan.disks.at(0).merge, plan.disks.at(1).merge);
+    return plan.disks[0].merge;
+  };
+  EXPECT_EQ(read_as({{"commit_begun", true}}), MergeState::ending);
+  EXPECT_EQ(read_as({{"commit_begun", false}}), MergeState::unbegun);
+  EXPECT_EQ(read_as({{"pivot_begun", true}}), MergeState::ending);
+  EXPECT_EQ(read_as({{"pivot_begun", true}, {"on_bases", true}}), MergeState::done);
+  EXPECT_EQ(read_as(base::Json::object()), MergeState::unbegun);
+}
+
+TEST(BackupPlan, AStateOfAMergeThatNobodyKnowsIsDamage) {
+  base::Json json = to_json(sample());
+  json["disks"][0]["merge"] = "finished";
+  EXPECT_THROW(parse_backup_plan(json, "j"), base::Error);
 }
 
 TEST(OverlayName, OnlyOurNamesForThisDomainAreOurs) {

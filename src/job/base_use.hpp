@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a base has come into use without its overlay: then the two have parted, and merging them would destroy both.
+// Asked when the domain, whose XML would tell, is gone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "hypervisor/connection.hpp"
+#include "job/backup_plan.hpp"
+
+namespace icecore::job {
+
+// When a file was last written to, in ns since 1970; 0 for a device, whose node does not tell.
+std::int64_t last_written_ns(const std::filesystem::path& file);
+
+// That of each base is noted: call it when the snapshot was taken.
+void note_frozen_bases(BackupPlan& plan);
+
+// A domain has it, or, unless a merge of ours may have, somebody has written to it since note_frozen_bases().
+bool base_was_used(hypervisor::Connection& connection, const PlannedDisk& disk);
+
+// Fault::conflict when some domain has the overlay, which says what becomes of it.
+void require_overlay_unused(hypervisor::Connection& connection, const PlannedDisk& disk);
+
+}  // namespace icecore::job

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// Overlays of a killed backup whose bases came into use without them: what the guest wrote last is there and nowhere
+// else, so they are neither merged nor removed, however often it is tried, until a person has decided.
+#include <gmock/gmock.h>
+
+#include "rig/requirements.hpp"
+#include "system/job/protected_domain.hpp"
+
+namespace icecore::system_test {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t k_mib = 1024 * 1024;
+constexpr const char* k_left = "without what the guest wrote after the snapshot";
+
+class OverlayLeft : public testing::Test {
+ protected:
+  void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
+
+  // On overlays with something written to them; the backup is dead, and QEMU too.
+  void die_in_the_window(rig::DomainOptions options, const std::vector<std::string>& more = {}) {
+    subject.emplace(std::move(options));
+    subject->init();
+    subject->domain.start_paused();
+    std::vector<std::string> command = {"backup", subject->domain.name()};
+    command.insert(command.end(), more.begin(), more.end());
+    rig::IcecoreRun backup(subject->with_options(command), {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+    backup.wait_failpoint();
+    for (const auto& disk : disks) subject->domain.monitor_write(disk, 9 * k_mib, k_mib, 0x34);
+    overlay = subject->domain.live_source(disks.back());
+    newest = subject->domain.hash_disk(disks.back());
+    subject->domain.kill_qemu();
+    backup.kill();
+  }
+  std::string told() const {
+    const auto outcome = subject->run({"recover"});
+    EXPECT_NE(outcome.exit_code, 0);
+    return outcome.output + outcome.error_output;
+  }
+  std::string base_hash() const { return rig::content_hash(subject->domain.disk_path(disks.back()), "qcow2"); }
+  std::string overlay_hash() const { return rig::content_hash(overlay, "qcow2"); }
+  // As an administrator would with `virsh edit`.
+  void define_on_base(const std::string& target) const {
+    std::string xml = subject->domain.inactive_xml();
+    const std::string element = "<disk type='file'";
+    const auto begin = xml.rfind(element, xml.find("<target dev='" + target + "'"));
+    const auto source = xml.find("<source file=", begin);
+    const auto end = xml.find("<target", begin);
+    xml.replace(source, end - source, "<source file='" + subject->domain.disk_path(target).string() + "'/>");
+    const virDomainPtr defined = ::virDomainDefineXML(::virDomainGetConnect(subject->domain.handle()), xml.c_str());
+    ASSERT_NE(defined, nullptr) << xml;
+    ::virDomainFree(defined);
+    ASSERT_EQ(subject->domain.inactive_source(target), subject->domain.disk_path(target));
+  }
+  void remove_it_and_recover() {
+    const std::string base = base_hash();
+    std::filesystem::remove(overlay);
+    subject->must({"recover"});
+    EXPECT_EQ(base_hash(), base);
+  }
+  static rig::DomainOptions transient() {
+    rig::DomainOptions options;
+    options.transient = true;
+    return options;
+  }
+
+  std::vector<std::string> disks = {"vda"};
+  std::optional<ProtectedDomain> subject;
+  std::filesystem::path overlay;  // of the last disk
+  std::string newest;             // what the guest saw on it last
+};
+
+// What manages it makes it anew from the definition it has.
+TEST_F(OverlayLeft, ByATransientDomainThatIsMadeAnew) {
+  die_in_the_window(transient());
+  subject->domain.start_paused();
+  EXPECT_THAT(told(), HasSubstr(k_left));
+  EXPECT_THAT(told(), HasSubstr(k_left)) << "the second look";
+  const auto backup = subject->run({"backup", subject->domain.name()});
+  EXPECT_THAT(backup.error_output, HasSubstr(k_left));
+  EXPECT_TRUE(std::filesystem::exists(overlay));
+  subject->domain.monitor_write("vda", 0, k_mib, 0x35);
+  subject->domain.kill_qemu();
+  const std::string base = base_hash();
+  EXPECT_THAT(told(), HasSubstr(k_left)) << "when it has ended";
+  EXPECT_EQ(base_hash(), base);
+  remove_it_and_recover();
+}
+
+// Nobody looked while it ran: only the base's time of writing tells.
+TEST_F(OverlayLeft, ByATransientDomainThatCameAndWent) {
+  die_in_the_window(transient());
+  subject->domain.start_paused();
+  subject->domain.monitor_write("vda", 0, k_mib, 0x35);
+  subject->domain.kill_qemu();
+  const std::string base = base_hash();
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_THAT(told(), HasSubstr(k_left));
+    EXPECT_EQ(base_hash(), base);
+    EXPECT_TRUE(std::filesystem::exists(overlay));
+  }
+  remove_it_and_recover();
+}
+
+TEST_F(OverlayLeft, ByAnotherDomainThatTookTheBase) {
+  die_in_the_window(transient());
+  const std::string base = base_hash();
+  rig::TestDomain other({.disks = {{.existing = subject->domain.disk_path()}}});
+  for (int look = 0; look < 2; ++look) EXPECT_THAT(told(), HasSubstr(k_left));
+  EXPECT_EQ(base_hash(), base);
+  remove_it_and_recover();
+}
+
+TEST_F(OverlayLeft, ToAnotherDomainThatTookIt) {
+  die_in_the_window(transient());
+  {
+    rig::TestDomain other({.disks = {{.existing = overlay}}});
+    EXPECT_THAT(told(), HasSubstr("is disk vda of domain '" + other.name()));
+    EXPECT_EQ(overlay_hash(), newest);
+  }
+  subject->must({"recover"});
+  EXPECT_EQ(base_hash(), newest);
+}
+
+// The other disk is merged all the same.
+TEST_F(OverlayLeft, OfOneDiskOfTwo) {
+  disks = {"vda", "vdb"};
+  die_in_the_window({.disks = {{.target = "vda"}, {.target = "vdb"}}});
+  define_on_base(disks.back());
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_THAT(told(), HasSubstr("disk 'vdb' was put back on its base"));
+    EXPECT_EQ(subject->domain.inactive_source("vda"), subject->domain.disk_path("vda"));
+    EXPECT_EQ(overlay_hash(), newest);
+  }
+  remove_it_and_recover();
+  subject->expect_at_rest();
+}
+
+// As before the file system it is on is mounted.
+TEST_F(OverlayLeft, InAFolderThatIsAway) {
+  const rig::TestDomain place;  // a folder of its own, removed with it
+  const auto folder = place.folder() / "overlays";
+  std::filesystem::create_directory(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  die_in_the_window(transient(), {"--overlay-dir", folder});
+  const std::string base = base_hash();
+  std::filesystem::rename(folder, folder.string() + ".away");
+  for (int look = 0; look < 2; ++look) EXPECT_THAT(told(), HasSubstr("the domain is gone, and so is the overlay"));
+  EXPECT_EQ(base_hash(), base);
+  std::filesystem::rename(folder.string() + ".away", folder);
+  subject->must({"recover"});
+  EXPECT_EQ(base_hash(), newest);
+  EXPECT_FALSE(std::filesystem::exists(overlay));
+}
+
+}  // namespace
+}  // namespace icecore::system_test
