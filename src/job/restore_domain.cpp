@@ -21,11 +21,15 @@ namespace {
 
 constexpr std::size_t k_id_digits = 8;  // of a point, for people
 
+bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file) {
+  return std::filesystem::weakly_canonical(disk.source.path) == std::filesystem::weakly_canonical(file.path);
+}
+
 // A disk that is kept as it is must not lie where another one is restored to.
 void require_disks_apart(const RestorePlan& plan, const hypervisor::DomainModel& model) {
   for (const PlannedFile& file : plan.files) {
     for (const hypervisor::DiskModel& disk : model.disks) {
-      if (disk.target == file.target || disk.source.path != file.path) continue;
+      if (disk.target == file.target || !is_place_of(disk, file)) continue;
       base::fail(Fault::conflict, "disk '{}' would be restored to '{}', which is disk '{}' of the domain", file.target,
                  file.path.string(), disk.target);
     }
@@ -42,8 +46,14 @@ bool has_tpm_state(const Manifest& manifest) {
 std::string pool_of(hypervisor::Connection& connection, const hypervisor::DomainModel& saved, const PlannedFile& file) {
   const hypervisor::DiskModel* const disk = saved.find_disk(file.target);
   if (disk == nullptr || disk->source.kind != hypervisor::SourceKind::volume) return {};
-  if (!disk->source.unresolved.empty() || disk->source.path != file.path) return {};
+  if (!disk->source.unresolved.empty() || !is_place_of(*disk, file)) return {};
   return hypervisor::find_pool(connection, disk->source.pool).active ? disk->source.pool : std::string();
+}
+
+// As the definition named it, where that leads there: a link may lead elsewhere tomorrow.
+std::string name_in_definition(const hypervisor::DomainModel& saved, const PlannedFile& file) {
+  const hypervisor::DiskModel* const disk = saved.find_disk(file.target);
+  return disk != nullptr && is_place_of(*disk, file) ? disk->source.path : file.path.string();
 }
 
 std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& connection, RestorePlan& plan,
@@ -54,7 +64,7 @@ std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& conne
   for (const PlannedFile& file : plan.files) {
     const std::string pool = pool_of(connection, saved, file);
     if (!pool.empty()) plan.pools.insert(pool);
-    placements.push_back({file.target, file.path.string(), file.format, !pool.empty()});
+    placements.push_back({file.target, name_in_definition(saved, file), file.format, !pool.empty()});
   }
   return placements;
 }

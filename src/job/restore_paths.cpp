@@ -57,6 +57,11 @@ fs::path default_path(const Manifest& manifest, const ManifestDisk& disk, const 
   return options.new_name ? original.parent_path() / file : original;
 }
 
+// What a link leads to gives way, and the link stays.
+fs::path behind_link(const fs::path& path) {
+  return fs::is_symlink(path) && fs::is_regular_file(path) ? fs::canonical(path) : path;
+}
+
 // Nobody has its key but QEMU: it can only be what it was, a file.
 void require_as_it_was(const ManifestDisk& disk, const std::string& format, bool onto_device) {
   if (disk.content == repository::DiskContent::guest || (!onto_device && format == disk.format)) return;
@@ -181,6 +186,7 @@ PlannedFile plan_file(const Manifest& manifest, const ManifestDisk& disk, const 
   file.path = fs::absolute(has_path ? mapped->second : default_path(manifest, disk, options, folder, file.format));
   file.device = fs::is_block_file(file.path);
   file.replaces = options.replace && !has_path;
+  if (file.replaces) file.path = behind_link(file.path);
   if (file.device) file.format = format_of(disk, options, true);
   file.work_path = file.path;
   if (!file.device) file.work_path += ".icecore-" + job_id.substr(0, k_run_digits);

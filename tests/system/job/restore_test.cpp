@@ -85,6 +85,29 @@ TEST_F(Restore, AFileThatAnotherDomainUsesIsNotReplaced) {
   EXPECT_TRUE(other.is_running());
 }
 
+// The link of an administrator who moved a disk to another file system: it stays, and so does its name.
+TEST_F(Restore, WhatALinkLeadsToIsReplaced) {
+  ProtectedDomain subject;
+  const auto link = subject.domain.disk_path();
+  const auto file = subject.domain.folder() / "elsewhere/disk.qcow2";
+  std::filesystem::create_directory(file.parent_path());
+  std::filesystem::rename(link, file);
+  std::filesystem::create_symlink(file, link);
+  subject.init();
+  const std::string definition = subject.definition();
+  const std::string then = subject.domain.hash_disk();
+  subject.must({"backup", subject.domain.name()});
+  rig::write_pattern(file, "qcow2", k_mib, k_mib, 0x66);
+  subject.must({"restore", "latest", "--replace"});
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(rig::content_hash(file, "qcow2"), then);
+  EXPECT_THAT(files_of(file.parent_path()), testing::ElementsAre("disk.qcow2"));
+  EXPECT_EQ(subject.definition(), definition);
+  subject.domain.start_paused();
+  subject.must({"backup", subject.domain.name()});
+  subject.expect_at_rest();
+}
+
 // Which may be why it is restored.
 TEST_F(Restore, ABrokenImageStandsInNoRestoresWay) {
   ProtectedDomain subject({.disks = {{.target = "vda"}, {.target = "vdb"}}});
