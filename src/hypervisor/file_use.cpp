@@ -14,6 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view k_below = "an image below disk ";
+
 bool is_same_device(const fs::path& wanted, const std::string& candidate) {
   struct stat a = {};
   struct stat b = {};
@@ -41,7 +43,7 @@ std::string role_in_disk(const fs::path& file, const DiskModel& disk, const Chai
   }
   const bool found =
       std::any_of(below.begin(), below.end(), [&](const auto& path) { return is_same_file(file, path); });
-  return found ? "an image below disk " + disk.target : std::string();
+  return found ? std::string(k_below) + disk.target : std::string();
 }
 
 std::string role_in_domain(const fs::path& file, const DomainModel& model, const ChainReader& chain_of) {
@@ -68,7 +70,9 @@ std::vector<FileUse> users_of(Connection& connection, const fs::path& file, cons
     Domain domain(connection, summary.name, summary.uuid);
     try {
       std::string role = role_of(file, domain, chain_of);
-      if (!role.empty()) uses.push_back({summary.name, summary.uuid, domain.active(), std::move(role)});
+      if (role.empty()) continue;
+      const bool below = role.starts_with(k_below);
+      uses.push_back({summary.name, summary.uuid, domain.active(), std::move(role), below});
     } catch (const base::Error& error) {
       // Undefined since it was listed: it uses nothing.
       if (error.fault() != base::Fault::not_found) throw;

@@ -15,7 +15,8 @@ struct FileUse {
   std::string domain;
   std::string uuid;
   bool running = false;
-  std::string role;  // "disk vda", "an image below disk vda", "NVRAM"
+  std::string role;    // "disk vda", "an image below disk vda", "NVRAM"
+  bool below = false;  // an image below a disk: what lies over it fits its content only
 };
 
 // The images below an image that no running domain has told libvirt about; empty when it cannot be read.

@@ -74,6 +74,15 @@ std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& conne
   throw error.add_hint("restore under another name with --as NAME, or in its place with --replace");
 }
 
+// libvirt defines no UUID it knows under another name.
+void require_same_name(const hypervisor::Domain& domain, const std::string& name) {
+  if (domain.name() == name) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("domain '{}' is called '{}' now, so it cannot be replaced", name, domain.name()));
+  throw error.add_hint(fmt::format("virsh domrename {} {}; or restore under another name with --as NAME",
+                                   base::shell_operand(domain.name()), base::shell_operand(name)));
+}
+
 }  // namespace
 
 void require_place_for_domain(hypervisor::Connection& connection, const Manifest& manifest,
@@ -82,6 +91,7 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
   const bool has_uuid = !options.new_name && connection.has_domain(manifest.domain_uuid);
   if (has_uuid && options.replace) {
     hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
+    require_same_name(domain, name);
     if (domain.active()) {
       base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
       throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));

@@ -160,6 +160,16 @@ fs::path existing_part(fs::path folder) {
   return folder;
 }
 
+// A kept layer, what a killed backup left, or a snapshot of the user's: with another device below it, it is a ruin.
+[[noreturn]] void fail_below(const PlannedFile& file, const hypervisor::FileUse& use) {
+  base::Error error(Fault::conflict, fmt::format("'{}' is {} of domain '{}', which would lie over another content then",
+                                                 file.path.string(), use.role, use.domain));
+  throw error.add_hint(
+      fmt::format("`icecore recover {} --merge-layers` puts the domain on it, if it is icecore's; or "
+                  "restore to a file with --to DIR",
+                  base::shell_operand(use.domain)));
+}
+
 }  // namespace
 
 std::vector<const ManifestDisk*> choose_disks(const Manifest& manifest, const RestoreOptions& options) {
@@ -195,6 +205,8 @@ PlannedFile plan_file(const Manifest& manifest, const ManifestDisk& disk, const 
 
 void require_unused(hypervisor::Connection& connection, const PlannedFile& file, const std::string& domain_uuid) {
   for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, layers_below)) {
+    const bool keeps_what_lies_over_it = file.device && !file.replaces && use.below;
+    if (keeps_what_lies_over_it) fail_below(file, use);
     if (use.uuid == domain_uuid && !use.running) continue;
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));

@@ -171,6 +171,28 @@ TEST_F(RestorePlaces, InThePlaceOfADomainThatIsOnADevice) {
   subject.domain.start_paused();
 }
 
+// A layer over it, ours or a snapshot of the user's, would lie over another content.
+TEST_F(RestorePlaces, NotOntoADeviceThatADiskOfTheDomainLiesOver) {
+  rig::TestFolder folder;
+  const LoopDevice device(folder.path(), 32 * k_mib);
+  rig::DomainOptions options;
+  options.devices_xml = "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='" +
+                        device.path() + "'/><target dev='vdb' bus='virtio'/></disk>";
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.must({"backup", subject.domain.name(), "--disk", "vdb", "--change-map", "layer", "--overlay-dir",
+                subject.domain.folder()});
+  const std::string content = device.hash();
+  ASSERT_NE(subject.domain.inactive_source("vdb"), device.path());
+  expect_error(subject.run({"restore", "latest", "--disks-only", "--disk", "vdb", "--overwrite-device", "--disk-path",
+                            "vdb=" + device.path()}),
+               10, "an image below disk vdb");
+  EXPECT_EQ(device.hash(), content);
+  subject.must({"recover", subject.domain.name(), "--merge-layers"});
+  subject.must({"restore", "latest", "--disks-only", "--disk", "vdb", "--overwrite-device", "--disk-path",
+                "vdb=" + device.path()});
+}
+
 TEST_F(RestorePlaces, IntoAStoragePoolWhoseVolumesThenShow) {
   ProtectedDomain subject;
   back_up(subject);

@@ -108,6 +108,21 @@ TEST_F(Restore, WhatALinkLeadsToIsReplaced) {
   subject.expect_at_rest();
 }
 
+// Found before anything is written, not when libvirt refuses to define it.
+TEST_F(Restore, ADomainThatWasRenamedIsNotReplaced) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.must({"backup", subject.domain.name()});
+  rig::write_pattern(subject.domain.disk_path(), "qcow2", k_mib, k_mib, 0x67);
+  const std::string now = subject.domain.hash_disk();
+  const std::string renamed = subject.domain.name() + "-old";
+  ASSERT_EQ(::virDomainRename(subject.domain.handle(), renamed.c_str(), 0), 0);
+  subject.domain.undo().domain(renamed);
+  expect_error(subject.run({"restore", "latest", "--replace"}), 10, "is called '" + renamed + "' now");
+  EXPECT_EQ(subject.domain.hash_disk(), now);
+  EXPECT_TRUE(is_defined(subject, renamed));
+}
+
 // Which may be why it is restored.
 TEST_F(Restore, ABrokenImageStandsInNoRestoresWay) {
   ProtectedDomain subject({.disks = {{.target = "vda"}, {.target = "vdb"}}});
