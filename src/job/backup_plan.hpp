@@ -18,7 +18,8 @@ namespace icecore::job {
 struct LayerHome {
   std::filesystem::path path;  // empty: the disk is on no kept layer
   std::string format;
-  std::string definition;  // hypervisor::image_definition() to come back to when the layers end; empty: not known
+  std::string definition;       // hypervisor::image_definition() to come back to when the layers end; empty: not known
+  std::int64_t settled_ns = 0;  // when it was last written to, after the layer was left; 0: not known. Not journalled
 };
 
 // What an overlay is to its base, as far as we have seen or begun: journalled before it can come true.
@@ -44,7 +45,9 @@ struct PlannedDisk {
   bool keeps_overlay = false;
   LayerHome home = {};
   MergeState merge = MergeState::unbegun;
-  std::int64_t frozen_ns = 0;  // when the base was last written to, seen after the snapshot; 0: not known, or a device
+  // When the image below the overlay was last written to, seen when nobody is to write to it any more: after the
+  // snapshot, and again when the overlay is left as a layer over its home. 0: not known, or a device.
+  std::int64_t frozen_ns = 0;
 };
 
 struct BackupPlan {

@@ -25,6 +25,16 @@ std::optional<LayerHome> home_in_plan(const BackupPlan& plan, const std::filesys
   return std::nullopt;
 }
 
+// As the job noted that left the layer there.
+std::int64_t home_settled_ns(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer) {
+  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
+    for (const PlannedDisk& disk : parse_backup_plan(job.plan, job.id).disks) {
+      if (disk.keeps_overlay && disk.overlay_path == layer) return disk.frozen_ns;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string layer_name(const std::string& domain_uuid, const std::string& target, const std::string& job_id) {
@@ -80,6 +90,7 @@ void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uu
   for (PlannedDisk& disk : plan.disks) {
     if (disk.home.path.empty()) continue;
     disk.home.definition = definition_of_home(journal, domain_uuid, disk.base_path, disk.home.path);
+    disk.home.settled_ns = home_settled_ns(journal, domain_uuid, disk.base_path);
   }
 }
 

@@ -37,7 +37,7 @@ std::size_t count_kept_layers(const std::vector<disk::ImageInfo>& chain, const s
 std::string definition_of_home(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer,
                                const std::filesystem::path& home);
 
-// Fills in how the homes of the plan's disks were named.
+// Fills in how the homes of the plan's disks were named, and when they were left below their layers.
 void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uuid);
 
 // The domain's XML as it would be without kept layers, so that a restore brings the disks back where they are at home.

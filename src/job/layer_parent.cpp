@@ -2,6 +2,7 @@
 #include "job/layer_parent.hpp"
 
 #include "base/id.hpp"
+#include "job/base_use.hpp"
 #include "job/change_map.hpp"
 #include "job/kept_layer.hpp"
 
@@ -52,6 +53,8 @@ std::string Parents::layer_problem(const Manifest& point, const ManifestDisk& th
     return fmt::format("at point {} the disk was '{}'", id, then.source_path);
   if (then.format != disk.home.format || then.lineage != lineage_on_layer(repository_, disk.chain))
     return fmt::format("the layer or an image below it is not the same as at point {}", id);
+  if (disk.home.settled_ns != 0 && last_written_ns(disk.home.path) != disk.home.settled_ns)
+    return fmt::format("the image below the layer was written to since point {}", id);
   if (frozen.virtual_size < then.virtual_size || then.image.disk_size != then.virtual_size)
     return fmt::format("the disk is smaller than at point {}", id);
   if (damaged_.contains(point.id)) return fmt::format("point {} is damaged", id);

@@ -15,6 +15,7 @@
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/layer_commit.hpp"
+#include "job/base_use.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
 
@@ -184,6 +185,17 @@ StorePlan store_whole(BackupPlan& plan, const StorePlan& store) {
   };
 }
 
+// Who writes below a layer from now on makes it tell less than has changed. True when there are any layers.
+bool note_left_homes(BackupPlan& plan) {
+  bool any = false;
+  for (PlannedDisk& disk : plan.disks) {
+    if (!disk.keeps_overlay) continue;
+    disk.frozen_ns = last_written_ns(disk.home.path.empty() ? disk.base_path : disk.home.path);
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace
 
 std::vector<ReturnedDisk> settle_overlays(hypervisor::Connection& connection, const std::string& domain_uuid,
@@ -203,6 +215,7 @@ std::vector<ReturnedDisk> settle_overlays(hypervisor::Connection& connection, co
         {disk.target, has_layer_below ? "keeps its new layer, the one before is merged" : "keeps its layer"});
   }
   LayerMerge(connection, domain_uuid, std::move(over_layers), progress, std::move(stop)).run();
+  if (note_left_homes(plan) && store) store(plan);
   return result;
 }
 

@@ -187,6 +187,20 @@ TEST_F(Layer, OneThatWasMergedByHandBeginsAnew) {
   merge_layers(subject);
 }
 
+// qemu-img commit leaves the layer where it is and empties it: nothing in it tells of what was written before.
+TEST_F(Layer, OneThatWasEmptiedByHandTellsNothing) {
+  ProtectedDomain subject(one_disk("qcow2"));
+  begin_layers(subject);
+  back_up_layer(subject);
+  write(subject, 16 * k_mib, 0x66);
+  expect_layer(back_up_layer(subject), k_mib);
+  write(subject, 24 * k_mib, 0x67);
+  subject.domain.destroy();
+  tool({"qemu-img", "commit", "-q", files(subject, ".layer.qcow2").at(0)});
+  subject.domain.start_paused();
+  expect_scan(back_up_layer(subject), "the image below the layer was written to since point");
+}
+
 TEST_F(Layer, AnImageOverTheLayerIsReadInFullAndLeftAlone) {
   ProtectedDomain subject(one_disk("raw"));
   begin_layers(subject);
