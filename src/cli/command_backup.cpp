@@ -29,7 +29,8 @@ void declare(WordList& words, BackupCommandOptions& options) {
   words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
   words.flag("--group", "all at one instant: frozen together, one set of points, or none", options.group);
   words.option("--quiesce", "RULE",
-               "required: no frozen file systems, no backup; try (default): freeze if the agent does; off",
+               "required: no frozen file systems (of a domain that is off: no shutdown), no backup; "
+               "try (default): freeze if the agent does; off",
                WordList::choice<job::Quiesce>(
                    options.backup.quiesce,
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));

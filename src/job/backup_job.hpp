@@ -52,7 +52,7 @@ class BackupJob {
   // To be called before store(): the point is one of a group's.
   void set_group(repository::ManifestGroup group) { group_ = std::move(group); }
   const JobRecord& record() noexcept { return steps_.record(); }
-  repository::Consistency consistency() const { return consistency_of(facts_, running_); }
+  repository::Consistency consistency() const { return consistency_of(prepared_, facts_); }
 
  private:
   void name_the_job();

@@ -11,6 +11,7 @@
 #include "job/domain_lock.hpp"
 #include "job/explain_disk.hpp"
 #include "job/explain_security.hpp"
+#include "job/off_consistency.hpp"
 
 namespace icecore::job {
 
@@ -30,8 +31,8 @@ class Explainer {
     look();
     require_known_targets(now_, options_);
     tell_state();
-    tell_consistency();
     tell_disks();
+    tell_consistency();
     tell_firmware();
     if (active_) result_.full_state_blockers = hypervisor::full_state_needs(domain_.current_xml()).blockers;
     result_.advice = room_advice(result_.disks);
@@ -74,9 +75,8 @@ class Explainer {
   }
 
   void tell_consistency() {
+    if (!active_) return tell_how_it_went_off();
     result_.consistency = repository::Consistency::filesystem;
-    result_.consistency_reason = "the domain is shut off";
-    if (!active_) return;
     const std::string obstacle = freeze_obstacle();
     if (obstacle.empty()) {
       const hypervisor::FreezeOptions limits;
@@ -91,6 +91,18 @@ class Explainer {
     if (options_.quiesce != Quiesce::required) return;
     base::Error error(Fault::unavailable, "the guest could not be frozen: " + obstacle);
     refuse(error.add_hint("start the guest agent in the guest, or use --quiesce=try"));
+  }
+
+  void tell_how_it_went_off() {
+    std::string open;
+    for (const ExplainedDisk& disk : result_.disks) {
+      const bool taken = disk.verdict.verdict == Verdict::include && !disk.chain.empty();
+      if (open.empty() && taken && left_open(disk.chain.front().image)) open = disk.target;
+    }
+    const OffConsistency off = consistency_when_off(domain_.how_shut_off(), open);
+    result_.consistency = off.consistency;
+    result_.consistency_reason = off.known ? off.reason : "taken for shut down in good order: " + off.reason;
+    if (std::optional<base::Error> refused = refuse_unquiet(off, options_)) refuse(std::move(*refused));
   }
 
   void tell_disks() {

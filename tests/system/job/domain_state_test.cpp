@@ -16,6 +16,7 @@ namespace icecore::system_test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 
@@ -125,6 +126,50 @@ TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   EXPECT_THAT(outcome.error_output, HasSubstr("was transient"));
   rig::TestDomain copy({.disks = {{.existing = subject.domain.folder() / (name + ".vda.qcow2")}}, .name = name});
   EXPECT_EQ(::virDomainIsPersistent(copy.handle()), 1);
+}
+
+// Its disks are whole when it was shut down, and not when it was killed, which libvirt knows until its daemon ends.
+TEST_F(DomainState, WhatIsOffIsAsConsistentAsItWentOff) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject({.disks = {{.image = {.file_system = true}}}});
+  subject.init();
+  const auto back_up = [&] { return subject.must({"backup", subject.domain.name(), "--quiesce=required"}); };
+  const auto expect_torn = [&](const std::string& why) {
+    const auto told = subject.run({"explain", subject.domain.name(), "--json", "--quiesce=required"});
+    EXPECT_EQ(told.exit_code, 6) << told.output;
+    EXPECT_EQ(told.json().at("consistency"), "crash");
+    EXPECT_THAT(told.json().at("consistency_reason").get<std::string>(), HasSubstr(why));
+    const auto refused = subject.run({"backup", subject.domain.name(), "--quiesce=required"});
+    EXPECT_EQ(refused.exit_code, 6);
+    EXPECT_THAT(refused.error_output, HasSubstr(why));
+  };
+  EXPECT_THAT(back_up().error_output, HasSubstr("taken for shut down in good order"));
+  EXPECT_EQ(latest(subject).at("consistency"), "filesystem") << "it was never started";
+  subject.domain.start();
+  rig::Guest guest(subject.domain);
+  guest.wait_agent();
+  back_up();
+  guest.shut_down();
+  EXPECT_THAT(back_up().error_output, Not(HasSubstr("taken for")));
+  EXPECT_EQ(latest(subject).at("consistency"), "filesystem") << "it was shut down";
+
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  subject.domain.kill_qemu();
+  expect_torn("QEMU crashed or was killed");
+  // As after a restart of the daemon, or of a host that went down: libvirt knows no more, the image's bitmap does.
+  ASSERT_EQ(::virDomainUndefine(subject.domain.handle()), 0);
+  subject.domain.reconnect();
+  expect_torn("did not close the image of disk vda");
+  EXPECT_THAT(subject.must({"backup", subject.domain.name()}).error_output,
+              HasSubstr("crash-consistent: QEMU did not"));
+  EXPECT_EQ(latest(subject).at("consistency"), "crash");
+  EXPECT_EQ(latest(subject).at("mode"), "offline");
+
+  subject.domain.start_paused();
+  subject.domain.destroy();
+  expect_torn("forced off (destroyed)");
+  subject.expect_at_rest();
 }
 
 // No XML is left that says where its disks were.
