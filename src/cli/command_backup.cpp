@@ -37,7 +37,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
   words.flag_or_value(
       "--full-state", "[=RULE]", "required",
       "the guest's memory too, so that it goes on where it was: required (default): no memory, no backup; "
-      "try: disks alone when it cannot be saved; off",
+      "try: disks alone when it cannot be saved, also when that turns out underway; off",
       WordList::choice<job::FullState>(
           options.backup.full_state,
           {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
@@ -87,7 +87,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
 
 void require_sound_options(const BackupCommandOptions& options) {
   const bool memory = options.backup.full_state != job::FullState::off;
-  if (options.backup.pause && !memory) base::fail(base::Fault::usage, "--pause goes with --full-state");
+  require_sound_memory(options.backup);
   // The others would stand frozen for as long as it takes.
   if (options.group && memory) base::fail(base::Fault::usage, "--group and --full-state exclude each other");
 }
