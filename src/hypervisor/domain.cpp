@@ -125,7 +125,7 @@ std::string Domain::xml(const char* what, unsigned flags) {
   return text.get();
 }
 
-std::string Domain::current_xml() { return xml("reading the XML", 0); }
+std::string Domain::current_xml() { return xml("reading the XML", VIR_DOMAIN_XML_SECURE); }
 
 std::string Domain::inactive_xml() {
   return xml("reading the persistent XML", VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);

@@ -66,9 +66,10 @@ class Domain {
   // snapshot for one. Fault::busy when one does not end in libvirt's own time (30 s). `target`: any disk of the domain.
   void wait_for_calls_under_way(const std::string& target);
 
-  // What the domain runs with now (of an inactive one: what it will start with), secrets left out.
+  // What the domain runs with now (of an inactive one: what it will start with), secrets included: of a transient one
+  // nothing else could be defined again. Never to be logged or put into an error.
   std::string current_xml();
-  // What a persistent domain starts with next, secrets included: this text may be defined again without loss.
+  // What a persistent domain starts with next, likewise: this text may be defined again without loss.
   std::string inactive_xml();
   // As values, with the paths of volumes; faults of resolve_volumes().
   DomainModel model();

@@ -111,12 +111,19 @@ TEST_F(DomainState, AGuestThatFilledItsOverlaysFolderGoesOn) {
 }
 
 TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
-  ProtectedDomain subject(transient());
+  rig::DomainOptions options = transient();
+  options.devices_xml = "<graphics type='vnc' autoport='yes' passwd='t0psecret'/>";
+  ProtectedDomain subject(options);
   subject.init();
   subject.domain.start_paused();
   subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
   const std::string content = subject.domain.hash_disk();
-  subject.must({"backup", subject.domain.name()});
+  const auto expect_secret = [](const rig::IcecoreOutcome& told) {
+    EXPECT_THAT(told.output + told.error_output, Not(HasSubstr("t0psecret")));
+  };
+  expect_secret(subject.must({"explain", subject.domain.name()}));
+  expect_secret(subject.must({"backup", subject.domain.name(), "-vv"}));
+  expect_secret(subject.must({"show", "latest"}));
   EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
   EXPECT_FALSE(has_overlay(subject));
   EXPECT_EQ(subject.restored_hash("latest"), content);
@@ -126,6 +133,9 @@ TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   EXPECT_THAT(outcome.error_output, HasSubstr("was transient"));
   rig::TestDomain copy({.disks = {{.existing = subject.domain.folder() / (name + ".vda.qcow2")}}, .name = name});
   EXPECT_EQ(::virDomainIsPersistent(copy.handle()), 1);
+  const std::unique_ptr<char, decltype(&::free)> xml(::virDomainGetXMLDesc(copy.handle(), VIR_DOMAIN_XML_SECURE),
+                                                     &::free);
+  EXPECT_THAT(xml.get(), HasSubstr("t0psecret")) << "its screen is locked as it was";
 }
 
 // Its disks are whole when it was shut down, and not when it was killed, which libvirt knows until its daemon ends.
