@@ -72,6 +72,11 @@ void fill_from_environment(job::BackupOptions& options, const Environment& envir
     options.device_overlay_folder = environment("ICECORE_DEVICE_OVERLAY_DIR").value_or("");
 }
 
+void require_sound_memory(const job::BackupOptions& options) {
+  if (options.pause && options.full_state == job::FullState::off)
+    base::fail(base::Fault::usage, "--pause goes with --full-state");
+}
+
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,
                                            const std::vector<std::string>& domains, const job::BackupOptions& wanted,
                                            UploadSession* upload) {

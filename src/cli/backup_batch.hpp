@@ -22,6 +22,9 @@ struct DomainOutcome {
 // What neither the command line nor the policy says.
 void fill_from_environment(job::BackupOptions& options, const Environment& environment);
 
+// Fault::usage when what is said of the memory does not go together.
+void require_sound_memory(const job::BackupOptions& options);
+
 // An outcome each, told on the console as it comes. Domains not begun before a stop are Fault::cancelled. With `upload`
 // staged points are waited for, after all domains are on their own disks again; null: they stay pending.
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,

@@ -29,14 +29,15 @@ void declare(WordList& words, BackupCommandOptions& options) {
   words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
   words.flag("--group", "all at one instant: frozen together, one set of points, or none", options.group);
   words.option("--quiesce", "RULE",
-               "required: no frozen file systems, no backup; try (default): freeze if the agent does; off",
+               "required: no frozen file systems (of a domain that is off: no shutdown), no backup; "
+               "try (default): freeze if the agent does; off",
                WordList::choice<job::Quiesce>(
                    options.backup.quiesce,
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
   words.flag_or_value(
       "--full-state", "[=RULE]", "required",
       "the guest's memory too, so that it goes on where it was: required (default): no memory, no backup; "
-      "try: disks alone when it cannot be saved; off",
+      "try: disks alone when it cannot be saved, also when that turns out underway; off",
       WordList::choice<job::FullState>(
           options.backup.full_state,
           {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
@@ -86,7 +87,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
 
 void require_sound_options(const BackupCommandOptions& options) {
   const bool memory = options.backup.full_state != job::FullState::off;
-  if (options.backup.pause && !memory) base::fail(base::Fault::usage, "--pause goes with --full-state");
+  require_sound_memory(options.backup);
   // The others would stand frozen for as long as it takes.
   if (options.group && memory) base::fail(base::Fault::usage, "--group and --full-state exclude each other");
 }

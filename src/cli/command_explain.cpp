@@ -29,6 +29,15 @@ void declare(WordList& words, ExplainOptions& options) {
                WordList::choice<job::Quiesce>(
                    options.backup.quiesce,
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
+  words.flag_or_value(
+      "--full-state", "[=RULE]", "required", "as for `icecore backup`: required (default), try, off",
+      WordList::choice<job::FullState>(
+          options.backup.full_state,
+          {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
+  words.flag("--pause", "with --full-state: the guest would stand still while its memory is saved",
+             options.backup.pause);
+  words.option("--mode", "MODE", "as for `icecore backup`: disks (default), copy",
+               WordList::choice<bool>(options.backup.copy, {{"disks", false}, {"copy", true}}));
   words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
                    WordList::into(options.backup.include_disks));
   words.repeatable("--exclude-disk", "TARGET", "all disks but this; may be given several times",
@@ -67,6 +76,7 @@ void ask_repository(JobSession& jobs, const std::optional<policy::Policy>& polic
 }
 
 ExitCode run(Session& session, const ExplainOptions& options) {
+  if (options.policy.empty()) require_sound_memory(options.backup);
   JobSession jobs(session);
   std::optional<policy::Policy> policy;
   if (!options.policy.empty()) policy = policy::load_policy(options.policy);
@@ -92,7 +102,9 @@ Command make_explain_command() {
        .description =
            "Of each disk: whether a backup takes it and why not, its chain of images and which of them are written to, "
            "who else uses them, where its overlay would lie and what room there is. Of the domain: how consistent the "
-           "point would be, what AppArmor, SELinux or permissions may do to it, what stands against saving its memory. "
+           "point would be, what AppArmor, SELinux or permissions may do to it, what stands against saving its memory, "
+           "or with "
+           "--full-state where it would be saved. "
            "With a repository (-r) and its key: from which restore point each disk's changes would be counted, or why "
            "all "
            "would be read, and how much that is; of a running domain only QEMU knows whether a bitmap is sound, and "

@@ -53,6 +53,12 @@ std::string format_repository(const job::Explanation& explanation) {
                      base::format_size(*explanation.repository_free_bytes));
 }
 
+std::string format_memory(const job::MemoryRoom& memory) {
+  return fmt::format("up to {} saved to a file in '{}', where {} are free; the guest {} meanwhile",
+                     base::format_size(memory.needed_max), memory.folder.string(), base::format_size(memory.free_bytes),
+                     memory.pauses ? "stands still" : "runs on");
+}
+
 Facts disk_facts(const ExplainedDisk& disk) {
   Facts facts;
   const std::string verdict(to_string(disk.verdict.verdict));
@@ -81,8 +87,20 @@ Facts domain_facts(const job::Explanation& explanation) {
     facts.emplace_back("freeze limit", fmt::format("{} ms", explanation.freeze_limit_ms));
   add_all(facts, "firmware", explanation.firmware);
   facts.emplace_back("repository", format_repository(explanation));
+  if (explanation.memory && !explanation.memory->folder.empty())
+    facts.emplace_back("memory", format_memory(*explanation.memory));
+  if (!explanation.memory_note.empty()) facts.emplace_back("note", explanation.memory_note);
   add_all(facts, "no full state", explanation.full_state_blockers);
   return facts;
+}
+
+base::Json memory_record(const job::Explanation& explanation) {
+  if (!explanation.memory) return nullptr;
+  const job::MemoryRoom& memory = *explanation.memory;
+  return {{"folder", memory.folder.string()},
+          {"needed_bytes_max", memory.needed_max},
+          {"free_bytes", memory.free_bytes},
+          {"pauses", memory.pauses}};
 }
 
 base::Json layer_record(const ExplainedLayer& layer) {
@@ -160,6 +178,8 @@ base::Json explanation_record(const job::Explanation& explanation) {
           {"repository_free_bytes",
            explanation.repository_free_bytes ? base::Json(*explanation.repository_free_bytes) : base::Json()},
           {"read_bytes_max", explanation.read_bytes_max()},
+          {"memory", memory_record(explanation)},
+          {"memory_note", explanation.memory_note},
           {"full_state_blockers", explanation.full_state_blockers},
           {"disks", disks},
           {"advice", advice},
@@ -167,27 +187,30 @@ base::Json explanation_record(const job::Explanation& explanation) {
 }
 
 std::vector<JsonField> explanation_fields() {
-  return {{"domain, uuid, state", "the domain, and whether it runs now"},
-          {"would_work", "true when a backup would begin"},
-          {"mode", "disk-only or offline"},
-          {"consistency, consistency_reason", "what the point would be, and why"},
-          {"freeze_limit_ms", "the longest the guest would be frozen; 0: not at all"},
-          {"firmware[]", "NVRAM, TPM state and boot files the domain has"},
-          {"repository, repository_note", "that was asked, or null and why not"},
-          {"repository_free_bytes", "where new blocks are written first; null: not on this host"},
-          {"read_bytes_max", "of all disks, and so the most that can be new"},
-          {"full_state_blockers[]", "why its memory could not be saved"},
-          {"disks[].target, bus, source", "each disk, and its image as the XML names it"},
-          {"disks[].verdict, reason", "include, skip, refuse or busy; why, but for include"},
-          {"disks[].chain[]", "its images, top first: path, format, virtual_size, allocated_bytes"},
-          {"disks[].chain[].written, also_used_by[]", "whether it is written to; other domains that use it"},
-          {"disks[].overlay", "path (a * for the run), free_bytes, usable_bytes, needed_bytes_max; null: none"},
-          {"disks[].change_map, change_map_reason", "how changes would be found, and why so"},
-          {"disks[].parent", "the point they would be counted from; null: none, or not asked"},
-          {"disks[].read_bytes, read_bytes_max", "what the bitmap marks, null: not known; and what is allocated"},
-          {"disks[].notes[]", "what a person should know of it"},
-          {"advice[]", "text, hint: what may go wrong all the same"},
-          {"refusals[]", "why a backup would not begin: fault, message, hint"}};
+  return {
+      {"domain, uuid, state", "the domain, and whether it runs now"},
+      {"would_work", "true when a backup would begin"},
+      {"mode", "disk-only, full-state, offline or copy"},
+      {"consistency, consistency_reason", "what the point would be, and why"},
+      {"freeze_limit_ms", "the longest the guest would be frozen; 0: not at all"},
+      {"firmware[]", "NVRAM, TPM state and boot files the domain has"},
+      {"repository, repository_note", "that was asked, or null and why not"},
+      {"repository_free_bytes", "where new blocks are written first; null: not on this host"},
+      {"read_bytes_max", "of all disks, and so the most that can be new"},
+      {"memory", "folder, needed_bytes_max, free_bytes, pauses: where it would be saved; null: not asked for, or off"},
+      {"memory_note", "why its memory would be left out, where that may be"},
+      {"full_state_blockers[]", "why its memory could not be saved"},
+      {"disks[].target, bus, source", "each disk, and its image as the XML names it"},
+      {"disks[].verdict, reason", "include, skip, refuse or busy; why, but for include"},
+      {"disks[].chain[]", "its images, top first: path, format, virtual_size, allocated_bytes"},
+      {"disks[].chain[].written, also_used_by[]", "whether it is written to; other domains that use it"},
+      {"disks[].overlay", "path (a * for the run), free_bytes, usable_bytes, needed_bytes_max; null: none"},
+      {"disks[].change_map, change_map_reason", "how changes would be found, and why so"},
+      {"disks[].parent", "the point they would be counted from; null: none, or not asked"},
+      {"disks[].read_bytes, read_bytes_max", "what the bitmap marks, null: not known; and what is allocated"},
+      {"disks[].notes[]", "what a person should know of it"},
+      {"advice[]", "text, hint: what may go wrong all the same"},
+      {"refusals[]", "why a backup would not begin: fault, message, hint"}};
 }
 
 }  // namespace icecore::cli

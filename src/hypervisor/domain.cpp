@@ -21,6 +21,20 @@ struct FreeText {
 };
 using Text = std::unique_ptr<char, FreeText>;
 
+ShutOff shut_off_of(int reason) {
+  switch (reason) {
+    case VIR_DOMAIN_SHUTOFF_SHUTDOWN: return ShutOff::shut_down;
+    case VIR_DOMAIN_SHUTOFF_DESTROYED: return ShutOff::destroyed;
+    case VIR_DOMAIN_SHUTOFF_CRASHED: return ShutOff::crashed;
+    case VIR_DOMAIN_SHUTOFF_MIGRATED: return ShutOff::migrated;
+    case VIR_DOMAIN_SHUTOFF_SAVED: return ShutOff::saved;
+    case VIR_DOMAIN_SHUTOFF_FAILED: return ShutOff::failed;
+    case VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT: return ShutOff::reverted;
+    case VIR_DOMAIN_SHUTOFF_DAEMON: return ShutOff::daemon;
+    default: return ShutOff::unknown;
+  }
+}
+
 }  // namespace
 
 void FreeDomain::operator()(_virDomain* domain) const noexcept { virDomainFree(domain); }
@@ -64,17 +78,25 @@ bool Domain::active() {
   return ask("reading the state", [](virDomainPtr domain) { return virDomainIsActive(domain); }) == 1;
 }
 
-bool Domain::migrated_away() {
+std::pair<int, int> Domain::state_and_reason() {
   int state = 0;
   int reason = 0;
   ask("reading the state", [&](virDomainPtr domain) { return virDomainGetState(domain, &state, &reason, 0); });
+  return {state, reason};
+}
+
+ShutOff Domain::how_shut_off() {
+  const auto [state, reason] = state_and_reason();
+  return state == VIR_DOMAIN_SHUTOFF ? shut_off_of(reason) : ShutOff::unknown;
+}
+
+bool Domain::migrated_away() {
+  const auto [state, reason] = state_and_reason();
   return state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
 }
 
 bool Domain::paused_by_io_error() {
-  int state = 0;
-  int reason = 0;
-  ask("reading the state", [&](virDomainPtr domain) { return virDomainGetState(domain, &state, &reason, 0); });
+  const auto [state, reason] = state_and_reason();
   return state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
 }
 
@@ -103,7 +125,7 @@ std::string Domain::xml(const char* what, unsigned flags) {
   return text.get();
 }
 
-std::string Domain::current_xml() { return xml("reading the XML", 0); }
+std::string Domain::current_xml() { return xml("reading the XML", VIR_DOMAIN_XML_SECURE); }
 
 std::string Domain::inactive_xml() {
   return xml("reading the persistent XML", VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain_model.hpp"
@@ -25,6 +26,19 @@ struct BlockJobProgress {
   std::uint64_t total = 0;
 };
 
+// How a domain that is off came to be so.
+enum class ShutOff {
+  shut_down,  // QEMU ended in good order, by the guest's wish or a signal
+  destroyed,
+  crashed,
+  failed,  // its last start did
+  saved,
+  migrated,
+  daemon,    // libvirt ended it, unable to take it over after its own restart
+  reverted,  // to a snapshot
+  unknown,   // never started since it was defined, or libvirt's daemon was started anew since: it keeps no record
+};
+
 class Domain {
  public:
   // Made by Connection, which must outlive it.
@@ -38,6 +52,8 @@ class Domain {
   DomainState state();
   // QEMU is there: running, paused, suspended, shutting down or crashed and preserved.
   bool active();
+  // Of a domain that is not active.
+  ShutOff how_shut_off();
   // Not active because it was migrated: it runs, on another host, and its disks are in use there.
   bool migrated_away();
   // Paused by QEMU, which could not write for the guest (a full file system): it tries again once it is resumed.
@@ -50,9 +66,10 @@ class Domain {
   // snapshot for one. Fault::busy when one does not end in libvirt's own time (30 s). `target`: any disk of the domain.
   void wait_for_calls_under_way(const std::string& target);
 
-  // What the domain runs with now (of an inactive one: what it will start with), secrets left out.
+  // What the domain runs with now (of an inactive one: what it will start with), secrets included: of a transient one
+  // nothing else could be defined again. Never to be logged or put into an error.
   std::string current_xml();
-  // What a persistent domain starts with next, secrets included: this text may be defined again without loss.
+  // What a persistent domain starts with next, likewise: this text may be defined again without loss.
   std::string inactive_xml();
   // As values, with the paths of volumes; faults of resolve_volumes().
   DomainModel model();
@@ -77,6 +94,7 @@ class Domain {
   int ask(const char* what, const std::function<int(_virDomain*)>& question);
   // Asks for something to be done; never repeated, because a lost answer may mean that it was done.
   void act(const char* what, const std::function<int(_virDomain*)>& action);
+  std::pair<int, int> state_and_reason();  // as libvirt numbers them
   std::string xml(const char* what, unsigned flags);
 
   Connection* connection_;

@@ -15,7 +15,7 @@
 namespace icecore::job {
 
 enum class Quiesce {
-  required,  // no frozen file systems, no backup
+  required,  // no frozen file systems, no backup; nor of a domain that was not shut down
   attempt,   // freeze if the agent does; say so when it did not
   off,       // never ask the agent
 };

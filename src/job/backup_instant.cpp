@@ -68,12 +68,21 @@ class Instant {
   void take(hypervisor::Snapshot& snapshot) {
     if (prepared_.plan.memory_file.empty()) {
       facts_.snapshot = snapshot.take();
-      return;
+      return look_whether_started();
     }
     facts_.snapshot = take_with_memory(snapshot, prepared_, options_, context_);
     facts_.memory = true;
     // The memory is of its end.
     facts_.instant = base::now() - facts_.snapshot.paused;
+  }
+
+  // Nobody froze a domain that was planned as one that is off.
+  void look_whether_started() {
+    if (!prepared_.off || !domain_.active()) return;
+    facts_.started_meanwhile = true;
+    if (options_.quiesce == Quiesce::required)
+      base::fail(Fault::unavailable, "the domain was started just before the snapshot, and nothing was frozen");
+    notes_.add("crash-consistent: the domain was started just before the snapshot, and nothing was frozen");
   }
 
   void require_quiesced() {

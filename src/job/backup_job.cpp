@@ -260,9 +260,16 @@ void BackupJob::hold_lock() {
   }
 }
 
+// The journal's intent says where it failed.
+bool BackupJob::failed_to_save_memory(const base::Error& cause) {
+  const bool asked_to_end = cause.fault() == Fault::cancelled || context_.stop.stop_requested();
+  return !prepared_.plan.memory_file.empty() && steps_.record().intent == JobState::snapshotted && !asked_to_end;
+}
+
 // ---- aborting, failed
 void BackupJob::give_up(base::Error& cause) {
   JobRecord& record = steps_.record();
+  const bool memory_failed = failed_to_save_memory(cause);
   try {
     steps_.step_back(JobState::aborting, [&] {
       phase("undo");
@@ -272,6 +279,7 @@ void BackupJob::give_up(base::Error& cause) {
     steps_.require_told();
     steps_.journal().set_error(record, cause.what());
     steps_.journal().reach(record, JobState::failed);
+    only_memory_failed_ = memory_failed && options_.full_state == FullState::attempt;
   } catch (const base::Error& second) {
     const char* const outcome = on_bases_ ? "it is back on its bases, but the job is still open in the journal"
                                           : "not every overlay could be merged";

@@ -49,10 +49,15 @@ class BackupJob {
   // Undoes what was begun, and says in `cause` what a person has to do when that fails.
   void give_up(base::Error& cause);
 
+  // After give_up(): all is as it was, and nothing failed but to save the memory, which the options would do without.
+  bool only_memory_failed() const noexcept { return only_memory_failed_; }
+
+  void note(std::string text) { notes_.add(std::move(text)); }
+
   // To be called before store(): the point is one of a group's.
   void set_group(repository::ManifestGroup group) { group_ = std::move(group); }
   const JobRecord& record() noexcept { return steps_.record(); }
-  repository::Consistency consistency() const { return consistency_of(facts_, running_); }
+  repository::Consistency consistency() const { return consistency_of(prepared_, facts_); }
 
  private:
   void name_the_job();
@@ -67,6 +72,7 @@ class BackupJob {
   void settle();
   void return_to_bases();
   void note_error(const std::string& text);
+  bool failed_to_save_memory(const base::Error& cause);
   [[noreturn]] void publish_on_overlays();
   std::string publish_anyway();
   void publish();
@@ -90,7 +96,8 @@ class BackupJob {
   std::optional<repository::ManifestGroup> group_;
   repository::Manifest manifest_;
   std::optional<base::Error> merge_failure_;
-  bool on_bases_ = false;         // seen there since the snapshot
+  bool on_bases_ = false;  // seen there since the snapshot
+  bool only_memory_failed_ = false;
   flow::Ahead<void> index_read_;  // its end is waited for before the rest goes
 };
 

@@ -42,8 +42,8 @@ std::uint64_t to_ms(base::Milliseconds duration) { return static_cast<std::uint6
 
 }  // namespace
 
-Consistency consistency_of(const InstantFacts& facts, bool running) {
-  if (!running) return Consistency::filesystem;
+Consistency consistency_of(const PreparedBackup& prepared, const InstantFacts& facts) {
+  if (prepared.off) return facts.started_meanwhile ? Consistency::crash : prepared.off->consistency;
   if (facts.memory) return Consistency::full_state;
   const bool frozen =
       facts.freeze && facts.freeze->state == hypervisor::FreezeState::frozen && facts.freeze->file_systems > 0;
@@ -62,7 +62,7 @@ repository::Manifest draft_manifest(const JobRecord& record, const PreparedBacku
   manifest.host = base::host_name();
   manifest.time = facts.instant;
   manifest.mode = facts.memory ? CaptureMode::full_state : mode_of(options, running);
-  manifest.consistency = consistency_of(facts, running);
+  manifest.consistency = consistency_of(prepared, facts);
   manifest.freeze_ms = frozen_ms(facts);
   manifest.snapshot_ms = to_ms(facts.snapshot.call);
   manifest.paused_ms = to_ms(facts.snapshot.paused);

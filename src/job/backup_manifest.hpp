@@ -21,13 +21,14 @@ struct InstantFacts {
   std::optional<hypervisor::FreezeReport> freeze;  // empty: nobody asked the agent
   std::optional<hypervisor::ThawReport> thaw;
   hypervisor::SnapshotReport snapshot;
-  bool memory = false;  // the snapshot has the guest's memory
+  bool memory = false;             // the snapshot has the guest's memory
+  bool started_meanwhile = false;  // planned as a domain that is off, it may have run when the snapshot was taken
   FirmwareCopy firmware;
 };
 
-// Full state with the memory; else crash, or filesystem when the agent froze at least one and nobody thawed early, or
-// the domain was off.
-repository::Consistency consistency_of(const InstantFacts& facts, bool running);
+// Full state with the memory; else crash, or filesystem when the agent froze at least one and nobody thawed early. Of a
+// domain that is off what it was left as, unless somebody started it before the snapshot.
+repository::Consistency consistency_of(const PreparedBackup& prepared, const InstantFacts& facts);
 
 // How long the guest was frozen; 0: it was not.
 std::uint64_t frozen_ms(const InstantFacts& facts);

@@ -6,11 +6,12 @@
 
 #include "base/shell_word.hpp"
 #include "hypervisor/freeze.hpp"
-#include "hypervisor/full_state.hpp"
 #include "job/disk_choice.hpp"
 #include "job/domain_lock.hpp"
 #include "job/explain_disk.hpp"
 #include "job/explain_security.hpp"
+#include "job/memory_plan.hpp"
+#include "job/off_consistency.hpp"
 
 namespace icecore::job {
 
@@ -30,10 +31,11 @@ class Explainer {
     look();
     require_known_targets(now_, options_);
     tell_state();
-    tell_consistency();
     tell_disks();
+    if (!active_) tell_how_it_went_off();
+    tell_memory();
+    if (active_) tell_consistency();
     tell_firmware();
-    if (active_) result_.full_state_blockers = hypervisor::full_state_needs(domain_.current_xml()).blockers;
     result_.advice = room_advice(result_.disks);
     for (Advice& more : security_advice(connection_, now_, result_.disks)) result_.advice.push_back(std::move(more));
     return std::move(result_);
@@ -41,7 +43,8 @@ class Explainer {
 
  private:
   void look() {
-    now_ = domain_.model();
+    current_xml_ = domain_.current_xml();
+    now_ = domain_.model_of(current_xml_);
     if (!domain_.persistent()) return;
     inactive_xml_ = domain_.inactive_xml();
     next_ = domain_.model_of(inactive_xml_);
@@ -52,7 +55,9 @@ class Explainer {
     result_.uuid = domain_.uuid();
     result_.state = domain_.state();
     active_ = domain_.active();
-    result_.mode = active_ ? repository::CaptureMode::disk_only : repository::CaptureMode::offline;
+    result_.mode = options_.copy ? repository::CaptureMode::copy
+                   : active_     ? repository::CaptureMode::disk_only
+                                 : repository::CaptureMode::offline;
     if (DomainLock::is_held(domain_.uuid()))
       refuse(base::Error(Fault::busy, fmt::format("another icecore is at work on domain '{}'", domain_.name())));
     if (!active_ && domain_.has_managed_save()) {
@@ -61,6 +66,29 @@ class Explainer {
       const std::string name = base::shell_operand(domain_.name());
       refuse(error.add_hint(
           fmt::format("start it with `virsh start {0}`, or drop the image with `virsh managedsave-remove {0}`", name)));
+    }
+  }
+
+  // What a backup would look at, of a domain that runs also when nobody asked for its memory.
+  void tell_memory() {
+    const bool asked = options_.full_state != FullState::off;
+    if (!asked && !active_) return;
+    std::vector<repository::SkippedDisk> skipped;
+    std::filesystem::path folder;
+    for (const ExplainedDisk& disk : result_.disks) {
+      if (disk.verdict.verdict == Verdict::skip) skipped.push_back({disk.target, disk.verdict.reason});
+      if (disk.verdict.verdict == Verdict::include && folder.empty()) folder = disk.room.folder;
+    }
+    MemoryFinding found = look_at_memory(now_, result_.state, current_xml_, skipped, folder);
+    if (active_) result_.full_state_blockers = found.blockers;
+    if (!asked) return;
+    if (active_) result_.memory = {found.folder, found.needed_bytes, found.free_bytes, options_.pause};
+    if (!found.refusal) {
+      result_.mode = repository::CaptureMode::full_state;
+    } else if (options_.full_state == FullState::required) {
+      refuse(std::move(*found.refusal));
+    } else {
+      result_.memory_note = without_memory(found.refusal->what());
     }
   }
 
@@ -74,9 +102,12 @@ class Explainer {
   }
 
   void tell_consistency() {
+    if (result_.mode == repository::CaptureMode::full_state) {
+      result_.consistency = repository::Consistency::full_state;
+      result_.consistency_reason = "the guest's memory is saved with its disks";
+      return;
+    }
     result_.consistency = repository::Consistency::filesystem;
-    result_.consistency_reason = "the domain is shut off";
-    if (!active_) return;
     const std::string obstacle = freeze_obstacle();
     if (obstacle.empty()) {
       const hypervisor::FreezeOptions limits;
@@ -91,6 +122,18 @@ class Explainer {
     if (options_.quiesce != Quiesce::required) return;
     base::Error error(Fault::unavailable, "the guest could not be frozen: " + obstacle);
     refuse(error.add_hint("start the guest agent in the guest, or use --quiesce=try"));
+  }
+
+  void tell_how_it_went_off() {
+    std::string open;
+    for (const ExplainedDisk& disk : result_.disks) {
+      const bool taken = disk.verdict.verdict == Verdict::include && !disk.chain.empty();
+      if (open.empty() && taken && left_open(disk.chain.front().image)) open = disk.target;
+    }
+    const OffConsistency off = consistency_when_off(domain_.how_shut_off(), open);
+    result_.consistency = off.consistency;
+    result_.consistency_reason = off.known ? off.reason : "taken for shut down in good order: " + off.reason;
+    if (std::optional<base::Error> refused = refuse_unquiet(off, options_)) refuse(std::move(*refused));
   }
 
   void tell_disks() {
@@ -118,6 +161,7 @@ class Explainer {
   const BackupOptions& options_;
   hypervisor::DomainModel now_;
   std::optional<hypervisor::DomainModel> next_;
+  std::string current_xml_;
   std::string inactive_xml_;
   bool active_ = false;
   Explanation result_;

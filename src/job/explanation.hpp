@@ -37,6 +37,14 @@ struct OverlayRoom {
   std::uint64_t needed_max = 0;    // when the guest writes its whole disk anew meanwhile
 };
 
+// The file the guest's memory would be saved to for the time of the backup.
+struct MemoryRoom {
+  std::filesystem::path folder;  // empty: no disk is taken
+  std::uint64_t needed_max = 0;  // but for what the guest writes again meanwhile
+  std::uint64_t free_bytes = 0;
+  bool pauses = false;  // the guest stands still meanwhile
+};
+
 struct ExplainedDisk {
   std::string target;
   std::string bus;
@@ -68,6 +76,8 @@ struct Explanation {
   std::optional<std::uint64_t> repository_free_bytes;  // where new blocks are written first, if that is on this host
   std::vector<std::string> firmware;                   // what of it there is, all of which goes into the point
   std::vector<std::string> full_state_blockers;
+  std::optional<MemoryRoom> memory;  // of a running domain, when its memory was asked for
+  std::string memory_note;           // why it would be left out, where that may be
   std::vector<Advice> advice;
   std::vector<base::Error> refusals;  // a backup would end with the first of them
 

@@ -16,62 +16,78 @@ using base::Fault;
 
 namespace {
 
+constexpr const char* k_disks_alone = "back up its disks alone: leave out --full-state, or use --full-state=try";
+
 // The guest has the content of its disks in its memory: it can only go on with all of them.
-void require_all_disks(const PreparedBackup& prepared, hypervisor::FullStateNeeds& needs) {
-  for (const repository::SkippedDisk& skipped : prepared.skipped) {
-    const hypervisor::DiskModel* const disk = prepared.model.find_disk(skipped.target);
+void require_all_disks(const hypervisor::DomainModel& model, const std::vector<repository::SkippedDisk>& skipped,
+                       std::vector<std::string>& blockers) {
+  for (const repository::SkippedDisk& left_out : skipped) {
+    const hypervisor::DiskModel* const disk = model.find_disk(left_out.target);
     const bool changes = disk != nullptr && disk->source.kind != hypervisor::SourceKind::none && !disk->readonly &&
                          disk->device != "cdrom";
-    if (changes) needs.blockers.push_back(fmt::format("its disk {} is left out ({})", disk->target, skipped.reason));
+    if (changes) blockers.push_back(fmt::format("its disk {} is left out ({})", disk->target, left_out.reason));
   }
 }
 
-// Why the memory cannot be saved, if so.
-std::optional<base::Error> refusal(hypervisor::Domain& domain, const hypervisor::FullStateNeeds& needs) {
-  const hypervisor::DomainState state = domain.state();
+// Why the memory of a domain in such a state cannot be saved, if so.
+std::optional<base::Error> refuse_state(const std::string& name, hypervisor::DomainState state) {
   // QEMU lets go of its disks when memory is saved, and takes them back only when the guest runs: until then no
   // overlay can be merged.
   if (state == hypervisor::DomainState::paused) {
     base::Error error(Fault::conflict, fmt::format("domain '{}' is paused: with its memory it can only be backed up "
                                                    "while it runs",
-                                                   domain.name()));
-    return error.add_hint("virsh resume " + base::shell_operand(domain.name()));
+                                                   name));
+    return error.add_hint("virsh resume " + base::shell_operand(name));
   }
-  if (state != hypervisor::DomainState::running) {
-    return base::Error(Fault::usage, fmt::format("domain '{}' is {}: it has no memory that could be saved",
-                                                 domain.name(), to_string(state)));
-  }
-  if (needs.blockers.empty()) return std::nullopt;
-  return base::Error(Fault::conflict, fmt::format("the memory of domain '{}' cannot be saved: {}", domain.name(),
-                                                  fmt::join(needs.blockers, "; ")));
+  if (state == hypervisor::DomainState::running) return std::nullopt;
+  base::Error error(Fault::usage,
+                    fmt::format("domain '{}' is {}: it has no memory that could be saved", name, to_string(state)));
+  return error.add_hint(k_disks_alone);
 }
 
-// Beside the first overlay. LIVE writes some pages more than once: what the guest changes meanwhile has to fit too.
-std::filesystem::path place_for(const hypervisor::FullStateNeeds& needs, const std::string& job_id,
-                                const PreparedBackup& prepared) {
-  const std::filesystem::path folder = prepared.plan.disks.front().overlay_path.parent_path();
-  const auto [bytes, share] = free_space(folder);
-  if (bytes < needs.memory_bytes) {
-    base::Error error(Fault::no_space,
-                      fmt::format("the guest's memory takes up to {}, and only {} are free in '{}'",
-                                  base::format_size(needs.memory_bytes), base::format_size(bytes), folder.string()));
-    throw error.add_hint("free some space there, or name another folder with --overlay-dir");
-  }
-  return folder / memory_file_name(prepared.model.uuid, job_id);
+std::optional<base::Error> refuse_blocked(const std::string& name, const std::vector<std::string>& blockers) {
+  if (blockers.empty()) return std::nullopt;
+  base::Error error(Fault::conflict,
+                    fmt::format("the memory of domain '{}' cannot be saved: {}", name, fmt::join(blockers, "; ")));
+  return error.add_hint(k_disks_alone);
+}
+
+// LIVE writes some pages more than once: what the guest changes meanwhile has to fit too.
+std::optional<base::Error> refuse_room(const MemoryFinding& found) {
+  if (found.folder.empty() || found.free_bytes >= found.needed_bytes) return std::nullopt;
+  base::Error error(Fault::no_space, fmt::format("the guest's memory takes up to {}, and only {} are free in '{}'",
+                                                 base::format_size(found.needed_bytes),
+                                                 base::format_size(found.free_bytes), found.folder.string()));
+  return error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
 }  // namespace
 
+MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
+                             const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
+                             const std::filesystem::path& folder) {
+  hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(current_xml);
+  require_all_disks(model, skipped, needs.blockers);
+  MemoryFinding found{.folder = folder, .needed_bytes = needs.memory_bytes, .blockers = std::move(needs.blockers)};
+  if (!folder.empty()) found.free_bytes = free_space(folder).first;
+  found.refusal = refuse_state(model.name, state);
+  if (!found.refusal) found.refusal = refuse_blocked(model.name, found.blockers);
+  if (!found.refusal) found.refusal = refuse_room(found);
+  return found;
+}
+
+std::string without_memory(const std::string& reason) { return "without memory: " + reason; }
+
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared) {
   if (options.full_state == FullState::off) return std::nullopt;
-  hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(prepared.current_xml);
-  require_all_disks(prepared, needs);
-  if (std::optional<base::Error> refused = refusal(domain, needs)) {
-    if (options.full_state == FullState::attempt) return std::string("without memory: ") + refused->what();
-    throw refused->add_hint("back up its disks alone: leave out --full-state, or use --full-state=try");
+  const MemoryFinding found = look_at_memory(prepared.model, domain.state(), prepared.current_xml, prepared.skipped,
+                                             prepared.plan.disks.front().overlay_path.parent_path());
+  if (found.refusal) {
+    if (options.full_state == FullState::attempt) return without_memory(found.refusal->what());
+    throw base::Error(*found.refusal);
   }
-  prepared.plan.memory_file = place_for(needs, job_id, prepared);
+  prepared.plan.memory_file = found.folder / memory_file_name(prepared.model.uuid, job_id);
   return std::nullopt;
 }
 
@@ -89,7 +105,8 @@ hypervisor::SnapshotReport take_with_memory(hypervisor::Snapshot& snapshot, cons
   try {
     return snapshot.take(watch);
   } catch (base::Error& error) {
-    if (error.fault() != Fault::cancelled) error.add_hint("back up its disks alone: leave out --full-state");
+    const bool told_how = error.fault() == Fault::cancelled || options.full_state == FullState::attempt;
+    if (!told_how) error.add_hint("back up its disks alone: leave out --full-state");
     throw;
   }
 }

@@ -2,8 +2,11 @@
 // The guest's memory in a backup: whether and where to it is saved, and the snapshot that does it.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hypervisor/snapshot.hpp"
 #include "job/backup.hpp"
@@ -12,8 +15,25 @@
 
 namespace icecore::job {
 
+// Whether a domain's memory could be saved now, and what that takes.
+struct MemoryFinding {
+  std::filesystem::path folder;  // it goes to; empty: not known
+  std::uint64_t needed_bytes = 0;
+  std::uint64_t free_bytes = 0;        // in the folder
+  std::vector<std::string> blockers;   // of the domain, whatever its state
+  std::optional<base::Error> refusal;  // of a backup that must have it: Fault::conflict, usage (not running), no_space
+};
+
+// `folder`: of the first overlay, beside which it goes. `skipped`: the disks that are left out.
+MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
+                             const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
+                             const std::filesystem::path& folder);
+
+// The note of a backup that was to have it, and goes without.
+std::string without_memory(const std::string& reason);
+
 // Sets the plan's memory file when the options ask for the memory and it can be saved. Returns why not when the options
-// leave it at that; else Fault::conflict (something that cannot be saved), usage (not running) or no_space.
+// leave it at that; else throws the refusal.
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared);
 

@@ -14,6 +14,28 @@ namespace icecore::job {
 using base::Fault;
 using hypervisor::Verdict;
 
+namespace {
+
+// Where the image of the newest data is, and so what a killed QEMU left.
+std::string disk_left_open(const PreparedBackup& prepared) {
+  for (std::size_t i = 0; i < prepared.images.size(); ++i) {
+    if (left_open(prepared.images[i])) return prepared.plan.disks[i].target;
+  }
+  return {};
+}
+
+void look_how_it_went_off(hypervisor::Domain& domain, const BackupOptions& options, PreparedBackup& prepared) {
+  prepared.off = consistency_when_off(domain.how_shut_off(), disk_left_open(prepared));
+  if (auto refused = refuse_unquiet(*prepared.off, options)) throw std::move(*refused);
+  if (prepared.off->consistency == repository::Consistency::crash) {
+    prepared.notes.push_back("crash-consistent: " + prepared.off->reason);
+  } else if (!prepared.off->known) {
+    prepared.notes.push_back("taken for shut down in good order: " + prepared.off->reason);
+  }
+}
+
+}  // namespace
+
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id) {
   hypervisor::refuse_managed_save(domain);
   PreparedBackup prepared;
@@ -48,6 +70,7 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
   if (prepared.plan.disks.empty()) {
     base::fail(Fault::usage, "domain '{}' has no disk to back up", prepared.model.name);
   }
+  if (!running) look_how_it_went_off(domain, options, prepared);
   return prepared;
 }
 

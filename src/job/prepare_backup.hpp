@@ -3,6 +3,7 @@
 // names and room. What cannot work is refused here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "hypervisor/domain.hpp"
 #include "job/backup.hpp"
 #include "job/backup_plan.hpp"
+#include "job/off_consistency.hpp"
 
 namespace icecore::job {
 
@@ -21,11 +23,13 @@ struct PreparedBackup {
   std::vector<std::string> notes;
   std::vector<repository::SkippedDisk> skipped;
   std::string current_xml;
-  std::string inactive_xml;  // empty for a transient domain
+  std::string inactive_xml;           // empty for a transient domain
+  std::optional<OffConsistency> off;  // empty: the domain is active
 };
 
 // Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a disk that cannot be
-// taken, a next start with other images, an overlay of ours still there), busy (block job), no_space.
+// taken, a next start with other images, an overlay of ours still there), busy (block job), no_space, unavailable (off,
+// and not as `options` require it).
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id);
 
 }  // namespace icecore::job

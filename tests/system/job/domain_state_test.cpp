@@ -16,6 +16,7 @@ namespace icecore::system_test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 
@@ -110,12 +111,19 @@ TEST_F(DomainState, AGuestThatFilledItsOverlaysFolderGoesOn) {
 }
 
 TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
-  ProtectedDomain subject(transient());
+  rig::DomainOptions options = transient();
+  options.devices_xml = "<graphics type='vnc' autoport='yes' passwd='t0psecret'/>";
+  ProtectedDomain subject(options);
   subject.init();
   subject.domain.start_paused();
   subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
   const std::string content = subject.domain.hash_disk();
-  subject.must({"backup", subject.domain.name()});
+  const auto expect_secret = [](const rig::IcecoreOutcome& told) {
+    EXPECT_THAT(told.output + told.error_output, Not(HasSubstr("t0psecret")));
+  };
+  expect_secret(subject.must({"explain", subject.domain.name()}));
+  expect_secret(subject.must({"backup", subject.domain.name(), "-vv"}));
+  expect_secret(subject.must({"show", "latest"}));
   EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
   EXPECT_FALSE(has_overlay(subject));
   EXPECT_EQ(subject.restored_hash("latest"), content);
@@ -125,6 +133,53 @@ TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   EXPECT_THAT(outcome.error_output, HasSubstr("was transient"));
   rig::TestDomain copy({.disks = {{.existing = subject.domain.folder() / (name + ".vda.qcow2")}}, .name = name});
   EXPECT_EQ(::virDomainIsPersistent(copy.handle()), 1);
+  const std::unique_ptr<char, decltype(&::free)> xml(::virDomainGetXMLDesc(copy.handle(), VIR_DOMAIN_XML_SECURE),
+                                                     &::free);
+  EXPECT_THAT(xml.get(), HasSubstr("t0psecret")) << "its screen is locked as it was";
+}
+
+// Its disks are whole when it was shut down, and not when it was killed, which libvirt knows until its daemon ends.
+TEST_F(DomainState, WhatIsOffIsAsConsistentAsItWentOff) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject({.disks = {{.image = {.file_system = true}}}});
+  subject.init();
+  const auto back_up = [&] { return subject.must({"backup", subject.domain.name(), "--quiesce=required"}); };
+  const auto expect_torn = [&](const std::string& why) {
+    const auto told = subject.run({"explain", subject.domain.name(), "--json", "--quiesce=required"});
+    EXPECT_EQ(told.exit_code, 6) << told.output;
+    EXPECT_EQ(told.json().at("consistency"), "crash");
+    EXPECT_THAT(told.json().at("consistency_reason").get<std::string>(), HasSubstr(why));
+    const auto refused = subject.run({"backup", subject.domain.name(), "--quiesce=required"});
+    EXPECT_EQ(refused.exit_code, 6);
+    EXPECT_THAT(refused.error_output, HasSubstr(why));
+  };
+  EXPECT_THAT(back_up().error_output, HasSubstr("taken for shut down in good order"));
+  EXPECT_EQ(latest(subject).at("consistency"), "filesystem") << "it was never started";
+  subject.domain.start();
+  rig::Guest guest(subject.domain);
+  guest.wait_agent();
+  back_up();
+  guest.shut_down();
+  EXPECT_THAT(back_up().error_output, Not(HasSubstr("taken for")));
+  EXPECT_EQ(latest(subject).at("consistency"), "filesystem") << "it was shut down";
+
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  subject.domain.kill_qemu();
+  expect_torn("QEMU crashed or was killed");
+  // As after a restart of the daemon, or of a host that went down: libvirt knows no more, the image's bitmap does.
+  ASSERT_EQ(::virDomainUndefine(subject.domain.handle()), 0);
+  subject.domain.reconnect();
+  expect_torn("did not close the image of disk vda");
+  EXPECT_THAT(subject.must({"backup", subject.domain.name()}).error_output,
+              HasSubstr("crash-consistent: QEMU did not"));
+  EXPECT_EQ(latest(subject).at("consistency"), "crash");
+  EXPECT_EQ(latest(subject).at("mode"), "offline");
+
+  subject.domain.start_paused();
+  subject.domain.destroy();
+  expect_torn("forced off (destroyed)");
+  subject.expect_at_rest();
 }
 
 // No XML is left that says where its disks were.

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
+
+#include <fstream>
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
@@ -118,6 +121,14 @@ TEST_F(FullState, APausedGuestIsRefused) {
   const auto refused = subject.run({"backup", subject.domain.name(), "--full-state"});
   EXPECT_EQ(refused.exit_code, 10);
   EXPECT_THAT(refused.error_output, HasSubstr("virsh resume"));
+  EXPECT_EQ(subject.run({"explain", subject.domain.name(), "--full-state"}).exit_code, 10);
+  const auto policy = subject.domain.folder() / "policy.xml";
+  std::ofstream(policy) << "<policy name='p'><domains><include name='*'/></domains><capture mode='full-state'/>"
+                        << "<repository url='" << subject.repository().string() << "' key-file='"
+                        << subject.key_file().string() << "'/></policy>";
+  const auto told = subject.run({"explain", subject.domain.name(), "--policy", policy});
+  EXPECT_EQ(told.exit_code, 10) << told.output << told.error_output;
+  EXPECT_THAT(told.output, HasSubstr("A backup would be refused"));
   subject.must({"backup", subject.domain.name(), "--full-state=try"});
   EXPECT_EQ(newest_point(subject).at("mode"), "disk-only");
   subject.expect_at_rest();
@@ -192,12 +203,73 @@ TEST_F(FullState, WhatBlocksItIsFoundBeforeAnythingIsTouched) {
   subject.init();
   subject.domain.start();
   const auto refused = subject.run({"backup", subject.domain.name(), "--full-state"});
-  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_EQ(refused.exit_code, 10);
+  const auto told = subject.run({"explain", subject.domain.name(), "--full-state", "--json"});
+  EXPECT_EQ(told.exit_code, refused.exit_code);
+  EXPECT_THAT(told.json().at("refusals").dump(), HasSubstr("shmem"));
   EXPECT_THAT(refused.error_output, HasSubstr("shmem"));
   EXPECT_THAT(refused.error_output, HasSubstr("--full-state=try"));
   subject.expect_at_rest();
   subject.must({"backup", subject.domain.name(), "--full-state=try"});
   EXPECT_EQ(newest_point(subject).at("mode"), "disk-only");
+}
+
+TEST_F(FullState, WhatFailsUnderwayLeavesTheDisksWhereThatMayBe) {
+  ProtectedDomain subject(with_file_system());
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  const std::string boot_id = guest.shell(k_boot_id);
+  const auto run = [&](const std::string& rule, const std::string& failpoints) {
+    return subject.run({"backup", subject.domain.name(), rule}, {{"ICECORE_FAILPOINTS", failpoints}});
+  };
+  EXPECT_EQ(run("--full-state", "backup.memory_progress=error").exit_code, 6);
+  EXPECT_TRUE(subject.points().empty());
+  const auto outcome = run("--full-state=try", "backup.memory_progress=error");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_THAT(outcome.error_output, HasSubstr("without memory: failpoint"));
+  const base::Json point = newest_point(subject);
+  EXPECT_EQ(point.at("mode"), "disk-only");
+  EXPECT_EQ(point.at("consistency"), "filesystem") << "frozen, which is not done for a point with memory";
+  subject.expect_at_rest();
+  expect_no_memory_file(subject);
+  EXPECT_EQ(guest.shell(k_boot_id), boot_id) << "the guest runs on";
+
+  const auto killed = run("--full-state=try", "backup.memory_progress=error,backup.without_memory=kill");
+  ASSERT_EQ(killed.exit_code, 137) << killed.error_output;
+  subject.expect_at_rest();
+  expect_no_memory_file(subject);
+  EXPECT_EQ(subject.points().size(), 1U);
+}
+
+// For the guest's overlays there would be enough.
+TEST_F(FullState, WithoutRoomForItTheDisksAloneAreTakenAndExplainTellsBefore) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start();
+  const auto small = subject.domain.folder() / "small";
+  std::filesystem::create_directory(small);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=64m,mode=0755"), 0);
+  subject.domain.undo().folder(small);
+  const auto run = [&](const std::string& command, const std::string& rule) {
+    return subject.run({command, subject.domain.name(), rule, "--overlay-dir", small, "--json"});
+  };
+  const int no_space = run("backup", "--full-state").exit_code;
+  EXPECT_NE(no_space, 0);
+  const auto explained = run("explain", "--full-state");
+  EXPECT_EQ(explained.exit_code, no_space);
+  const base::Json memory = explained.json().at("memory");
+  EXPECT_EQ(memory.at("folder"), small.string());
+  EXPECT_GT(memory.at("needed_bytes_max"), memory.at("free_bytes"));
+
+  const auto told = run("explain", "--full-state=try");
+  EXPECT_EQ(told.exit_code, 0) << told.output;
+  EXPECT_EQ(told.json().at("mode"), "disk-only");
+  EXPECT_THAT(told.json().at("memory_note").get<std::string>(), HasSubstr("without memory: the guest's memory takes"));
+  const auto outcome = run("backup", "--full-state=try");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_THAT(outcome.output, HasSubstr("without memory: the guest's memory takes"));
+  EXPECT_EQ(newest_point(subject).at("mode"), "disk-only");
+  subject.expect_at_rest();
 }
 
 TEST_F(FullState, AStopEndsItWithTheGuestAsItWas) {
