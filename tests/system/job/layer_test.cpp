@@ -174,6 +174,18 @@ TEST_F(Layer, AnExchangedImageMeansAScan) {
   expect_scan(back_up_layer(subject), "not the same");
 }
 
+TEST_F(Layer, ThatDoesNotKnowWhatWasWrittenBelowItIsFoundOut) {
+  ProtectedDomain subject(one_disk("raw"));
+  begin_layers(subject);
+  back_up_layer(subject);
+  write(subject, 16 * k_mib, 0x66);
+  subject.domain.destroy();
+  rig::write_pattern(subject.domain.disk_path(), "raw", k_mib, k_block, 0x77);
+  subject.domain.start_paused();
+  expect_scan(back_up_layer(subject, {"--recheck=1000"}), "the layer cannot be trusted");
+  expect_layer(back_up_layer(subject), 0);
+}
+
 TEST_F(Layer, OneThatWasMergedByHandBeginsAnew) {
   ProtectedDomain subject(one_disk("raw"));
   begin_layers(subject);
