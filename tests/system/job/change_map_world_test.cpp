@@ -2,7 +2,6 @@
 // Increments by bitmap: whatever others did to domain and disk in between, a point restores to what the disk was.
 #include <libvirt/libvirt.h>
 
-#include "base/id.hpp"
 #include "system/job/change_map_case.hpp"
 
 namespace icecore::system_test {
@@ -33,16 +32,6 @@ class ChangeMapWorld : public ChangeMapCase {
     const std::size_t at = xml.find("<target dev='" + target + "'");
     const std::size_t from = xml.rfind("<disk ", at);
     return xml.substr(from, xml.find("</disk>", at) + 7 - from);
-  }
-  static void define(ProtectedDomain& subject, const std::string& xml) {
-    const virDomainPtr defined = virDomainDefineXML(virDomainGetConnect(subject.domain.handle()), xml.c_str());
-    ASSERT_NE(defined, nullptr) << xml;
-    virDomainFree(defined);
-  }
-  static std::string replaced(std::string text, const std::string& old, const std::string& now) {
-    for (std::size_t at = text.find(old); at != std::string::npos; at = text.find(old, at + now.size()))
-      text.replace(at, old.size(), now);
-    return text;
   }
 };
 
@@ -129,10 +118,7 @@ TEST_F(ChangeMapWorld, ADomainDefinedAgainWithAnotherUuidIsReadInFull) {
   back_up(subject);
   const auto before = bitmaps(subject);
   subject.domain.destroy();
-  const std::string xml = replaced(subject.domain.inactive_xml(), subject.domain.uuid(), base::random_uuid());
-  ASSERT_EQ(virDomainUndefine(subject.domain.handle()), 0);
-  define(subject, xml);
-  subject.domain.reconnect();
+  define_with_another_uuid(subject);
   EXPECT_NE(subject.run({"doctor"}).output.find(before.at(0)), std::string::npos);
   expect_scan(back_up(subject), "first point of this disk");
   EXPECT_EQ(bitmaps(subject), before) << "only QEMU removes it";
