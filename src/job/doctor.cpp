@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <set>
 
 #include "base/id.hpp"
 #include "base/process.hpp"
@@ -106,6 +107,23 @@ void examine_layer(Findings& findings, const hypervisor::DomainModel& model, con
        fmt::format("icecore recover {} --merge-layers, which ends it", base::shell_operand(model.name))});
 }
 
+// One of a domain that was defined anew with another UUID: to its backups it is an image like any other.
+void examine_layer_of_another(Findings& findings, const hypervisor::DomainModel& model,
+                              const hypervisor::DiskModel& disk, const std::set<std::string>& uuids,
+                              const std::string& uri) {
+  const std::string other = domain_of_layer(disk.source.path);
+  if (other.empty() || uuids.contains(other)) return;
+  std::string text = fmt::format(
+      "disk '{}' is on the layer '{}' that backups kept for the UUID {}, which no domain has any more: no backup ends "
+      "it",
+      disk.target, disk.source.path, other);
+  // Shallow: what lies below its home may be another domain's too.
+  std::string hint = fmt::format(
+      "when the domain runs: virsh -c {} blockcommit {} {} --active --shallow --pivot --wait; then remove the file",
+      base::shell_word(uri), base::shell_operand(model.name), disk.target);
+  findings.push_back({Severity::advice, "domain '" + model.name + "'", std::move(text), std::move(hint)});
+}
+
 void examine_overlays(Findings& findings, const hypervisor::DomainModel& model, const std::vector<JobRecord>& jobs) {
   for (const hypervisor::DiskModel& disk : model.disks) {
     if (is_kept_layer(disk.source.path, model.uuid)) examine_layer(findings, model, disk);
@@ -129,11 +147,16 @@ void examine_libvirt(Findings& findings, const JobContext& context, BitmapOwners
                       ""});
   const std::vector<JobRecord> jobs = open_jobs(context);
   for (const JobRecord& job : jobs) owners.open_jobs.insert(job.id);
-  for (const hypervisor::DomainSummary& summary : connection.domains()) {
+  const std::vector<hypervisor::DomainSummary> domains = connection.domains();
+  std::set<std::string> uuids;
+  for (const hypervisor::DomainSummary& summary : domains) uuids.insert(summary.uuid);
+  for (const hypervisor::DomainSummary& summary : domains) {
     examine(findings, "domain '" + summary.name + "'", "", [&] {
       hypervisor::Domain domain = connection.domain(summary.uuid);
       const hypervisor::DomainModel model = domain.model();
       examine_overlays(findings, model, jobs);
+      for (const hypervisor::DiskModel& disk : model.disks)
+        examine_layer_of_another(findings, model, disk, uuids, context.connect_uri);
       examine_bitmaps(findings, domain, model, owners);
     });
   }

@@ -51,6 +51,12 @@ bool is_kept_layer(const std::filesystem::path& path, const std::string& domain_
   return name.starts_with(domain_uuid) && std::regex_match(name.substr(domain_uuid.size()), tail);
 }
 
+std::string domain_of_layer(const std::filesystem::path& path) {
+  constexpr std::size_t k_uuid_length = 36;
+  const std::string uuid = path.filename().string().substr(0, k_uuid_length);
+  return uuid.size() == k_uuid_length && is_kept_layer(path, uuid) ? uuid : "";
+}
+
 std::string run_of_layer(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   return name.substr(name.size() - k_suffix.size() - k_run_digits, k_run_digits);

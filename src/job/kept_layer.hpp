@@ -20,6 +20,8 @@ std::string layer_name(const std::string& domain_uuid, const std::string& target
 std::string layer_pattern(const std::string& domain_uuid, const std::string& target);
 // Whether a path has the form layer_name() gives for this domain.
 bool is_kept_layer(const std::filesystem::path& path, const std::string& domain_uuid);
+// The UUID of the domain that a layer of any domain was kept for; empty: the path is none of ours.
+std::string domain_of_layer(const std::filesystem::path& path);
 // The first digits of the id of the point whose changes are counted in it; of a kept layer's path only.
 std::string run_of_layer(const std::filesystem::path& path);
 

@@ -60,8 +60,8 @@ class Guest {
   TestDomain* domain_;
 };
 
-// The log as a restored or an idle image holds it, read on the host through debugfs. `path` is within the ext4.
-// Whether e2fsck finds nothing to repair in the image's ext4, its journal not replayed.
+// Whether the image's ext4 was frozen or unmounted: its journal holds nothing to replay, and e2fsck finds nothing to
+// repair.
 bool file_system_is_clean(const std::filesystem::path& image, const std::string& format);
 
 // What the log in a restored image holds, read as a guest would see it: after the journal was replayed.

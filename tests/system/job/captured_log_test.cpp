@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest that writes a log in which each record carries its number and a hash over the one before, synced record by
 // record, is backed up in every mode from every kind of disk, restored, and booted. The log must be an unbroken prefix
-// that has all that was synced before the backup began; after a quiesced point the file system needs no repair. Where a
-// second disk has the same log, both are of one instant.
+// that has all that was synced before the freeze and nothing that was written after the thaw; after a quiesced point
+// the file system needs no repair. Where a second disk has the same log, both are of one instant. And the domain's own
+// disk lost nothing to the overlays.
 #include <gtest/gtest.h>
 
-#include <ostream>
+#include <limits>
 #include <thread>
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
+#include "system/job/captured_log_case.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -19,77 +21,8 @@ namespace fs = std::filesystem;
 
 // Several guests may boot at once, each on a part of a core.
 constexpr base::Milliseconds k_boot_deadline = std::chrono::minutes(4);
-
-enum class Mode {
-  quiesced,
-  unquiesced,
-  paused,
-  shut_off,
-  started_meanwhile,  // shut off at the instant, and running when the overlay is merged
-  copy,
-  transient,
-  full_state,
-  full_state_paused
-};
-constexpr Mode k_modes[] = {Mode::quiesced,  Mode::unquiesced,        Mode::paused,
-                            Mode::shut_off,  Mode::started_meanwhile, Mode::copy,
-                            Mode::transient, Mode::full_state,        Mode::full_state_paused};
-
-enum class Disk {
-  qcow2,
-  raw,
-  over_template,
-  deep_chain,  // two images and a raw template below
-  volume,
-  device,
-  qcow2_in_device,
-  two_buses,  // vda, and sda on another bus and of another format
-  luks        // encrypted by QEMU
-};
-constexpr Disk k_disks[] = {Disk::qcow2,           Disk::raw,       Disk::over_template,
-                            Disk::deep_chain,      Disk::volume,    Disk::device,
-                            Disk::qcow2_in_device, Disk::two_buses, Disk::luks};
-
-bool takes_memory(Mode mode) { return mode == Mode::full_state || mode == Mode::full_state_paused; }
-
-std::string_view name_of(Mode mode) {
-  switch (mode) {
-    case Mode::quiesced: return "Quiesced";
-    case Mode::unquiesced: return "Unquiesced";
-    case Mode::paused: return "Paused";
-    case Mode::shut_off: return "ShutOff";
-    case Mode::started_meanwhile: return "StartedMeanwhile";
-    case Mode::copy: return "Copy";
-    case Mode::transient: return "Transient";
-    case Mode::full_state: return "FullState";
-    case Mode::full_state_paused: return "FullStatePaused";
-  }
-  return "";
-}
-std::string_view name_of(Disk disk) {
-  switch (disk) {
-    case Disk::qcow2: return "Qcow2";
-    case Disk::raw: return "Raw";
-    case Disk::over_template: return "OverTemplate";
-    case Disk::deep_chain: return "DeepChain";
-    case Disk::volume: return "Volume";
-    case Disk::device: return "Device";
-    case Disk::qcow2_in_device: return "Qcow2InDevice";
-    case Disk::two_buses: return "TwoBuses";
-    case Disk::luks: return "Luks";
-  }
-  return "";
-}
-
-struct Case {
-  Mode mode;
-  Disk disk;
-  bool operator==(const Case&) const = default;
-};
-std::string case_name(const testing::TestParamInfo<Case>& info) {
-  return fmt::format("{}_{}", name_of(info.param.mode), name_of(info.param.disk));
-}
-void PrintTo(const Case& subject, std::ostream* out) { *out << name_of(subject.mode) << ' ' << name_of(subject.disk); }
+constexpr std::uint64_t k_more = 20;  // records that tell one instant from another
+constexpr std::uint64_t k_no_end = std::numeric_limits<std::uint64_t>::max();
 
 class CapturedLog : public testing::TestWithParam<Case> {
  protected:
@@ -102,17 +35,11 @@ class CapturedLog : public testing::TestWithParam<Case> {
     guest.emplace(subject->domain);
     guest->wait_agent(k_boot_deadline);
     start_writer();
-    wait_for_records(20);
+    wait_for_records(k_more);
   }
 
   static Mode mode() { return GetParam().mode; }
   static Disk disk() { return GetParam().disk; }
-  static bool with_memory() { return takes_memory(mode()); }
-  static bool on_device() { return disk() == Disk::device || disk() == Disk::qcow2_in_device; }
-  static bool quiesced() {
-    return mode() == Mode::quiesced || mode() == Mode::shut_off || mode() == Mode::started_meanwhile ||
-           mode() == Mode::copy;
-  }
 
   // ---- the domain
   std::vector<rig::DiskOptions> disks() {
@@ -142,7 +69,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
     return make_layer("top.qcow2", {.backing = middle});
   }
   void name_overlay_folder() {
-    if (!on_device()) return;
+    if (!GetParam().is_on_device()) return;
     const fs::path folder = subject->domain.folder() / "overlays";
     fs::create_directory(folder);
     fs::permissions(folder, fs::perms(0755));
@@ -157,57 +84,95 @@ class CapturedLog : public testing::TestWithParam<Case> {
     const base::Stopwatch watch;
     while (guest->check_log().records < count) ASSERT_LT(watch.elapsed(), std::chrono::minutes(2));
   }
+  // The last one may be on its way to the disk.
+  std::uint64_t synced_records() { return guest->check_log().records - 1; }
 
   // ---- the backup
-  static std::vector<std::string> words() {
-    switch (mode()) {
-      case Mode::quiesced: return {"--quiesce=required"};
-      case Mode::unquiesced: return {"--quiesce=off"};
-      case Mode::copy: return {"--quiesce=required", "--mode=copy"};
-      case Mode::full_state: return {"--full-state"};
-      case Mode::full_state_paused: return {"--full-state", "--pause"};
-      default: return {};
-    }
+  std::vector<std::string> backup_words() const {
+    std::vector<std::string> words = {"backup", subject->domain.name()};
+    if (GetParam().is_quiesced() && !GetParam().stands_still()) words.push_back("--quiesce=required");
+    if (mode() == Mode::unquiesced) words.push_back("--quiesce=off");
+    if (mode() == Mode::copy) words.push_back("--mode=copy");
+    if (mode() == Mode::layer) words.push_back("--change-map=layer");
+    if (GetParam().takes_memory()) words.push_back("--full-state");
+    if (mode() == Mode::full_state_paused) words.push_back("--pause");
+    return words;
   }
 
-  // Brings the domain where the mode wants it and backs it up. Returns what the log had before.
-  std::uint64_t back_up() {
-    const std::uint64_t synced = guest->check_log().records;
-    std::vector<std::string> arguments = {"backup", subject->domain.name()};
-    for (const std::string& word : words()) arguments.push_back(word);
-    if (mode() == Mode::shut_off || mode() == Mode::started_meanwhile) guest->shut_down();
-    if (mode() == Mode::paused) {
-      EXPECT_EQ(::virDomainSuspend(subject->domain.handle()), 0);
+  Bounds back_up() {
+    if (GetParam().is_of_second_point()) {
+      subject->must(backup_words());
+      wait_for_records(guest->check_log().records + k_more);
     }
-    if (mode() == Mode::started_meanwhile) {
-      back_up_and_start(arguments);
-    } else {
-      subject->must(arguments);
-    }
+    const Bounds bounds = GetParam().stands_still() ? back_up_standing_still() : back_up_writing();
+    if (GetParam().is_of_second_point()) expect_increments();
+    if (mode() == Mode::layer) subject->must({"recover", subject->domain.name(), "--merge-layers"});
+    subject->expect_at_rest();
+    return bounds;
+  }
+
+  // The guest writes on, and is asked right before the freeze and right after the thaw.
+  Bounds back_up_writing() {
+    rig::IcecoreRun run(subject->with_options(backup_words()),
+                        paused_at("backup.intent.frozen=pause,backup.fact.thawed=pause"));
+    Bounds bounds;
+    run.wait_failpoint();
+    bounds.least = synced_records();
+    run.go_on();
+    run.wait_failpoint();
+    bounds.most = guest->check_log().records;
+    run.go_on();
+    expect_success(run.wait());
+    return bounds;
+  }
+
+  // What is on the disk then is what the point has, to the record.
+  Bounds back_up_standing_still() {
+    const std::uint64_t synced = synced_records();
+    mode() == Mode::paused ? suspend() : guest->shut_down();
+    const rig::ChainState log = read_own_disk("vda");
+    expect_log(log, {synced, k_no_end});
+    mode() == Mode::started_meanwhile ? back_up_and_start() : static_cast<void>(subject->must(backup_words()));
     if (mode() == Mode::paused) {
       EXPECT_EQ(::virDomainResume(subject->domain.handle()), 0);
     }
-    subject->expect_at_rest();
-    return synced;
+    return {log.records, log.records};
   }
 
-  void back_up_and_start(const std::vector<std::string>& arguments) {
-    rig::Environment environment = subject->environment;
-    environment["ICECORE_FAILPOINTS"] = "backup.fact.reading=pause";
-    rig::IcecoreRun run(subject->with_options(arguments), environment);
+  void suspend() { ASSERT_EQ(::virDomainSuspend(subject->domain.handle()), 0); }
+
+  void back_up_and_start() {
+    rig::IcecoreRun run(subject->with_options(backup_words()), paused_at("backup.fact.reading=pause"));
     run.wait_failpoint();
     subject->domain.start();
     guest->wait_agent(k_boot_deadline);
     start_writer();
     run.go_on();
-    const auto outcome = run.wait();
+    expect_success(run.wait());
+  }
+
+  rig::Environment paused_at(const std::string& failpoints) const {
+    rig::Environment environment = subject->environment;
+    environment["ICECORE_FAILPOINTS"] = failpoints;
+    return environment;
+  }
+  static void expect_success(const rig::IcecoreOutcome& outcome) {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
   }
 
+  void expect_increments() const {
+    const base::Json point = subject->must({"show", "latest", "--json"}).json();
+    for (const base::Json& one : point.at("disks")) {
+      const bool has_bitmap = subject->domain.disk_format(one.at("target")) == "qcow2";
+      EXPECT_EQ(one.at("change_map"), mode() == Mode::layer ? "layer" : has_bitmap ? "bitmap" : "scan") << one.dump();
+    }
+  }
+
   // ---- what came back
-  static void expect_log(const rig::ChainState& log, std::uint64_t synced) {
+  static void expect_log(const rig::ChainState& log, Bounds bounds) {
     EXPECT_TRUE(log.unbroken);
-    EXPECT_GE(log.records, synced);
+    EXPECT_GE(log.records, bounds.least);
+    EXPECT_LE(log.records, bounds.most);
   }
   // Of two logs that get the same records one after the other.
   static void expect_one_instant(const rig::ChainState& first, const rig::ChainState& second) {
@@ -216,26 +181,56 @@ class CapturedLog : public testing::TestWithParam<Case> {
     EXPECT_GE(second.records + 1, first.records);
   }
 
-  void expect_images(const fs::path& folder, std::uint64_t synced) {
-    const rig::ChainState log = read_image(folder, "vda");
-    expect_log(log, synced);
-    if (disk() == Disk::two_buses) expect_one_instant(log, read_image(folder, "sda"));
-  }
-  rig::ChainState read_image(const fs::path& folder, const std::string& target) {
-    const std::string format = subject->domain.disk_format(target);
-    const fs::path image = folder / (target + ".as-the-guest-reads-it");
-    rig::copy_raw(folder / (target + "." + format), format, subject->domain.passphrase(target), image);
-    if (quiesced()) {
-      EXPECT_TRUE(rig::file_system_is_clean(image, "raw")) << target;
-    }
-    return rig::read_log(image, "raw");
+  // The guest writes on behind the point; then the power goes.
+  void go_on_and_end(Bounds bounds) {
+    if (!subject->domain.is_running()) return;
+    wait_for_records(bounds.most + k_more);
+    subject->domain.destroy();
+    expect_own_disks({bounds.most + k_more - 1, k_no_end});
   }
 
-  void expect_in_guest(std::uint64_t synced) {
+  void expect_restored_disks(Bounds bounds) {
+    const fs::path folder = subject->domain.folder() / "restored";
+    subject->must({"restore", "latest", "--disks-only", "--to", folder});
+    expect_disks(bounds, GetParam().is_quiesced(), [&](const std::string& target) {
+      return folder / (target + "." + subject->domain.disk_format(target));
+    });
+  }
+  void expect_own_disks(Bounds bounds, bool clean = false) {
+    expect_disks(bounds, clean, [&](const std::string& target) { return subject->domain.disk_path(target); });
+  }
+  template <typename ImageOf>
+  void expect_disks(Bounds bounds, bool clean, const ImageOf& image_of) {
+    const rig::ChainState log = read_image(image_of("vda"), "vda", clean);
+    expect_log(log, bounds);
+    if (disk() == Disk::two_buses) expect_one_instant(log, read_image(image_of("sda"), "sda", clean));
+  }
+  rig::ChainState read_own_disk(const std::string& target) {
+    return read_image(subject->domain.disk_path(target), target, false);
+  }
+  rig::ChainState read_image(const fs::path& image, const std::string& target, bool clean) {
+    const fs::path raw = subject->domain.folder() / (target + ".as-the-guest-reads-it");
+    rig::copy_raw(image, subject->domain.disk_format(target), subject->domain.passphrase(target), raw);
+    if (clean) {
+      EXPECT_TRUE(rig::file_system_is_clean(raw, "raw")) << image;
+    }
+    return rig::read_log(raw, "raw");
+  }
+
+  rig::ChainState expect_in_guest(Bounds bounds) {
     guest->stop_writer();
     const rig::ChainState log = guest->check_log();
-    expect_log(log, synced);
+    expect_log(log, bounds);
     if (disk() == Disk::two_buses) expect_one_instant(log, guest->check_log("/disks/sda/log"));
+    return log;
+  }
+
+  // The restored guest goes on with what it had in memory: its disks are of that instant when nothing on them is amiss.
+  void expect_memory_fits_disks(Bounds bounds) {
+    wait_for_records(bounds.most + k_more);
+    const rig::ChainState log = expect_in_guest({bounds.most + k_more, k_no_end});
+    guest->shut_down();
+    expect_own_disks({log.records, log.records}, true);
   }
 
   rig::TestFolder templates;
@@ -244,21 +239,15 @@ class CapturedLog : public testing::TestWithParam<Case> {
 };
 
 TEST_P(CapturedLog, IsAnUnbrokenPrefix) {
-  const std::uint64_t synced = back_up();
-  if (subject->domain.is_running()) {
-    wait_for_records(synced + 20);  // the point must not have these
-    subject->domain.destroy();
-  }
-  const fs::path folder = subject->domain.folder() / "restored";
-  subject->must({"restore", "latest", "--disks-only", "--to", folder});
-  expect_images(folder, synced);
+  const Bounds bounds = back_up();
+  go_on_and_end(bounds);
+  expect_restored_disks(bounds);
 
   std::vector<std::string> restore = {"restore", "latest", "--replace", "--start"};
-  if (on_device()) restore.push_back("--overwrite-device");
+  if (GetParam().is_on_device()) restore.push_back("--overwrite-device");
   subject->must(restore);
   guest->wait_agent(k_boot_deadline);
-  if (with_memory()) wait_for_records(synced + 20);  // its writer goes on
-  expect_in_guest(synced);
+  GetParam().takes_memory() ? expect_memory_fits_disks(bounds) : static_cast<void>(expect_in_guest(bounds));
 }
 
 // Every mode and every kind of disk.
@@ -269,6 +258,8 @@ const std::vector<Case> k_each = {{Mode::quiesced, Disk::qcow2},
                                   {Mode::started_meanwhile, Disk::qcow2_in_device},
                                   {Mode::copy, Disk::volume},
                                   {Mode::transient, Disk::device},
+                                  {Mode::increment, Disk::qcow2},
+                                  {Mode::layer, Disk::two_buses},
                                   {Mode::full_state, Disk::two_buses},
                                   {Mode::full_state_paused, Disk::raw},
                                   {Mode::quiesced, Disk::two_buses},
@@ -279,8 +270,8 @@ std::vector<Case> all_others() {
   const auto is_new = [](const Case& one) { return std::find(k_each.begin(), k_each.end(), one) == k_each.end(); };
   for (const Mode mode : k_modes) {
     for (const Disk disk : k_disks) {
-      if (disk == Disk::luks && takes_memory(mode)) continue;  // refused
-      if (is_new({mode, disk})) cases.push_back({mode, disk});
+      const Case one{mode, disk};
+      if (one.is_possible() && is_new(one)) cases.push_back(one);
     }
   }
   return cases;

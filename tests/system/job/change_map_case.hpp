@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/id.hpp"
 #include "base/process.hpp"
 #include "rig/requirements.hpp"
 #include "system/job/protected_domain.hpp"
@@ -54,6 +55,24 @@ class ChangeMapCase : public testing::Test {
   static void expect_scan(const base::Json& disk, const std::string& reason) {
     EXPECT_EQ(disk.at("change_map"), "scan") << disk.dump();
     EXPECT_NE(disk.at("change_map_reason").get<std::string>().find(reason), std::string::npos) << disk.dump();
+  }
+  static std::string replaced(std::string text, const std::string& old, const std::string& now) {
+    for (std::size_t at = text.find(old); at != std::string::npos; at = text.find(old, at + now.size()))
+      text.replace(at, old.size(), now);
+    return text;
+  }
+  static void define(ProtectedDomain& subject, const std::string& xml) {
+    const virDomainPtr defined = virDomainDefineXML(virDomainGetConnect(subject.domain.handle()), xml.c_str());
+    ASSERT_NE(defined, nullptr) << xml;
+    virDomainFree(defined);
+  }
+  // One that is off.
+  static void define_with_another_uuid(ProtectedDomain& subject) {
+    const std::string xml = subject.domain.inactive_xml();
+    ASSERT_EQ(virDomainUndefine(subject.domain.handle()), 0);
+    const std::size_t at = xml.find("<uuid>") + 6;
+    define(subject, replaced(xml, "<uuid>" + xml.substr(at, xml.find("<", at) - at), "<uuid>" + base::random_uuid()));
+    subject.domain.reconnect();
   }
   static std::vector<std::string> bitmaps(ProtectedDomain& subject) {
     const std::string out =

@@ -5,7 +5,21 @@
 namespace icecore::system_test {
 namespace {
 
-class ChangeMap : public ChangeMapCase {};
+class ChangeMap : public ChangeMapCase {
+ protected:
+  // A command about the one bitmap.
+  static void tell_qemu(ProtectedDomain& subject, const std::string& command) {
+    const std::string name = bitmaps(subject).at(0);
+    for (const base::Json& block : subject.domain.monitor({{"execute", "query-block"}})) {
+      if (!block.contains("inserted") || block.at("inserted").value("dirty-bitmaps", base::Json::array()).empty())
+        continue;
+      const base::Json bitmap = {{"node", block.at("inserted").at("node-name")}, {"name", name}};
+      subject.domain.monitor({{"execute", command}, {"arguments", bitmap}});
+      return;
+    }
+    FAIL() << "QEMU has no bitmap";
+  }
+};
 
 TEST_F(ChangeMap, ASecondPointReadsOnlyWhatWasWritten) {
   ProtectedDomain subject;
@@ -112,6 +126,19 @@ TEST_F(ChangeMap, AScanInBetweenDoesNotEndTheLine) {
   expect_bitmap(back_up(subject), 2 * k_block);
 }
 
+TEST_F(ChangeMap, ACopyInBetweenLeavesTheLineAsItIs) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  const auto before = bitmaps(subject);
+  write(subject, 16 * k_mib, 0x66);
+  expect_bitmap(back_up(subject, {"--mode=copy"}), k_block);
+  EXPECT_EQ(bitmaps(subject), before);
+  write(subject, 24 * k_mib, 0x67);
+  expect_bitmap(back_up(subject), 2 * k_block);
+  EXPECT_EQ(bitmaps(subject).size(), 1U);
+}
+
 TEST_F(ChangeMap, ARemovedBitmapMeansAScan) {
   ProtectedDomain subject;
   begin(subject);
@@ -121,6 +148,27 @@ TEST_F(ChangeMap, ARemovedBitmapMeansAScan) {
   subject.domain.start_paused();
   write(subject, 16 * k_mib, 0x66);
   expect_scan(back_up(subject), "is gone");
+  expect_bitmap(back_up(subject), 0);
+}
+
+TEST_F(ChangeMap, OneRemovedInTheRunningQemuMeansAScan) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  tell_qemu(subject, "block-dirty-bitmap-remove");
+  write(subject, 16 * k_mib, 0x66);
+  expect_scan(back_up(subject), "is gone");
+  expect_bitmap(back_up(subject), 0);
+}
+
+TEST_F(ChangeMap, OneSwitchedOffInTheRunningQemuMeansAScan) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  tell_qemu(subject, "block-dirty-bitmap-disable");
+  write(subject, 16 * k_mib, 0x66);
+  expect_scan(back_up(subject), "switched off");
+  EXPECT_EQ(bitmaps(subject).size(), 1U);
   expect_bitmap(back_up(subject), 0);
 }
 

@@ -7,7 +7,33 @@
 namespace icecore::system_test {
 namespace {
 
-class ChangeMapWorld : public ChangeMapCase {};
+class ChangeMapWorld : public ChangeMapCase {
+ protected:
+  static rig::DomainOptions two_disks() {
+    rig::DomainOptions options;
+    options.disks = {{.target = "vda"}, {.target = "sda", .bus = "scsi"}};
+    return options;
+  }
+  // All disks, where they are now.
+  static void expect_latest(ProtectedDomain& subject, const std::vector<std::string>& targets) {
+    for (const std::string& target : targets)
+      EXPECT_EQ(subject.restored_hash("latest", target), subject.domain.hash_disk(target)) << target;
+  }
+  static base::Json disk_of_latest(ProtectedDomain& subject, const std::string& target) {
+    const base::Json point = subject.must({"show", "latest", "--json"}).json();
+    for (const base::Json& disk : point.at("disks")) {
+      if (disk.at("target") == target) return disk;
+    }
+    ADD_FAILURE() << "no disk " << target;
+    return {};
+  }
+  static std::string element_of(const ProtectedDomain& subject, const std::string& target) {
+    const std::string xml = subject.domain.inactive_xml();
+    const std::size_t at = xml.find("<target dev='" + target + "'");
+    const std::size_t from = xml.rfind("<disk ", at);
+    return xml.substr(from, xml.find("</disk>", at) + 7 - from);
+  }
+};
 
 TEST_F(ChangeMapWorld, ADomainUndefinedAndDefinedAgainGoesOn) {
   ProtectedDomain subject;
@@ -45,6 +71,65 @@ TEST_F(ChangeMapWorld, AGrownDiskIsReadBehindItsOldEnd) {
   subject.domain.start_paused();
   write(subject, 40 * k_mib, 0x66);
   expect_bitmap(back_up(subject), 2 * k_block);
+}
+
+TEST_F(ChangeMapWorld, ADiskThatWasWrittenToWhileItWasDetachedComesBackAsItIs) {
+  constexpr unsigned k_both = VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG;
+  ProtectedDomain subject(two_disks());
+  begin(subject);
+  subject.domain.monitor_write("sda", 0, 4 * k_mib, 0x12);
+  back_up(subject);
+  const std::string sda = element_of(subject, "sda");
+  ASSERT_EQ(virDomainDetachDeviceFlags(subject.domain.handle(), sda.c_str(), k_both), 0);
+  expect_bitmap(back_up(subject), 0);
+  tool({"qemu-io", "-c", "write -P 9 2M 64k", "-c", "write -P 9 20M 64k", subject.domain.disk_path("sda")});
+  ASSERT_EQ(virDomainAttachDeviceFlags(subject.domain.handle(), sda.c_str(), k_both), 0);
+  subject.domain.monitor_write("sda", 30 * k_mib, k_block, 0x13);
+  expect_bitmap(back_up(subject), 0);
+  expect_latest(subject, {"sda"});
+  expect_bitmap(disk_of_latest(subject, "sda"), 3 * k_block);  // qemu-io marks what it writes
+}
+
+TEST_F(ChangeMapWorld, ATargetThatNamesAnotherDiskIsReadInFull) {
+  ProtectedDomain subject(two_disks());
+  begin(subject);
+  subject.domain.monitor_write("sda", 0, 4 * k_mib, 0x12);
+  back_up(subject);
+  subject.domain.destroy();
+  const std::string vda = subject.domain.disk_path("vda");
+  const std::string sda = subject.domain.disk_path("sda");
+  std::string xml = replaced(subject.domain.inactive_xml(), vda, "/somewhere");
+  define(subject, replaced(replaced(xml, sda, vda), "/somewhere", sda));
+  subject.domain.start_paused();
+  write(subject, 16 * k_mib, 0x66);
+  ASSERT_EQ(subject.domain.live_source("vda"), sda);
+  subject.must({"backup", subject.domain.name(), "--quiesce=off"});
+  for (const char* target : {"vda", "sda"}) expect_scan(disk_of_latest(subject, target), "the disk was '");
+  expect_latest(subject, {"vda", "sda"});
+  subject.must({"backup", subject.domain.name(), "--quiesce=off"});
+  for (const char* target : {"vda", "sda"}) expect_bitmap(disk_of_latest(subject, target), 0);
+  expect_latest(subject, {"vda", "sda"});
+}
+
+// Its points are another domain's, and the bitmap of the last of them goes with the next that is made.
+TEST_F(ChangeMapWorld, ADomainDefinedAgainWithAnotherUuidIsReadInFull) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  const auto before = bitmaps(subject);
+  subject.domain.destroy();
+  define_with_another_uuid(subject);
+  EXPECT_NE(subject.run({"doctor"}).output.find(before.at(0)), std::string::npos);
+  expect_scan(back_up(subject), "first point of this disk");
+  EXPECT_EQ(bitmaps(subject), before) << "only QEMU removes it";
+  EXPECT_NE(subject.run({"doctor"}).output.find(before.at(0)), std::string::npos);
+  subject.domain.start_paused();
+  write(subject, 16 * k_mib, 0x66);
+  EXPECT_EQ(back_up(subject).at("change_map"), "scan");
+  ASSERT_EQ(bitmaps(subject).size(), 1U);
+  EXPECT_NE(bitmaps(subject), before);
+  write(subject, 20 * k_mib, 0x66);
+  expect_bitmap(back_up(subject), k_block);
 }
 
 // No bitmap tells of what was cut off.
@@ -219,6 +304,18 @@ TEST_F(ChangeMapWorld, ABitmapThatLiesIsFoundOut) {
   tool({"qemu-img", "bitmap", "--clear", subject.domain.disk_path(), bitmaps(subject).at(0)});
   subject.domain.start_paused();
   expect_scan(back_up(subject, {"--recheck=1000"}), "cannot be trusted");
+}
+
+// Without being asked to look at all of it.
+TEST_F(ChangeMapWorld, ABitmapThatKnowsNothingOfAllThatChangedIsFoundOut) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  write(subject, 0, 0x66, 4 * k_mib);
+  subject.domain.destroy();
+  tool({"qemu-img", "bitmap", "--clear", subject.domain.disk_path(), bitmaps(subject).at(0)});
+  subject.domain.start_paused();
+  expect_scan(back_up(subject), "cannot be trusted");
 }
 
 TEST_F(ChangeMapWorld, RawDisksAreScanned) {

@@ -174,6 +174,42 @@ TEST_F(Layer, AnExchangedImageMeansAScan) {
   expect_scan(back_up_layer(subject), "not the same");
 }
 
+TEST_F(Layer, ThatDoesNotKnowWhatWasWrittenBelowItIsFoundOut) {
+  ProtectedDomain subject(one_disk("raw"));
+  begin_layers(subject);
+  back_up_layer(subject);
+  write(subject, 16 * k_mib, 0x66);
+  subject.domain.destroy();
+  rig::write_pattern(subject.domain.disk_path(), "raw", k_mib, k_block, 0x77);
+  subject.domain.start_paused();
+  expect_scan(back_up_layer(subject, {"--recheck=1000"}), "the layer cannot be trusted");
+  expect_layer(back_up_layer(subject), 0);
+}
+
+TEST_F(Layer, OneKeptForAnotherUuidIsAnImageLikeAnyOther) {
+  ProtectedDomain subject(one_disk("raw"));
+  begin_layers(subject);
+  back_up_layer(subject);
+  write(subject, 16 * k_mib, 0x66);
+  subject.domain.destroy();
+  define_with_another_uuid(subject);
+  subject.domain.start_paused();
+  const std::string expected = subject.domain.hash_disk();
+  const std::string layer = files(subject, ".layer.qcow2").at(0);
+  EXPECT_NE(subject.run({"doctor"}).output.find(layer + "' that backups kept for the UUID"), std::string::npos);
+  subject.must({"backup", subject.domain.name(), "--quiesce=off"});
+  EXPECT_EQ(subject.domain.live_source(), layer);
+  EXPECT_EQ(subject.domain.hash_disk(), expected);
+  const std::filesystem::path restored = subject.domain.folder() / "restored";
+  subject.must({"restore", "latest", "--disks-only", "--to", restored.string()});
+  EXPECT_EQ(rig::content_hash(restored / "vda.qcow2", "qcow2"), expected);
+  tool({"virsh", "-q", "-c", subject.domain.uri(), "blockcommit", subject.domain.name(), "vda", "--active", "--shallow",
+        "--pivot", "--wait"});
+  std::filesystem::remove(layer);
+  EXPECT_EQ(subject.domain.hash_disk(), expected);
+  subject.expect_at_rest();
+}
+
 TEST_F(Layer, OneThatWasMergedByHandBeginsAnew) {
   ProtectedDomain subject(one_disk("raw"));
   begin_layers(subject);

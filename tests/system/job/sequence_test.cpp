@@ -1,28 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// A long, seeded series of whatever may happen to a domain and its backups: writes, discards, backups of every mode,
-// failures, crashes at any step, QEMU killed, domains stopped and started, disks grown and exchanged, forgets, prunes.
-// What the disks held at the instant of each point is remembered, and every point that is left must give it back, byte
-// for byte.
+// A long, seeded series of whatever may happen to a domain and its backups: all that a RestlessDomain does, backups of
+// its disks in every mode, with writes inside their window, failures, crashes at any step, forgets, prunes. What the
+// disks held at the instant of each point is remembered, and every point that is left must give it back, byte for byte.
 //
 // ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <random>
 
-#include "base/json.hpp"
-#include "base/process.hpp"
 #include "rig/requirements.hpp"
-#include "system/job/protected_domain.hpp"
+#include "system/job/restless_domain.hpp"
 
 namespace icecore::system_test {
 namespace {
 
-constexpr std::uint64_t k_mib = 1024 * 1024;
-constexpr std::uint64_t k_disk_bytes = 24 * k_mib;
-constexpr std::uint64_t k_sector = 512;
+using Content = RestlessDomain::Content;
+
 constexpr int k_steps = 100;
-const std::vector<std::string> k_targets = {"vda", "vdb", "sda"};
 const std::string k_layer_mode = "--change-map=layer";
 
 unsigned from_environment(const char* name, unsigned otherwise) {
@@ -30,27 +24,19 @@ unsigned from_environment(const char* name, unsigned otherwise) {
   return text == nullptr ? otherwise : static_cast<unsigned>(std::strtoul(text, nullptr, 10));
 }
 
-using Content = std::map<std::string, std::string>;  // target -> hash
-
 class Series {
  public:
-  Series(unsigned seed, unsigned steps)
-      : subject_({.disks = {disk("vda", "virtio", {.size = k_disk_bytes}),
-                            disk("vdb", "virtio", {.format = "raw", .size = k_disk_bytes}),
-                            disk("sda", "scsi", {.size = k_disk_bytes, .create_options = {"cluster_size=4k"}})}}),
-        random_(seed),
-        steps_(steps) {}
+  Series(unsigned seed, unsigned steps) : dice_(seed), domain_(dice_), subject_(domain_.subject), steps_(steps) {}
 
   void run() {
     subject_.init();
     subject_.domain.start_paused();
     for (unsigned step = 1; step <= steps_ && !testing::Test::HasFailure(); ++step) {
       const Kind& kind = choose();
-      told_ += fmt::format("\n{}: {}", step, kind.name);
-      SCOPED_TRACE(told_);
-      (this->*kind.act)();
+      dice_.tell("\n{}: {}", step, kind.name);
+      act(kind);
     }
-    SCOPED_TRACE(told_);
+    SCOPED_TRACE(dice_.told);
     end();
   }
 
@@ -58,42 +44,40 @@ class Series {
   struct Kind {
     const char* name;
     unsigned weight;
-    void (Series::*act)();
+    void (*act)(Series&);
   };
 
-  static rig::DiskOptions disk(const std::string& target, const std::string& bus, const rig::ImageOptions& image) {
-    return {.target = target, .bus = bus, .image = image, .driver_attributes = "discard='unmap'"};
-  }
-
   static const std::vector<Kind>& kinds() {
-    static const std::vector<Kind> all = {{"write", 30, &Series::write},
-                                          {"write zeroes", 8, &Series::write_zeroes},
-                                          {"discard", 10, &Series::discard},
-                                          {"backup", 16, &Series::back_up},
-                                          {"backup that fails", 5, &Series::fail_backup},
-                                          {"backup that is killed", 8, &Series::kill_backup},
-                                          {"recover", 4, &Series::recover},
-                                          {"merge layers", 2, &Series::merge_layers},
-                                          {"kill QEMU", 3, &Series::kill_qemu},
-                                          {"stop or start", 5, &Series::stop_or_start},
-                                          {"grow", 2, &Series::grow},
-                                          {"exchange", 2, &Series::exchange},
-                                          {"forget", 6, &Series::forget},
-                                          {"prune", 4, &Series::prune},
-                                          {"restore", 5, &Series::restore_any}};
+    static const std::vector<Kind> all = {
+        {"write", 30, [](Series& series) { series.domain_.write(); }},
+        {"write zeroes", 8, [](Series& series) { series.domain_.write_zeroes(); }},
+        {"discard", 10, [](Series& series) { series.domain_.discard(); }},
+        {"backup", 12, [](Series& series) { series.back_up(); }},
+        {"backup with a busy window", 5, [](Series& series) { series.back_up_busily(); }},
+        {"backup that fails", 5, [](Series& series) { series.interrupt_backup("error"); }},
+        {"backup that is killed", 8, [](Series& series) { series.interrupt_backup("kill"); }},
+        {"recover", 4, [](Series& series) { series.recover(); }},
+        {"merge layers", 2, [](Series& series) { series.merge_layers(); }},
+        {"kill QEMU", 3, [](Series& series) { series.domain_.kill_qemu(); }},
+        {"stop or start", 6, [](Series& series) { series.domain_.stop_or_start(); }},
+        {"grow", 2, [](Series& series) { series.domain_.grow(); }},
+        {"shrink", 3, [](Series& series) { series.domain_.shrink(); }},
+        {"exchange", 2, [](Series& series) { series.domain_.exchange_image(); }},
+        {"exchange targets", 3, [](Series& series) { series.if_settled(&RestlessDomain::exchange_targets); }},
+        {"detach or attach", 4, [](Series& series) { series.if_settled(&RestlessDomain::detach_or_attach); }},
+        {"redefine", 3, [](Series& series) { series.domain_.redefine(); }},
+        {"redefine with another UUID", 1,
+         [](Series& series) { series.if_settled(&RestlessDomain::redefine_with_another_uuid); }},
+        {"forget", 6, [](Series& series) { series.forget(); }},
+        {"prune", 4, [](Series& series) { series.prune(); }},
+        {"restore", 5, [](Series& series) { series.restore_any(); }}};
     return all;
-  }
-
-  std::uint64_t below(std::uint64_t end) { return std::uniform_int_distribution<std::uint64_t>(0, end - 1)(random_); }
-  template <typename Values>
-  const auto& one_of(const Values& values) {
-    return values[below(std::size(values))];
   }
 
   const Kind& choose() {
     unsigned sum = 0;
     for (const Kind& kind : kinds()) sum += kind.weight;
-    std::uint64_t at = below(sum);
+    std::uint64_t at = dice_.below(sum);
     for (const Kind& kind : kinds()) {
       if (at < kind.weight) return kind;
       at -= kind.weight;
@@ -101,108 +85,29 @@ class Series {
     return kinds().front();
   }
 
-  // ---- what happens to the guest
-  struct Place {
-    std::string target;
-    std::uint64_t offset = 0;
-    std::uint64_t length = 0;
-  };
-  Place somewhere() {
-    Place place{.target = one_of(k_targets)};
-    place.length = (1 + below(below(8) == 0 ? 4096 : 64)) * k_sector;
-    place.offset = below((sizes_[place.target] - place.length) / k_sector + 1) * k_sector;
-    told_ += fmt::format(" {} {}+{}", place.target, place.offset, place.length);
-    return place;
-  }
-
-  void write_pattern(unsigned char pattern) {
-    const auto [target, offset, length] = somewhere();
-    told_ += fmt::format(" {:#x}", pattern);
-    if (subject_.domain.is_running()) return subject_.domain.monitor_write(target, offset, length, pattern);
-    if (is_on_overlay(target)) return;
-    rig::write_pattern(active_image(target), active_format(target), offset, length, pattern);
-  }
-  void write() { write_pattern(static_cast<unsigned char>(1 + below(255))); }
-  void write_zeroes() { write_pattern(0); }
-
-  void discard() {
-    const auto [target, offset, length] = somewhere();
-    if (subject_.domain.is_running()) return subject_.domain.monitor_discard(target, offset, length);
-    if (is_on_overlay(target)) return;
-    rig::discard(active_image(target), active_format(target), offset, length);
-  }
-
-  // What the guest writes to at the next start: the disk's own image, or a kept layer.
-  std::string active_image(const std::string& target) const { return subject_.domain.inactive_source(target); }
-  std::string active_format(const std::string& target) const {
-    return active_image(target) == subject_.domain.disk_path(target) ? subject_.domain.disk_format(target) : "qcow2";
-  }
-  // A crash left it there, or a merge of the layer below unfinished, and the next recovery brings it back.
-  bool is_on_overlay(const std::string& target) const {
-    if (active_image(target) == subject_.domain.disk_path(target)) return false;
-    if (!active_image(target).ends_with(".layer.qcow2")) return true;
-    const std::string info = base::run_checked(
-        {.arguments = {"qemu-img", "info", "-U", "--output=json", active_image(target)}}, base::Milliseconds(60'000));
-    return base::parse_json(info, "qemu-img info").at("full-backing-filename") !=
-           subject_.domain.disk_path(target).string();
-  }
-
-  void grow() {
-    const std::string& target = one_of(k_targets);
-    if (is_on_overlay(target)) return;
-    sizes_[target] += (1 + below(64)) * 4 * k_sector * 16;
-    told_ += fmt::format(" {} to {}", target, sizes_[target]);
-    if (subject_.domain.is_running()) {
-      EXPECT_EQ(::virDomainBlockResize(subject_.domain.handle(), target.c_str(), sizes_[target],
-                                       VIR_DOMAIN_BLOCK_RESIZE_BYTES),
-                0);
-      return;
+  // What throws tells of the steps before it, too.
+  void act(const Kind& kind) {
+    try {
+      kind.act(*this);
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
     }
-    tool({"qemu-img", "resize", "-q", "-f", active_format(target), active_image(target),
-          std::to_string(sizes_[target])});
+    if (testing::Test::HasFailure()) ADD_FAILURE() << "after" << dice_.told;
   }
 
-  // Another file in its place, with the same name, bitmaps and all, and another content.
-  void exchange() {
-    const std::string& target = one_of(k_targets);
-    if (subject_.domain.is_running() || is_on_overlay(target)) return;
-    const std::filesystem::path path = subject_.domain.disk_path(target);
-    std::filesystem::copy_file(path, path.string() + ".other");
-    rig::write_pattern(path.string() + ".other", subject_.domain.disk_format(target), below(64) * 16 * k_sector,
-                       64 * k_sector, static_cast<unsigned char>(below(256)));
-    std::filesystem::rename(path.string() + ".other", path);
-    told_ += " " + target;
-  }
-
-  static void tool(std::vector<std::string> arguments) {
-    base::run_checked({.arguments = std::move(arguments)}, base::Milliseconds(60'000));
-  }
-
-  void kill_qemu() {
-    if (subject_.domain.is_running()) subject_.domain.kill_qemu();
-    if (below(2) == 0) subject_.domain.start_paused();
-  }
-
-  void stop_or_start() {
-    if (subject_.domain.is_running()) return subject_.domain.destroy();
-    subject_.domain.start_paused();
-  }
-
-  Content content() {
-    Content now;
-    for (const std::string& target : k_targets) now[target] = subject_.domain.hash_disk(target);
-    return now;
+  void if_settled(void (RestlessDomain::*event)()) {
+    if (!open_) (domain_.*event)();
   }
 
   // ---- backups. A killed one that was sealed is published by the next recovery, hence before any later one.
   std::vector<std::string> backup_words() {
     static const std::vector<std::string> modes = {
-        "",           "",           "",           "--change-map=scan", "--mode=copy",   "--full-state=try",
-        k_layer_mode, k_layer_mode, k_layer_mode, k_layer_mode,        "--recheck=1000"};
-    const std::string& mode = one_of(modes);
+        "",           "",           "",           "",           "--change-map=scan", "--mode=copy",
+        k_layer_mode, k_layer_mode, k_layer_mode, k_layer_mode, "--recheck=1000"};
+    const std::string& mode = dice_.one_of(modes);
     std::vector<std::string> words = {"backup", subject_.domain.name(), "--quiesce=off"};
     if (!mode.empty()) words.push_back(mode);
-    told_ += " " + mode;
+    dice_.tell(" {}", mode);
     return words;
   }
 
@@ -211,22 +116,49 @@ class Series {
     Content content;
     std::string time;
   };
-  Instant instant() { return {content(), base::format_time(base::now())}; }
+  Instant instant() const { return {domain_.content(), base::format_time(base::now())}; }
 
   void back_up() {
     const Instant now = instant();
     const std::vector<std::string> words = backup_words();
-    const bool may_be_on_layers = words.back() == k_layer_mode || words.back() == "--mode=copy";
     subject_.must(words);
+    expect_point(now, words);
+  }
+
+  // The guest writes, is killed, or is started, while its frozen disks are read.
+  void back_up_busily() {
+    static const std::vector<std::string> places = {"acted.snapshotted", "fact.thawed", "fact.reading",
+                                                    "intent.sealed",     "fact.sealed", "intent.committing"};
+    const std::string place = "backup." + dice_.one_of(places);
+    dice_.tell(" {}", place);
+    const Instant now = instant();
+    const std::vector<std::string> words = backup_words();
+    rig::Environment environment = subject_.environment;
+    environment["ICECORE_FAILPOINTS"] = place + "=pause";
+    rig::IcecoreRun run(subject_.with_options(words), environment);
+    run.wait_failpoint();
+    if (!subject_.domain.is_running() && dice_.below(2) == 0) subject_.domain.start_paused();
+    for (std::uint64_t writes = dice_.below(4); writes > 0 && subject_.domain.is_running(); --writes) domain_.write();
+    if (subject_.domain.is_running() && dice_.below(4) == 0) {
+      dice_.tell(" killed");
+      subject_.domain.kill_qemu();
+    }
+    const Content written = domain_.content();
+    run.go_on();
+    const rig::IcecoreOutcome outcome = run.wait();
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
+    EXPECT_EQ(domain_.content(), written) << "the guest's disks are not what they were";
+    expect_point(now, words);
+  }
+
+  void expect_point(const Instant& now, const std::vector<std::string>& words) {
     attribute(now);
     EXPECT_FALSE(open_) << "there is no new point";
+    const bool may_be_on_layers = words.back() == k_layer_mode || words.back() == "--mode=copy";
     may_be_on_layers ? expect_settled() : subject_.expect_at_rest();
   }
 
   // An error after the point is sealed leaves the job to recover, which may then be the next backup's first step.
-  void fail_backup() { interrupt_backup("error"); }
-  void kill_backup() { interrupt_backup("kill"); }
-
   void interrupt_backup(const std::string& action) {
     static const std::vector<std::string> states = {"frozen",     "snapshotted", "thawed",    "reading",  "sealed",
                                                     "committing", "committed",   "uploading", "published"};
@@ -236,10 +168,11 @@ class Series {
         "layer.before_commit", "layer.commit_begun",     "layer.committed_live",
         "layer.before_unlink", "layer.unlinked",         "layer.committed_offline",
         "layer.rebased",       "merge.intent.committed", "merge.acted.committed"};
-    const bool in_layers = below(3) == 0;
+    const bool in_layers = dice_.below(3) == 0;
     const std::string failpoint =
-        (in_layers ? one_of(of_layers) : "backup." + one_of(moments) + "." + one_of(states)) + "=" + action;
-    told_ += " " + failpoint;
+        (in_layers ? dice_.one_of(of_layers) : "backup." + dice_.one_of(moments) + "." + dice_.one_of(states)) + "=" +
+        action;
+    dice_.tell(" {}", failpoint);
     const Instant now = instant();
     const rig::IcecoreOutcome outcome = subject_.run(backup_words(), {{"ICECORE_FAILPOINTS", failpoint}});
     EXPECT_TRUE(in_layers || outcome.exit_code != 0);
@@ -263,23 +196,23 @@ class Series {
   }
 
   void merge_layers() {
-    const Content before = content();
+    const Content before = domain_.content();
     must_recover({"recover", subject_.domain.name(), "--merge-layers"});
     attribute(instant());
     open_.reset();
-    EXPECT_EQ(content(), before);
+    EXPECT_EQ(domain_.content(), before);
     subject_.expect_at_rest();
   }
 
   // Each disk on its own image, or on one kept layer directly over it; no other file of ours.
   void expect_settled() const {
     std::size_t layers = 0;
-    for (const std::string& target : k_targets) {
-      EXPECT_FALSE(is_on_overlay(target)) << target << " is on " << active_image(target);
+    for (const std::string& target : domain_.targets()) {
+      EXPECT_FALSE(domain_.is_on_overlay(target)) << target << " is on " << domain_.active_image(target);
       if (subject_.domain.is_running()) {
-        EXPECT_EQ(subject_.domain.live_source(target), active_image(target));
+        EXPECT_EQ(subject_.domain.live_source(target), domain_.active_image(target));
       }
-      layers += active_image(target).ends_with(".layer.qcow2") ? 1 : 0;
+      layers += domain_.active_image(target).ends_with(".layer.qcow2") ? 1 : 0;
     }
     for (const auto& file : std::filesystem::recursive_directory_iterator(subject_.domain.folder())) {
       EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
@@ -307,16 +240,16 @@ class Series {
   // ---- the repository
   void forget() {
     if (known_.size() < 3) return;
-    const std::string id = std::next(known_.begin(), static_cast<long>(below(known_.size())))->first;
-    told_ += " " + id.substr(0, 8);
-    subject_.must({"forget", id});
+    const std::string id = std::next(known_.begin(), static_cast<long>(dice_.below(known_.size())))->first;
+    dice_.tell(" {}", id.substr(0, 8));
+    subject_.must({"forget", id, "--even-last"});  // of a UUID that is gone it may be the last
     known_.erase(id);
   }
   void prune() { subject_.must({"prune", "--grace=0s", "--rewrite-below=80"}); }
 
   void restore_any() {
     if (known_.empty()) return;
-    const auto point = std::next(known_.begin(), static_cast<long>(below(known_.size())));
+    const auto point = std::next(known_.begin(), static_cast<long>(dice_.below(known_.size())));
     expect_content(point->first, point->second);
   }
 
@@ -324,7 +257,7 @@ class Series {
     const std::filesystem::path folder = subject_.domain.folder() / "restored";
     subject_.must({"restore", id, "--disks-only", "--to", folder.string()});
     for (const auto& [target, hash] : content) {
-      const std::string format = subject_.domain.disk_format(target);
+      const std::string format = std::filesystem::exists(folder / (target + ".raw")) ? "raw" : "qcow2";
       EXPECT_EQ(rig::content_hash(folder / (target + "." + format), format), hash) << target << " of " << id;
     }
     std::filesystem::remove_all(folder);
@@ -337,11 +270,10 @@ class Series {
     subject_.must({"verify", "--read-data"});
   }
 
-  ProtectedDomain subject_;
-  std::mt19937_64 random_;
+  Dice dice_;
+  RestlessDomain domain_;
+  ProtectedDomain& subject_;
   unsigned steps_;
-  std::map<std::string, std::uint64_t> sizes_ = {{"vda", k_disk_bytes}, {"vdb", k_disk_bytes}, {"sda", k_disk_bytes}};
-  std::string told_;
   std::map<std::string, Content> known_;  // point -> what it must give back
   std::optional<Instant> open_;           // of the backup interrupted last
 };

@@ -20,6 +20,8 @@ TEST(LayerName, IsOursAndNoLeftover) {
   EXPECT_FALSE(is_our_overlay(path, k_uuid));
   EXPECT_EQ(run_of_layer(path), "01234567");
   EXPECT_FALSE(is_kept_layer(path, "6f9c1f2e-0000-4000-8000-00000000be0d"));
+  EXPECT_EQ(domain_of_layer(path), k_uuid);
+  EXPECT_EQ(domain_of_layer("/images/web1.qcow2"), "");
   EXPECT_FALSE(is_kept_layer("/images/web1.qcow2", k_uuid));
   EXPECT_FALSE(is_kept_layer(path.string() + ".bak", k_uuid));
   EXPECT_FALSE(is_kept_layer("/images/" + overlay_name(k_uuid, "vda", k_run), k_uuid));
