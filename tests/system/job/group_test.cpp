@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <thread>
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
@@ -41,6 +42,13 @@ class Group : public testing::Test {
   void expect_at_rest() const {
     first->expect_at_rest();
     second->expect_at_rest();
+  }
+  static void wait_thawed(rig::Guest& guest) {
+    const base::Stopwatch watch;
+    while (guest.freeze_status() != "thawed") {
+      ASSERT_LT(watch.elapsed(), std::chrono::seconds(20)) << "still frozen";
+      std::this_thread::sleep_for(base::Milliseconds(50));
+    }
   }
   // The groups that are stated in the repository.
   std::vector<std::filesystem::path> objects() const {
@@ -114,6 +122,53 @@ TEST_F(Group, OneThatCannotBeFrozenDecidesForAllOrForItself) {
   EXPECT_EQ(outcome.at("results")[0].at("point").at("consistency"), "filesystem");
   EXPECT_EQ(outcome.at("results")[1].at("point").at("consistency"), "crash");
   expect_at_rest();
+}
+
+// An agent that hangs before the others are frozen is found by asking it, one that hangs later by half of the limit.
+TEST_F(Group, AHangingAgentDoesNotKeepTheOthersFrozen) {
+  ICECORE_NEEDS("guest");
+  first->domain.start();
+  second->domain.start();
+  rig::Guest one(first->domain);
+  rig::Guest two(second->domain);
+  one.wait_agent();
+  two.wait_agent();
+  const auto hang = [&] {
+    two.hang_agent(std::chrono::seconds(12));
+    while (two.agent_answers()) {
+    }
+  };
+  struct Run {
+    std::string rule;
+    bool before;
+  };
+  for (const Run& run : {Run{"try", true}, Run{"try", false}, Run{"required", false}}) {
+    SCOPED_TRACE(run.rule + (run.before ? ", hangs before" : ", hangs within"));
+    if (run.before) hang();
+    rig::IcecoreRun backup(first->with_options(words({"--quiesce=" + run.rule, "--freeze-limit=2000", "--json"})),
+                           {{"ICECORE_FAILPOINTS", run.before ? "" : "backup.ready=pause:2"}});
+    if (!run.before) {
+      backup.wait_failpoint();
+      hang();
+      backup.go_on();
+    }
+    const rig::IcecoreOutcome outcome = backup.wait();
+    EXPECT_EQ(one.freeze_status(), "thawed");
+    if (run.rule == "required") {
+      EXPECT_NE(outcome.exit_code, 0);
+      EXPECT_THAT(outcome.error_output, HasSubstr("backup of '" + second->domain.name()));
+    } else {
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.error_output;
+      const base::Json results = outcome.json().at("results");
+      EXPECT_EQ(results[0].at("point").at("consistency"), "filesystem");
+      EXPECT_LT(results[0].at("point").at("freeze_ms"), run.before ? 1000 : 2000);
+      EXPECT_EQ(results[1].at("point").at("consistency"), "crash");
+    }
+    two.wait_agent();
+    wait_thawed(two);
+    expect_at_rest();
+  }
+  EXPECT_EQ(first->points().size(), 4U);
 }
 
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
