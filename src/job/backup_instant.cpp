@@ -47,7 +47,6 @@ class Instant {
       if (freeze) note_freeze(freeze->freeze());
     });
     meet();
-    facts_.instant = base::now();
     steps_.step(JobState::snapshotted, Durability::process_death, [&] { take(snapshot); });
     facts_.firmware = copy_firmware(firmware, k_firmware_patience_frozen);
     meet();
@@ -69,14 +68,17 @@ class Instant {
   }
 
   void take(hypervisor::Snapshot& snapshot) {
-    if (prepared_.plan.memory_file.empty()) {
-      facts_.snapshot = snapshot.take();
-      return;
-    }
-    facts_.snapshot = take_with_memory(snapshot, prepared_, options_, context_);
+    const bool memory = !prepared_.plan.memory_file.empty();
+    facts_.instant = base::now();
+    facts_.bounds.earliest = std::chrono::steady_clock::now();
+    base::failpoint("backup.snapshotting");
+    facts_.snapshot = memory ? take_with_memory(snapshot, prepared_, options_, context_) : snapshot.take();
+    facts_.bounds.latest = std::chrono::steady_clock::now();
+    if (!memory) return;
     facts_.memory = true;
     // The memory is of its end.
     facts_.instant = base::now() - facts_.snapshot.paused;
+    facts_.bounds.earliest = facts_.bounds.latest - facts_.snapshot.paused;
   }
 
   void meet() const {

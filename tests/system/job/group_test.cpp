@@ -171,6 +171,19 @@ TEST_F(Group, AHangingAgentDoesNotKeepTheOthersFrozen) {
   EXPECT_EQ(first->points().size(), 4U);
 }
 
+TEST_F(Group, ASlowSnapshotShowsInTheSpread) {
+  constexpr int k_delay_ms = 700;
+  start_paused();
+  rig::IcecoreRun backup(first->with_options(words({"--json"})), {{"ICECORE_FAILPOINTS", "backup.snapshotting=pause"}});
+  backup.wait_failpoint();
+  std::this_thread::sleep_for(base::Milliseconds(k_delay_ms));
+  backup.go_on();
+  const rig::IcecoreOutcome outcome = backup.wait();
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_GE(outcome.json().at("results")[0].at("point").at("group").at("spread_ms"), k_delay_ms);
+  EXPECT_THAT(first->must({"show", group_ids().at(0)}).output, HasSubstr("from the first snapshot's begin"));
+}
+
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   start_paused();
   for (const std::string failpoint : {"backup.intent.snapshotted", "backup.acted.snapshotted", "backup.acted.reading",
