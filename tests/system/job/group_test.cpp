@@ -199,6 +199,30 @@ TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   expect_at_rest();
 }
 
+// Before all snapshots are there a failure is everybody's, afterwards its own.
+TEST_F(Group, OneThatFailsDecidesForAllOrForItself) {
+  start_paused();
+  for (const std::string at : {"backup.intent.frozen", "backup.intent.snapshotted", "backup.acted.snapshotted"}) {
+    SCOPED_TRACE(at);
+    const rig::IcecoreOutcome none = first->run(words({}), {{"ICECORE_FAILPOINTS", at + "=error:2"}});
+    EXPECT_EQ(none.exit_code, 6);
+    EXPECT_THAT(none.error_output, HasSubstr(at));
+    EXPECT_TRUE(first->points().empty());
+    expect_at_rest();
+  }
+  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x51);
+  const std::string written = first->domain.hash_disk();
+  const rig::IcecoreOutcome one =
+      first->run(words({"--json"}), {{"ICECORE_FAILPOINTS", "backup.acted.reading=error:2"}});
+  EXPECT_EQ(one.exit_code, 3);
+  EXPECT_THAT(one.error_output, HasSubstr(second->domain.name()));
+  EXPECT_EQ(first->points().size(), 1U);
+  EXPECT_TRUE(objects().empty());
+  EXPECT_EQ(first->restored_hash("latest"), written);
+  expect_at_rest();
+  first->must({"verify", "--read-data"});
+}
+
 // The last of its points states the group, whoever publishes that.
 TEST_F(Group, KilledBesideAnyPublicationIsStatedByRecover) {
   start_paused();
