@@ -22,6 +22,7 @@
 #include "job/restore_memory.hpp"
 #include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
+#include "job/restore_room.hpp"
 #include "job/restore_verify.hpp"
 #include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
@@ -303,6 +304,7 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.domain_uuid = prepared.plan.domain_uuid;
   report.xml_diff = prepared.xml_diff;
   report.notes = prepared.notes;
+  report.room = room_needed(prepared);
   report.with_memory = !prepared.plan.memory_file.empty();
   for (const PlannedBlob& planned : prepared.blobs) report.files.push_back({planned.blob->kind, planned.file.path});
   report.findings = prepared.findings;

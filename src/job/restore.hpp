@@ -54,6 +54,13 @@ struct RestoredFile {
   std::filesystem::path path;
 };
 
+// What a file takes of its file system until the restore is complete, and what gives way then gives back.
+struct RoomNeed {
+  std::filesystem::path folder;
+  std::uint64_t bytes = 0;
+  std::uint64_t given_back = 0;
+};
+
 struct RestoreReport {
   std::string point_id;
   std::string domain_name;  // as defined; empty with disks_only
@@ -62,6 +69,7 @@ struct RestoreReport {
   std::vector<RestoredFile> files;
   std::string xml_diff;  // unified: the point's XML against the one defined
   std::vector<std::string> notes;
+  std::vector<RoomNeed> room;                 // for all that is written
   bool with_memory = false;                   // it goes on, or would, where it was
   std::vector<hypervisor::Finding> findings;  // what keeps this host from running the domain, or might
   base::Milliseconds duration{0};

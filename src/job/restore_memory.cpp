@@ -14,8 +14,8 @@
 #include "job/backup_plan.hpp"
 #include "job/blob.hpp"
 #include "job/memory_store.hpp"
-#include "job/overlay_place.hpp"
 #include "job/restore_image.hpp"
+#include "job/restore_room.hpp"
 #include "memory/prove.hpp"
 #include "memory/save_file_target.hpp"
 
@@ -58,11 +58,15 @@ std::filesystem::path folder_of(const RestorePlan& plan, const std::filesystem::
   return file == plan.files.end() ? otherwise : file->path.parent_path();
 }
 
-void require_room_for(const ManifestBlob& blob, const std::filesystem::path& folder) {
-  const std::uint64_t free = free_space(folder).first;
-  if (free >= blob.size) return;
-  refuse(Fault::no_space, fmt::format("the guest's memory takes up to {}, and only {} are free in '{}'",
-                                      base::format_size(blob.size), base::format_size(free), folder.string()));
+// Beside the disks, for which there is room.
+void require_room_for_memory(const PreparedRestore& prepared) {
+  try {
+    require_room({room_needed(prepared)});
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::no_space) throw;
+    refuse(Fault::no_space, fmt::format("the guest's memory takes up to {}, and then {}",
+                                        base::format_size(prepared.memory_bytes), error.what()));
+  }
 }
 
 void require_undamaged(const std::optional<repository::DamageMark>& damage) {
@@ -102,9 +106,9 @@ void plan_restored_memory(PreparedRestore& prepared, const Manifest& manifest, c
   require_all_disks(prepared.plan, manifest);
   const std::filesystem::path folder = folder_of(prepared.plan, otherwise);
   const ManifestBlob* const whole = find_blob(manifest, k_memory_file_blob);
-  if (std::filesystem::exists(folder))
-    require_room_for(whole != nullptr ? *whole : *find_blob(manifest, k_memory_blob), folder);
+  prepared.memory_bytes = (whole != nullptr ? *whole : *find_blob(manifest, k_memory_blob)).size;
   prepared.plan.memory_file = folder / memory_file_name(manifest.domain_uuid, job_id);
+  require_room_for_memory(prepared);
 }
 
 void write_memory(repository::Repository& repository, const Manifest& manifest, const RestorePlan& plan,

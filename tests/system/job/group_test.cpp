@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <fstream>
 #include <thread>
@@ -322,6 +323,52 @@ TEST_F(Group, IsRestoredTogether) {
   EXPECT_EQ(disk_hash(*first), one);
   EXPECT_EQ(disk_hash(*second), two);
   EXPECT_EQ(first->run({"restore", "latest", "--group", "--as", "x"}).exit_code, 2);
+}
+
+TEST_F(Group, OfThreeComesBackElsewhereAndIsStarted) {
+  ProtectedDomain third;
+  third.domain.start_paused();
+  start_paused();
+  first->must(words({third.domain.name()}));
+  const std::vector<const ProtectedDomain*> all = {&*first, &*second, &third};
+  const std::filesystem::path folder = first->domain.folder() / "elsewhere";
+  const std::vector<std::string> restore = {"restore", "latest", "--group", "--to", folder, "--start"};
+  for (const ProtectedDomain* of : all) {
+    EXPECT_THAT(first->run(restore).error_output, HasSubstr(of->domain.name())) << "its name is not free";
+    virDomainDestroy(of->domain.handle());
+    virDomainUndefine(of->domain.handle());
+  }
+  const rig::IcecoreOutcome dry = first->must({"restore", "latest", "--group", "--to", folder, "--start", "--dry-run"});
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  for (const ProtectedDomain* of : all)
+    EXPECT_THAT(dry.output, HasSubstr((folder / (of->domain.name() + ".vda.qcow2")).string()));
+  const base::Json members =
+      first->must({"restore", "latest", "--group", "--to", folder, "--start", "--json"}).json().at("members");
+  ASSERT_EQ(members.size(), all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(members[i].at("started"), true);
+    EXPECT_EQ(virDomainIsActive(all[i]->domain.handle()), 1) << all[i]->domain.name();
+  }
+}
+
+// What does not fit is found before anything is written, though each member would.
+TEST_F(Group, RoomIsForAllOfIt) {
+  start_paused();
+  first->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x31);
+  second->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x32);
+  first->must(words({}));
+  const std::filesystem::path folder = first->domain.folder() / "small";
+  std::filesystem::create_directory(folder);
+  ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=14m,mode=0755"), 0);
+  first->domain.undo().folder(folder);
+  for (const std::string also : {"--verify", "--dry-run"}) {
+    const rig::IcecoreOutcome refused =
+        first->run({"restore", "latest", "--group", "--disks-only", "--to", folder, also});
+    EXPECT_EQ(refused.exit_code, 9);
+    EXPECT_THAT(refused.error_output, HasSubstr(folder.string()));
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+  }
+  first->must({"restore", "latest", "--disks-only", "--to", folder / second->domain.name()});
 }
 
 TEST_F(Group, APolicyMakesOneToo) {
