@@ -2,6 +2,7 @@
 #include "job/restore.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "base/durable_file.hpp"
@@ -324,8 +325,13 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.kind = JobKind::restore;
   record.created = base::now();
   repository.refresh_index();
-  PreparedRestore prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
-  plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
+  const auto prepare = [&] {
+    PreparedRestore made = prepare_restore(connection.get(), repository, manifest, options, record.id);
+    plan_restored_memory(made, manifest, options, context.state_dir, record.id);
+    if (connection) std::ranges::move(memory_findings(*connection, made, manifest), std::back_inserter(made.findings));
+    return made;
+  };
+  PreparedRestore prepared = prepare();
   RestoreReport planned = describe_plan(prepared);
   if (damage) {
     for (std::string& note : damage_notes(*damage, repository.config().block_bytes)) {
@@ -338,8 +344,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   if (options.dry_run) return planned;
   if (!options.allow_incompatible) require_compatible(prepared.findings);
   if (end_layers_of_replaced(context, connection.get(), manifest, options)) {
-    prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
-    plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
+    prepared = prepare();
   }
 
   if (options.to) base::create_folders(std::filesystem::absolute(*options.to), 0755);

@@ -8,6 +8,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_model.hpp"
 #include "hypervisor/saved_image.hpp"
@@ -109,6 +110,18 @@ void plan_restored_memory(PreparedRestore& prepared, const Manifest& manifest, c
   prepared.memory_bytes = (whole != nullptr ? *whole : *find_blob(manifest, k_memory_blob)).size;
   prepared.plan.memory_file = folder / memory_file_name(manifest.domain_uuid, job_id);
   require_room_for_memory(prepared);
+}
+
+std::vector<hypervisor::Finding> memory_findings(hypervisor::Connection& connection, const PreparedRestore& prepared,
+                                                 const Manifest& manifest) {
+  if (prepared.plan.memory_file.empty()) return {};
+  std::vector<hypervisor::Finding> findings = hypervisor::check_resume(
+      connection, manifest.live_xml, prepared.plan.define_xml, manifest.host != base::host_name());
+  std::erase_if(findings, [&](const hypervisor::Finding& finding) {
+    const auto is_same = [&](const hypervisor::Finding& known) { return known.what == finding.what; };
+    return std::any_of(prepared.findings.begin(), prepared.findings.end(), is_same);
+  });
+  return findings;
 }
 
 void write_memory(repository::Repository& repository, const Manifest& manifest, const RestorePlan& plan,
