@@ -115,7 +115,7 @@ class RestoreJob {
         write_disk(i);
       }
       base::failpoint("restore.disks_written");
-      for (std::size_t i = 0; options_.verify && i < prepared_.disks.size(); ++i) verify_disk(i);
+      if (options_.verify) verify();
     });
   }
 
@@ -206,6 +206,11 @@ class RestoreJob {
     report_.disks[i].verified = true;
   }
 
+  void verify() {
+    verify_blobs(repository_, prepared_, damage_ ? &*damage_ : nullptr);
+    for (std::size_t i = 0; i < prepared_.disks.size(); ++i) verify_disk(i);
+  }
+
   void finish() {
     phase("define");
     if (prepared_.plan.define_xml.empty()) {
@@ -288,6 +293,10 @@ bool end_layers_of_replaced(const JobContext& context, hypervisor::Connection* c
   return true;
 }
 
+bool gives_way(const PlannedFile& file) {
+  return file.device || (file.replaces && std::filesystem::exists(std::filesystem::symlink_status(file.path)));
+}
+
 RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
   const PlannedFile& file = prepared.plan.files[i];
   const ManifestDisk& disk = *prepared.disks[i];
@@ -295,7 +304,8 @@ RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
           .path = file.path,
           .format = file.format,
           .size = disk.virtual_size,
-          .room = describe_room(file, disk, prepared.disk_bytes[i])};
+          .room = describe_room(file, disk, prepared.disk_bytes[i]),
+          .replaces = gives_way(file)};
 }
 
 RestoreReport describe_plan(const PreparedRestore& prepared) {
@@ -307,7 +317,9 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.notes = prepared.notes;
   report.room = room_needed(prepared);
   report.with_memory = !prepared.plan.memory_file.empty();
-  for (const PlannedBlob& planned : prepared.blobs) report.files.push_back({planned.blob->kind, planned.file.path});
+  report.memory_file = prepared.plan.memory_file;
+  for (const PlannedBlob& planned : prepared.blobs)
+    report.files.push_back({planned.blob->kind, planned.file.path, gives_way(planned.file)});
   report.findings = prepared.findings;
   return report;
 }
@@ -359,7 +371,9 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
             .run();
       },
       "restore of '{}'", record.domain_name);
+  for (std::size_t i = 0; i < done.disks.size(); ++i) done.disks[i].replaces = planned.disks[i].replaces;
   planned.disks = std::move(done.disks);
+  for (RestoredFile& file : planned.files) file.verified = options.verify;
   planned.duration = done.duration;
   return planned;
 }

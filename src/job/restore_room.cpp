@@ -98,8 +98,7 @@ void require_room(const std::vector<std::vector<RoomNeed>>& restores) {
 std::string describe_room(const PlannedFile& file, const repository::ManifestDisk& disk, std::uint64_t bytes) {
   const std::string size = base::format_size(disk.virtual_size);
   if (file.device) {
-    return fmt::format("{} onto a device of {}, whose content gives way", size,
-                       base::format_size(disk::device_size(file.path)));
+    return fmt::format("{} onto a device of {}", size, base::format_size(disk::device_size(file.path)));
   }
   return fmt::format("{}, {} of data; {} free there", size, base::format_size(bytes),
                      base::format_size(free_space(existing_part(file.path.parent_path())).first));
