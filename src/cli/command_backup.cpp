@@ -123,7 +123,8 @@ Command make_backup_command() {
            "is on its own disks again before the network matters. Several domains are backed up one after another; one "
            "that fails does not stop the others. With --group all of them are frozen and snapshotted together; one "
            "that "
-           "cannot be leaves all as they were. "
+           "cannot be leaves all as they were. While an agent of a group is waited for the other guests stand frozen: "
+           "it has half of --freeze-limit (whole seconds), or 5 s without that. "
            "Ctrl-C ends cleanly: the guest is thawed and back on its own disks before icecore ends.",
        .examples = {{"sudo icecore backup web1 -r /var/backups/icecore --key-file /etc/icecore/repository.key",
                      "a restore point of web1"},

@@ -109,12 +109,14 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
                      {"path", disk.path.string()},
                      {"format", disk.format},
                      {"size", disk.size},
+                     {"replaces", disk.replaces},
                      {"bytes_written", disk.bytes_written},
                      {"verified", disk.verified}});
   }
   base::Json files = base::Json::array();
   for (const job::RestoredFile& file : report.files)
-    files.push_back({{"kind", file.kind}, {"path", file.path.string()}});
+    files.push_back(
+        {{"kind", file.kind}, {"path", file.path.string()}, {"replaces", file.replaces}, {"verified", file.verified}});
   return {{"point", report.point_id},
           {"domain", report.domain_name},
           {"domain_uuid", report.domain_uuid},
@@ -129,23 +131,29 @@ base::Json record_of(const job::RestoreReport& report, const job::RestoreOptions
           {"duration_ms", report.duration.count()}};
 }
 
+std::string in_place_of(bool replaces) { return replaces ? ", in place of what is there" : ""; }
+
+void print_plan(Console& console, const job::RestoreReport& report) {
+  console.out << report.xml_diff;
+  if (report.with_memory) {
+    console.print("the guest would go on where it was, with its memory");
+    console.print(fmt::format("would write memory to {}, until the guest goes on", report.memory_file.string()));
+  }
+  for (const job::RestoredDisk& disk : report.disks) {
+    console.print(fmt::format("would write {} to {} ({}, {}){}", disk.target, disk.path.string(), disk.format,
+                              disk.room, in_place_of(disk.replaces)));
+  }
+  for (const job::RestoredFile& file : report.files)
+    console.print(fmt::format("would write {} to {}{}", file.kind, file.path.string(), in_place_of(file.replaces)));
+}
+
 void print_report(Console& console, const job::RestoreReport& report, const job::RestoreOptions& options) {
   for (const std::string& note : report.notes) console.err << "icecore: " << note << '\n';
   for (const hypervisor::Finding& finding : report.findings) {
     console.err << fmt::format("icecore: {}: {}\n  try: {}\n",
                                finding.blocks ? "the domain cannot run here" : "warning", finding.what, finding.cure);
   }
-  if (options.dry_run) {
-    console.out << report.xml_diff;
-    if (report.with_memory) console.print("the guest would go on where it was, with its memory");
-    for (const job::RestoredDisk& disk : report.disks) {
-      console.print(
-          fmt::format("would write {} to {} ({}, {})", disk.target, disk.path.string(), disk.format, disk.room));
-    }
-    for (const job::RestoredFile& file : report.files)
-      console.print(fmt::format("would write {} to {}", file.kind, file.path.string()));
-    return;
-  }
+  if (options.dry_run) return print_plan(console, report);
   const std::string as = report.domain_name.empty() ? "" : fmt::format(" as domain '{}'", report.domain_name);
   const std::string now = options.paused       ? ", paused where it was"
                           : report.with_memory ? ", which goes on where it was"
@@ -158,7 +166,8 @@ void print_report(Console& console, const job::RestoreReport& report, const job:
                               base::format_size(disk.bytes_written), disk.verified ? ", read back and the same" : ""));
   }
   for (const job::RestoredFile& file : report.files)
-    console.print(fmt::format("  {}  {}", file.kind, file.path.string()));
+    console.print(
+        fmt::format("  {}  {}{}", file.kind, file.path.string(), file.verified ? ", read back and the same" : ""));
 }
 
 // A record; of a group a list of them.
@@ -226,8 +235,8 @@ Command make_restore_command() {
        .json = {{"members[]", "with --group only: a record as follows of each"},
                 {"point", "its id"},
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
-                {"disks[]", "target, path, format, size, bytes_written, verified"},
-                {"files[]", "kind (nvram, tpm, kernel, ...), path"},
+                {"disks[]", "target, path, format, size, replaces (what is at path), bytes_written, verified"},
+                {"files[]", "kind (nvram, tpm, kernel, ...), path, replaces, verified"},
                 {"xml_diff", "the point's XML against the one defined, unified"},
                 {"notes[]", "what a person should know"},
                 {"findings[]",

@@ -54,6 +54,13 @@ std::string member_table(const KnownGroup& known, const std::set<std::string>& p
   return format_table({{"ID"}, {"DOMAIN"}, {"TIME (UTC)"}, {"CONSISTENCY"}, {"FROZEN", Align::right}, {"POINT"}}, rows);
 }
 
+// All were frozen, or off, before the first snapshot and until after the last: their disks are of one instant.
+bool stood_still(const ManifestGroup& group) {
+  return std::all_of(group.members.begin(), group.members.end(), [](const ManifestGroup::Member& member) {
+    return is_recorded(member) && member.consistency == repository::Consistency::filesystem;
+  });
+}
+
 std::string completeness(const KnownGroup& known) {
   const std::string count = fmt::format("{} of {} are there", known.there.size(), known.group.members.size());
   if (!known.whole()) return count + ": these are restored one by one";
@@ -118,7 +125,8 @@ std::string format_group(const KnownGroup& known, const std::set<std::string>& p
   std::vector<std::pair<std::string, std::string>> facts = {
       {"group", known.group.id},
       {"time", point_time(known.time)},
-      {"within", fmt::format("{} ms, from the first snapshot to the last", known.group.spread_ms)}};
+      {"within", fmt::format("{} ms, from the first snapshot's begin to the last one's end{}", known.group.spread_ms,
+                             stood_still(known.group) ? "; all stood still meanwhile" : "")}};
   if (!known.group.quiesce.empty()) facts.emplace_back("freezing", known.group.quiesce);
   facts.emplace_back("points", completeness(known));
   return format_facts(facts) + "\n" + member_table(known, pending);
@@ -150,7 +158,7 @@ base::Json group_record(const KnownGroup& known, const std::set<std::string>& pe
 
 std::vector<JsonField> group_fields(const std::string& prefix) {
   return {{prefix + "group", "32 hex digits; 4 or more of the first name it on the command line"},
-          {prefix + "time, spread_ms", "of its first snapshot, UTC, and from that to the last"},
+          {prefix + "time, spread_ms", "of its first snapshot, UTC, and from its begin to the last one's end"},
           {prefix + "quiesce", "required, try or off; empty: not recorded"},
           {prefix + "whole", "true when all its points are there"},
           {prefix + "stated", "true when the repository holds its object, written when all its points were there"},

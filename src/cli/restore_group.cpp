@@ -10,6 +10,7 @@
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain.hpp"
 #include "job/restore_checks.hpp"
+#include "job/restore_room.hpp"
 
 namespace icecore::cli {
 
@@ -88,6 +89,9 @@ std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repo
   each.dry_run = true;
   std::vector<job::RestoreReport> reports;
   for (const Manifest* member : members) reports.push_back(restore_next(jobs, repository, *member, each, 0));
+  std::vector<std::vector<job::RoomNeed>> room;
+  for (const job::RestoreReport& report : reports) room.push_back(report.room);
+  job::require_room(room);
   if (options.dry_run) return reports;
   for (const job::RestoreReport& report : reports) {
     if (options.allow_incompatible) break;

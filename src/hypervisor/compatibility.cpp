@@ -38,8 +38,11 @@ bool is_there(const fs::path& path) {
 
 class Check {
  public:
-  Check(Connection& connection, const XmlNode& domain)
-      : connection_(connection), domain_(domain), devices_(domain.child("devices")) {}
+  Check(Connection& connection, const XmlNode& domain, const XmlNode& emulated_by)
+      : connection_(connection),
+        domain_(domain),
+        devices_(domain.child("devices")),
+        emulator_(emulated_by.path("devices", "emulator").text()) {}
 
   std::vector<Finding> run() {
     if (const auto capabilities = ask_capabilities()) check_capabilities(capabilities->root());
@@ -51,7 +54,22 @@ class Check {
     return std::move(findings_);
   }
 
+  std::vector<Finding> run_resume(bool other_host) {
+    const XmlNode cpu = domain_.child("cpu");
+    const std::string mode = cpu.attribute("mode");
+    if (const auto capabilities = ask_capabilities()) {
+      resumes_ = true;
+      check_cpu(capabilities->root());
+    }
+    if (other_host && (mode == "host-passthrough" || mode == "maximum"))
+      warning(fmt::format("the guest's memory was saved on another host, whose CPU it had as it was ({})", mode),
+              std::string(k_without_memory));
+    return std::move(findings_);
+  }
+
  private:
+  static constexpr std::string_view k_without_memory = "boot from the disks, without the memory: --discard-memory";
+
   void problem(std::string what, std::string cure) { findings_.push_back({true, std::move(what), std::move(cure)}); }
   void warning(std::string what, std::string cure) { findings_.push_back({false, std::move(what), std::move(cure)}); }
 
@@ -85,7 +103,7 @@ class Check {
   }
 
   void check_capabilities(const XmlNode& host) {
-    check_cpu();
+    check_cpu(host);
     const std::string vcpus = domain_.child("vcpu").text();
     const std::string most = host.child("vcpu").attribute("max");
     if (!vcpus.empty() && !most.empty() &&
@@ -105,21 +123,39 @@ class Check {
   }
 
   // Only a CPU model that is named can be compared; host-model and host-passthrough take what there is.
-  void check_cpu() {
+  void check_cpu(const XmlNode& host) {
     const XmlNode cpu = domain_.child("cpu");
     const std::string mode = cpu.attribute("mode");
     if (!cpu.child("model") || (!mode.empty() && mode != "custom")) return;
+    const std::string model = cpu.child("model").text();
+    if (!knows_model(host, model)) {
+      // Without a check libvirt leaves it to QEMU, which has names of its own.
+      return cpu_finding(cpu.attribute("check") != "none", fmt::format("CPU model '{}' is not known here", model));
+    }
     const int result =
         virConnectCompareHypervisorCPU(connection_.raw(), or_null(emulator_), or_null(arch_), or_null(machine_),
                                        or_null(type_), cpu.xml().c_str(), VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
     if (result > VIR_CPU_COMPARE_INCOMPATIBLE) return;
     const LibvirtError error = answer("comparing CPUs");
     if (result < 0 && error.code != VIR_ERR_CPU_INCOMPATIBLE) return;  // not known for this kind of domain
-    const std::string what = fmt::format("CPU model '{}': {}", cpu.child("model").text(), error.message);
-    const std::string cure = "virsh edit, after --allow-incompatible: a model of `virsh domcapabilities`";
     // An inexact match only asks for what can be had.
-    if (cpu.attribute("check") == "none" || type_ == "qemu") return warning(what, cure);
-    problem(what, cure);
+    const bool inexact = cpu.attribute("check") == "none" || type_ == "qemu";
+    cpu_finding(resumes_ || !inexact, fmt::format("CPU model '{}': {}", model, error.message));
+  }
+
+  void cpu_finding(bool blocks, const std::string& what) {
+    const std::string edit = "virsh edit, after --allow-incompatible: a model of `virsh domcapabilities`";
+    findings_.push_back({blocks, resumes_ ? "the guest's memory does not go on here: " + what : what,
+                         resumes_ ? std::string(k_without_memory) : edit});
+  }
+
+  static bool knows_model(const XmlNode& host, const std::string& wanted) {
+    for (const XmlNode& mode : host.child("cpu").children("mode")) {
+      const auto models = mode.children("model");
+      if (mode.attribute("name") != "custom" || models.empty()) continue;
+      return std::any_of(models.begin(), models.end(), [&](const XmlNode& model) { return model.text() == wanted; });
+    }
+    return true;  // not a question this libvirt answers
   }
 
   void check_firmware() {
@@ -228,9 +264,10 @@ class Check {
   XmlNode domain_;
   XmlNode devices_;
   std::string type_ = domain_.attribute("type");
-  std::string emulator_ = devices_.child("emulator").text();
+  std::string emulator_;
   std::string arch_ = domain_.path("os", "type").attribute("arch");
   std::string machine_ = domain_.path("os", "type").attribute("machine");
+  bool resumes_ = false;  // asked for a guest that goes on
   std::vector<Finding> findings_;
 };
 
@@ -238,7 +275,14 @@ class Check {
 
 std::vector<Finding> check_compatibility(Connection& connection, const std::string& domain_xml) {
   const XmlDocument document = XmlDocument::parse(domain_xml, "the domain's XML");
-  return Check(connection, document.root()).run();
+  return Check(connection, document.root(), document.root()).run();
+}
+
+std::vector<Finding> check_resume(Connection& connection, const std::string& live_xml, const std::string& domain_xml,
+                                  bool other_host) {
+  const XmlDocument live = XmlDocument::parse(live_xml, "the XML of the saved guest");
+  const XmlDocument defined = XmlDocument::parse(domain_xml, "the domain's XML");
+  return Check(connection, live.root(), defined.root()).run_resume(other_host);
 }
 
 }  // namespace icecore::hypervisor

@@ -20,4 +20,9 @@ struct Finding {
 // libvirt cannot tell is passed over. Throws when libvirt does not answer.
 std::vector<Finding> check_compatibility(Connection& connection, const std::string& domain_xml);
 
+// Whether a guest whose memory was saved under `live_xml` can go on as `domain_xml` says: it has seen its machine and
+// its CPU, and goes on with nothing less. `other_host`: the memory was saved elsewhere.
+std::vector<Finding> check_resume(Connection& connection, const std::string& live_xml, const std::string& domain_xml,
+                                  bool other_host);
+
 }  // namespace icecore::hypervisor

@@ -17,6 +17,7 @@ using base::Fault;
 using base::Milliseconds;
 
 constexpr Milliseconds k_watchdog_start = std::chrono::seconds(30);
+constexpr Milliseconds k_answer = std::chrono::seconds(5);  // of an agent that has nothing to do
 constexpr Milliseconds k_watchdog_end = std::chrono::seconds(2);
 constexpr int k_thaw_attempts = 3;
 constexpr Milliseconds k_thaw_pause(100);
@@ -55,12 +56,30 @@ std::string_view to_string(FreezeState state) noexcept {
 
 Freeze::Freeze(Domain& domain, FreezeOptions options)
     : domain_(domain), options_(std::move(options)), cap_(options_.cap) {
-  obstacle_ = obstacle();
+  obstacle_ = find_obstacle();
+  if (!obstacle_) obstacle_ = find_silence();
   if (obstacle_) return;
-  // Without it an agent that hangs would hang us and libvirt's monitor of the domain for good.
-  check(virDomainAgentSetResponseTimeout(domain_.raw(), to_seconds(cap_), 0),
-        "setting the agent timeout of domain '{}'", domain_.name());
+  call_cap_ = options_.call_cap.count() > 0 ? std::min(options_.call_cap, cap_) : cap_;
+  wait_for_agent(call_cap_);
   start_watchdog();
+}
+
+// Without it an agent that hangs would hang us and libvirt's monitor of the domain for good.
+void Freeze::wait_for_agent(Milliseconds longest) {
+  check(virDomainAgentSetResponseTimeout(domain_.raw(), to_seconds(longest), 0),
+        "setting the agent timeout of domain '{}'", domain_.name());
+}
+
+// Asked for the time, which any agent tells and no guest notices. One that hangs is found while nothing is frozen.
+std::optional<FreezeReport> Freeze::find_silence() {
+  wait_for_agent(k_answer);
+  long long seconds = 0;
+  unsigned nanoseconds = 0;
+  if (virDomainGetTime(domain_.raw(), &seconds, &nanoseconds, 0) >= 0) return std::nullopt;
+  const LibvirtError error = last_libvirt_error();
+  if (!is_silence(error)) return std::nullopt;
+  virDomainAgentSetResponseTimeout(domain_.raw(), VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 0);
+  return not_frozen(FreezeState::agent_silent, "the agent in the guest does not answer: " + error.message);
 }
 
 Freeze::~Freeze() {
@@ -73,7 +92,7 @@ Freeze::~Freeze() {
   }
 }
 
-std::optional<FreezeReport> Freeze::obstacle() {
+std::optional<FreezeReport> Freeze::find_obstacle() {
   switch (domain_.state()) {
     case DomainState::running: break;
     case DomainState::paused:
@@ -117,6 +136,7 @@ FreezeReport Freeze::freeze() {
   FreezeReport report;
   report.call = frozen_since_->elapsed();
   if (file_systems_ >= 0) {
+    if (call_cap_ != cap_) wait_for_agent(cap_);
     report.state = FreezeState::frozen;
     report.file_systems = file_systems_;
     return report;
@@ -125,9 +145,22 @@ FreezeReport Freeze::freeze() {
   report.state = is_silence(error) ? FreezeState::agent_silent : FreezeState::refused;
   report.reason = error.message;
   // An agent that failed half way, or answers too late, leaves a frozen guest.
-  const ThawReport thawed = thaw();
-  if (!thawed.thawed) report.reason += "; " + thawed.reason;
+  if (report.state == FreezeState::agent_silent) {
+    report_.reason = error.message;
+    leave_to_watchdog();
+  } else {
+    thaw();
+  }
+  if (!report_.thawed) report.reason += "; " + report_.reason;
   return report;
+}
+
+void Freeze::leave_to_watchdog() {
+  report_.frozen = frozen_since_->elapsed();
+  frozen_since_.reset();
+  report_.reason = "the guest may still be frozen, the watchdog goes on trying to thaw it: " + report_.reason;
+  watchdog_->release();
+  watchdog_.reset();
 }
 
 // Below zero when the agent did not obey. After a restart of libvirt's daemon the agent is "not connected" for a
@@ -152,15 +185,13 @@ ThawReport Freeze::thaw() {
   const base::Stopwatch call;
   const int count = send_thaw();
   report_.call = call.elapsed();
-  report_.frozen = frozen_since_->elapsed();
-  frozen_since_.reset();
   report_.thawed = count >= 0 || !domain_.active();
   if (!report_.thawed) {
-    report_.reason = "the guest may still be frozen, the watchdog goes on trying to thaw it: " + report_.reason;
-    watchdog_->release();
-    watchdog_.reset();
+    leave_to_watchdog();
     return report_;
   }
+  report_.frozen = frozen_since_->elapsed();
+  frozen_since_.reset();
   const bool fired = dismiss_watchdog();
   report_.early = fired || (file_systems_ > 0 && count == 0);
   report_.reason.clear();

@@ -18,6 +18,8 @@ struct FreezeOptions {
   // The longest the guest may stay frozen. Windows gives up by itself after about 10 s, so ours comes first.
   base::Milliseconds cap = std::chrono::seconds(30);
   base::Milliseconds windows_cap = std::chrono::seconds(8);
+  // The longest the freeze call may take, in whole seconds; 0: as long as the cap.
+  base::Milliseconds call_cap{0};
   HelperProgram helper;
 };
 
@@ -52,7 +54,7 @@ bool thaw_guest(Domain& domain);
 
 class Freeze {
  public:
-  // Looks whether a freeze can work and starts the watchdog; the guest is not touched yet. The domain must outlive
+  // Asks the agent whether it listens and starts the watchdog; the guest is not touched yet. The domain must outlive
   // this. Throws only when libvirt or the watchdog process fails; what is wrong with the guest freeze() reports.
   explicit Freeze(Domain& domain, FreezeOptions options = {});
   Freeze(const Freeze&) = delete;
@@ -60,20 +62,27 @@ class Freeze {
   // Thaws if thaw() was not called.
   ~Freeze();
 
-  // Once. After any state but frozen the guest has been thawed already and the reason says why.
+  // What freeze() would report at once, without touching the guest.
+  const std::optional<FreezeReport>& obstacle() const noexcept { return obstacle_; }
+  // Once. After any state but frozen the guest has been thawed already and the reason says why; what an agent that did
+  // not answer may yet do is left to the watchdog, so that nobody waits for it a second time.
   FreezeReport freeze();
   // Thaws what freeze() froze; again or without a freeze it returns the first report.
   ThawReport thaw();
 
  private:
-  std::optional<FreezeReport> obstacle();
+  std::optional<FreezeReport> find_obstacle();
+  std::optional<FreezeReport> find_silence();
+  void wait_for_agent(base::Milliseconds longest);
   void start_watchdog();
   bool dismiss_watchdog();
+  void leave_to_watchdog();
   int send_thaw();
 
   Domain& domain_;
   FreezeOptions options_;
   base::Milliseconds cap_;
+  base::Milliseconds call_cap_{0};
   std::optional<base::Child> watchdog_;
   std::optional<FreezeReport> obstacle_;
   std::optional<base::Stopwatch> frozen_since_;

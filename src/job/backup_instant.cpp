@@ -15,6 +15,8 @@ namespace {
 
 // Beside the snapshot the guest may be frozen, and waits; afterwards nobody does.
 constexpr base::Milliseconds k_firmware_patience_frozen(50);
+// For the freeze call of one of a group, when no freeze limit is given.
+constexpr base::Milliseconds k_freeze_call = std::chrono::seconds(5);
 constexpr base::Milliseconds k_firmware_patience = std::chrono::seconds(2);
 
 class Instant {
@@ -38,16 +40,16 @@ class Instant {
     if (prepared_.plan.freezes) freeze.emplace(domain_, freeze_options());
     context_.progress.phase(domain_.name(), "snapshot");
     stop_here_if_asked(context_, domain_.name());
-    meet_();
+    if (freeze && freeze->obstacle()) require_quiesced(*freeze->obstacle());
+    base::failpoint("backup.ready");
+    meet();
     steps_.step(JobState::frozen, Durability::process_death, [&] {
-      if (freeze) facts_.freeze = freeze->freeze();
-      require_quiesced();
+      if (freeze) note_freeze(freeze->freeze());
     });
-    meet_();
-    facts_.instant = base::now();
+    meet();
     steps_.step(JobState::snapshotted, Durability::process_death, [&] { take(snapshot); });
     facts_.firmware = copy_firmware(firmware, k_firmware_patience_frozen);
-    meet_();
+    meet();
     steps_.step(JobState::thawed, Durability::process_death, [&] {
       if (freeze) facts_.thaw = freeze->thaw();
     });
@@ -66,14 +68,17 @@ class Instant {
   }
 
   void take(hypervisor::Snapshot& snapshot) {
-    if (prepared_.plan.memory_file.empty()) {
-      facts_.snapshot = snapshot.take();
-      return look_whether_started();
-    }
-    facts_.snapshot = take_with_memory(snapshot, prepared_, options_, context_);
+    const bool memory = !prepared_.plan.memory_file.empty();
+    facts_.instant = base::now();
+    facts_.bounds.earliest = std::chrono::steady_clock::now();
+    base::failpoint("backup.snapshotting");
+    facts_.snapshot = memory ? take_with_memory(snapshot, prepared_, options_, context_) : snapshot.take();
+    facts_.bounds.latest = std::chrono::steady_clock::now();
+    if (!memory) return look_whether_started();
     facts_.memory = true;
     // The memory is of its end.
     facts_.instant = base::now() - facts_.snapshot.paused;
+    facts_.bounds.earliest = facts_.bounds.latest - facts_.snapshot.paused;
   }
 
   // Nobody froze a domain that was planned as one that is off.
@@ -85,12 +90,27 @@ class Instant {
     notes_.add("crash-consistent: the domain was started just before the snapshot, and nothing was frozen");
   }
 
-  void require_quiesced() {
-    const FreezeState state = facts_.freeze ? facts_.freeze->state : FreezeState::not_running;
-    const bool none_there = state == FreezeState::frozen && facts_.freeze->file_systems == 0;
-    if (state == FreezeState::not_running || (state == FreezeState::frozen && !none_there)) return;
-    const std::string reason = none_there ? "its agent found no file system to freeze" : facts_.freeze->reason;
-    if (options_.quiesce != Quiesce::required) return notes_.add("file systems were not frozen: " + reason);
+  void meet() const {
+    if (meet_) meet_();
+  }
+
+  // Why the guest's file systems are not frozen; empty when they are, or at rest.
+  static std::string not_quiesced(const hypervisor::FreezeReport& report) {
+    if (report.state == FreezeState::not_running) return {};
+    if (report.state != FreezeState::frozen) return report.reason;
+    return report.file_systems == 0 ? "its agent found no file system to freeze" : "";
+  }
+
+  void note_freeze(const hypervisor::FreezeReport& report) {
+    facts_.freeze = report;
+    require_quiesced(report);
+    const std::string reason = not_quiesced(report);
+    if (!reason.empty()) notes_.add("file systems were not frozen: " + reason);
+  }
+
+  void require_quiesced(const hypervisor::FreezeReport& report) const {
+    const std::string reason = not_quiesced(report);
+    if (reason.empty() || options_.quiesce != Quiesce::required) return;
     base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", reason));
     throw error.add_hint("start the guest agent in the guest, or use --quiesce=try");
   }
@@ -127,6 +147,7 @@ class Instant {
   hypervisor::FreezeOptions freeze_options() const {
     hypervisor::FreezeOptions freeze;
     if (options_.freeze_limit.count() > 0) freeze.cap = freeze.windows_cap = options_.freeze_limit;
+    if (meet_) freeze.call_cap = options_.freeze_limit.count() > 0 ? options_.freeze_limit / 2 : k_freeze_call;
     return freeze;
   }
 

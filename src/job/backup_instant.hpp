@@ -17,7 +17,8 @@ namespace icecore::job {
 // thawed too, and the disks stand wherever the journal's last fact says: return_to_bases() is next.
 // Fault::unavailable when `options` require a freeze that did not work or did not last.
 // `meet` is called when all is ready, when the guest is frozen and when the snapshot is taken: in a group it waits for
-// the others there, and throws when one of them cannot go on.
+// the others there, and throws when one of them cannot go on. Empty: there are no others. Else these stand frozen while
+// this guest's agent is waited for, which has half of the freeze limit, or 5 s when none is given.
 InstantFacts take_instant(hypervisor::Domain& domain, const PreparedBackup& prepared, const BackupOptions& options,
                           const JobContext& context, JobSteps& steps, JobNotes& notes,
                           const std::function<void()>& meet);

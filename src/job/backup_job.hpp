@@ -33,7 +33,7 @@ class BackupJob {
   void plan();
 
   // Freezes, takes the snapshot, thaws: afterwards the guest writes to overlays. `meet`: see backup_instant.hpp.
-  void take_instant(const std::function<void()>& meet = [] {});
+  void take_instant(const std::function<void()>& meet = {});
   const InstantFacts& instant() const noexcept { return facts_; }
 
   // Reads the frozen disks and makes the point durable: from then on there is no way back.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/backup_manifest.hpp"
 
+#include <algorithm>
+
 #include "base/id.hpp"
 
 namespace icecore::job {
@@ -52,6 +54,17 @@ Consistency consistency_of(const PreparedBackup& prepared, const InstantFacts& f
 }
 
 std::uint64_t frozen_ms(const InstantFacts& facts) { return facts.thaw ? to_ms(facts.thaw->frozen) : 0; }
+
+std::uint64_t spread_ms(const std::vector<InstantBounds>& group) {
+  if (group.empty()) return 0;
+  auto earliest = group.front().earliest;
+  auto latest = group.front().latest;
+  for (const InstantBounds& bounds : group) {
+    earliest = std::min(earliest, bounds.earliest);
+    latest = std::max(latest, bounds.latest);
+  }
+  return to_ms(std::chrono::ceil<base::Milliseconds>(latest - earliest));
+}
 
 repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,
                                     const BackupOptions& options, const InstantFacts& facts, bool running) {

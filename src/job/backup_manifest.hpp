@@ -2,7 +2,9 @@
 // From what a backup planned and measured to the manifest it publishes.
 #pragma once
 
+#include <chrono>
 #include <optional>
+#include <vector>
 
 #include "hypervisor/freeze.hpp"
 #include "hypervisor/snapshot.hpp"
@@ -15,9 +17,16 @@
 
 namespace icecore::job {
 
+// A snapshot took effect between these: around its call, or of one with the memory in the pause at its end.
+struct InstantBounds {
+  std::chrono::steady_clock::time_point earliest{};
+  std::chrono::steady_clock::time_point latest{};
+};
+
 // What was measured around the instant of the snapshot.
 struct InstantFacts {
-  base::Timestamp instant{};
+  base::Timestamp instant{};  // as soon as the snapshot can have taken effect
+  InstantBounds bounds;
   std::optional<hypervisor::FreezeReport> freeze;  // empty: nobody asked the agent
   std::optional<hypervisor::ThawReport> thaw;
   hypervisor::SnapshotReport snapshot;
@@ -32,6 +41,9 @@ repository::Consistency consistency_of(const PreparedBackup& prepared, const Ins
 
 // How long the guest was frozen; 0: it was not.
 std::uint64_t frozen_ms(const InstantFacts& facts);
+
+// How far apart the snapshots can have taken effect, at most: from the first one's earliest to the last one's latest.
+std::uint64_t spread_ms(const std::vector<InstantBounds>& group);
 
 // All but what reading will tell.
 repository::Manifest draft_manifest(const JobRecord& record, const PreparedBackup& prepared,

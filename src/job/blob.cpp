@@ -146,10 +146,11 @@ void add_unless_gone(std::vector<FileCopy>& files, const std::filesystem::path& 
   }
 }
 
-std::vector<BlockName> stored_names(repository::Repository& repository, const ManifestBlob& blob) {
+std::vector<BlockName> stored_names(repository::Repository& repository, const ManifestBlob& blob,
+                                    const std::vector<repository::BlockRange>& lost) {
   std::vector<BlockName> names(repository::block_count(blob.size, repository.config().block_bytes));
   repository::BlockReader reader(repository);
-  repository::ImageTreeReader tree(reader, repository.config(), blob.image);
+  repository::ImageTreeReader tree(reader, repository.config(), blob.image, lost);
   tree.for_each_leaf([&](std::uint64_t first, std::span<const BlockName> leaf) {
     std::copy(leaf.begin(), leaf.end(), names.begin() + static_cast<std::ptrdiff_t>(first));
   });
@@ -213,11 +214,12 @@ void restore_blob(repository::Repository& repository, const ManifestBlob& blob,
   discard.dismiss();
 }
 
-bool has_content_of(repository::Repository& repository, const ManifestBlob& blob, const std::filesystem::path& path) {
+bool has_content_of(repository::Repository& repository, const ManifestBlob& blob, const std::filesystem::path& path,
+                    const std::vector<repository::BlockRange>& lost) {
   if (!std::filesystem::is_regular_file(path)) return false;
   const base::Fd fd = base::open_file(path, O_RDONLY);
   if (base::file_size(fd.get(), path) != blob.size || blob.image.disk_size != blob.size) return false;
-  const std::vector<BlockName> stored = stored_names(repository, blob);
+  const std::vector<BlockName> stored = stored_names(repository, blob, lost);
   std::size_t at = 0;
   bool same = true;
   for_each_piece(fd.get(), blob.size, path, [&](base::ByteView piece) {

@@ -47,8 +47,9 @@ void restore_blob(repository::Repository& repository, const repository::Manifest
                   const std::vector<repository::BlockRange>& lost, const std::filesystem::path& path,
                   const std::stop_token& stop);
 
-// Whether the file is there and has the blob's bytes. Reads the file, and of the repository names only.
+// Whether the file is there and has the blob's bytes, zeroes for `lost` blocks. Reads the file, and of the repository
+// names only.
 bool has_content_of(repository::Repository& repository, const repository::ManifestBlob& blob,
-                    const std::filesystem::path& path);
+                    const std::filesystem::path& path, const std::vector<repository::BlockRange>& lost = {});
 
 }  // namespace icecore::job

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/group_backup.hpp"
 
-#include <algorithm>
 #include <deque>
 #include <set>
 
@@ -125,7 +124,9 @@ class GroupBackup {
 
   void tell_group() {
     repository::ManifestGroup group{.id = base::random_id(16), .quiesce = std::string(word_of(options_.quiesce))};
+    std::vector<InstantBounds> bounds;
     for (Member& member : members_) {
+      bounds.push_back(member.job->instant().bounds);
       group.members.push_back({.domain_name = member.domain.name(),
                                .domain_uuid = member.domain.uuid(),
                                .point_id = member.job->record().id,
@@ -133,9 +134,7 @@ class GroupBackup {
                                .consistency = member.job->consistency(),
                                .freeze_ms = frozen_ms(member.job->instant())});
     }
-    const auto earlier = [](const auto& a, const auto& b) { return a.time < b.time; };
-    const auto [first, last] = std::minmax_element(group.members.begin(), group.members.end(), earlier);
-    group.spread_ms = static_cast<std::uint64_t>((last->time - first->time).count());
+    group.spread_ms = spread_ms(bounds);
     for (Member& member : members_) member.job->set_group(group);
   }
 

@@ -2,6 +2,7 @@
 #include "job/restore.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "base/durable_file.hpp"
@@ -22,6 +23,7 @@
 #include "job/restore_memory.hpp"
 #include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
+#include "job/restore_room.hpp"
 #include "job/restore_verify.hpp"
 #include "repository/damage_mark.hpp"
 #include "repository/repository_lock.hpp"
@@ -113,7 +115,7 @@ class RestoreJob {
         write_disk(i);
       }
       base::failpoint("restore.disks_written");
-      for (std::size_t i = 0; options_.verify && i < prepared_.disks.size(); ++i) verify_disk(i);
+      if (options_.verify) verify();
     });
   }
 
@@ -204,6 +206,11 @@ class RestoreJob {
     report_.disks[i].verified = true;
   }
 
+  void verify() {
+    verify_blobs(repository_, prepared_, damage_ ? &*damage_ : nullptr);
+    for (std::size_t i = 0; i < prepared_.disks.size(); ++i) verify_disk(i);
+  }
+
   void finish() {
     phase("define");
     if (prepared_.plan.define_xml.empty()) {
@@ -286,6 +293,10 @@ bool end_layers_of_replaced(const JobContext& context, hypervisor::Connection* c
   return true;
 }
 
+bool gives_way(const PlannedFile& file) {
+  return file.device || (file.replaces && std::filesystem::exists(std::filesystem::symlink_status(file.path)));
+}
+
 RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
   const PlannedFile& file = prepared.plan.files[i];
   const ManifestDisk& disk = *prepared.disks[i];
@@ -293,7 +304,8 @@ RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
           .path = file.path,
           .format = file.format,
           .size = disk.virtual_size,
-          .room = describe_room(file, disk, prepared.disk_bytes[i])};
+          .room = describe_room(file, disk, prepared.disk_bytes[i]),
+          .replaces = gives_way(file)};
 }
 
 RestoreReport describe_plan(const PreparedRestore& prepared) {
@@ -303,8 +315,11 @@ RestoreReport describe_plan(const PreparedRestore& prepared) {
   report.domain_uuid = prepared.plan.domain_uuid;
   report.xml_diff = prepared.xml_diff;
   report.notes = prepared.notes;
+  report.room = room_needed(prepared);
   report.with_memory = !prepared.plan.memory_file.empty();
-  for (const PlannedBlob& planned : prepared.blobs) report.files.push_back({planned.blob->kind, planned.file.path});
+  report.memory_file = prepared.plan.memory_file;
+  for (const PlannedBlob& planned : prepared.blobs)
+    report.files.push_back({planned.blob->kind, planned.file.path, gives_way(planned.file)});
   report.findings = prepared.findings;
   return report;
 }
@@ -322,8 +337,13 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.kind = JobKind::restore;
   record.created = base::now();
   repository.refresh_index();
-  PreparedRestore prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
-  plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
+  const auto prepare = [&] {
+    PreparedRestore made = prepare_restore(connection.get(), repository, manifest, options, record.id);
+    plan_restored_memory(made, manifest, options, context.state_dir, record.id);
+    if (connection) std::ranges::move(memory_findings(*connection, made, manifest), std::back_inserter(made.findings));
+    return made;
+  };
+  PreparedRestore prepared = prepare();
   RestoreReport planned = describe_plan(prepared);
   if (damage) {
     for (std::string& note : damage_notes(*damage, repository.config().block_bytes)) {
@@ -336,8 +356,7 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   if (options.dry_run) return planned;
   if (!options.allow_incompatible) require_compatible(prepared.findings);
   if (end_layers_of_replaced(context, connection.get(), manifest, options)) {
-    prepared = prepare_restore(connection.get(), repository, manifest, options, record.id);
-    plan_restored_memory(prepared, manifest, options, context.state_dir, record.id);
+    prepared = prepare();
   }
 
   if (options.to) base::create_folders(std::filesystem::absolute(*options.to), 0755);
@@ -352,7 +371,9 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
             .run();
       },
       "restore of '{}'", record.domain_name);
+  for (std::size_t i = 0; i < done.disks.size(); ++i) done.disks[i].replaces = planned.disks[i].replaces;
   planned.disks = std::move(done.disks);
+  for (RestoredFile& file : planned.files) file.verified = options.verify;
   planned.duration = done.duration;
   return planned;
 }

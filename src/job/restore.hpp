@@ -44,6 +44,7 @@ struct RestoredDisk {
   std::string format;
   std::uint64_t size = 0;  // as the guest sees it
   std::string room;        // for people: what it takes and what there is; only of a dry run
+  bool replaces = false;   // what is at `path` gives way
   std::uint64_t bytes_written = 0;
   bool verified = false;
 };
@@ -52,6 +53,15 @@ struct RestoredDisk {
 struct RestoredFile {
   std::string kind;
   std::filesystem::path path;
+  bool replaces = false;
+  bool verified = false;
+};
+
+// What a file takes of its file system until the restore is complete, and what gives way then gives back.
+struct RoomNeed {
+  std::filesystem::path folder;
+  std::uint64_t bytes = 0;
+  std::uint64_t given_back = 0;
 };
 
 struct RestoreReport {
@@ -62,7 +72,9 @@ struct RestoreReport {
   std::vector<RestoredFile> files;
   std::string xml_diff;  // unified: the point's XML against the one defined
   std::vector<std::string> notes;
+  std::vector<RoomNeed> room;                 // for all that is written
   bool with_memory = false;                   // it goes on, or would, where it was
+  std::filesystem::path memory_file;          // what it goes on from; removed then
   std::vector<hypervisor::Finding> findings;  // what keeps this host from running the domain, or might
   base::Milliseconds duration{0};
 };

@@ -165,6 +165,17 @@ void write_blobs(repository::Repository& repository, const PreparedRestore& prep
   }
 }
 
+void verify_blobs(repository::Repository& repository, const PreparedRestore& prepared,
+                  const repository::DamageMark* damage) {
+  for (const PlannedBlob& planned : prepared.blobs) {
+    const std::vector<repository::BlockRange> lost = lost_blocks(damage, planned.blob->kind);
+    if (has_content_of(repository, *planned.blob, planned.file.work_path, lost)) continue;
+    throw base::Error(Fault::corrupt, fmt::format("verify the {} in '{}': what was written reads back differently",
+                                                  planned.blob->kind, planned.file.path.string()))
+        .add_hint("the disk it is on is not to be trusted: restore to another one with --to DIR");
+  }
+}
+
 void remove_empty_tpm_folders(const RestorePlan& plan) {
   if (plan.define_xml.empty()) return;
   for (const PlannedFile& file : plan.files) {

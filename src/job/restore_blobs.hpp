@@ -29,6 +29,10 @@ void plan_tpm(PreparedRestore& prepared, const repository::Manifest& manifest, c
 void write_blobs(repository::Repository& repository, const PreparedRestore& prepared,
                  const repository::DamageMark* damage, const std::stop_token& stop);
 
+// Reads back what write_blobs() wrote. Fault::corrupt when that is something else.
+void verify_blobs(repository::Repository& repository, const PreparedRestore& prepared,
+                  const repository::DamageMark* damage);
+
 // Removes the folders of a TPM whose files are not there: libvirt takes an empty one for a state it must not make anew.
 void remove_empty_tpm_folders(const RestorePlan& plan);
 

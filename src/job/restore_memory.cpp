@@ -8,14 +8,15 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_model.hpp"
 #include "hypervisor/saved_image.hpp"
 #include "job/backup_plan.hpp"
 #include "job/blob.hpp"
 #include "job/memory_store.hpp"
-#include "job/overlay_place.hpp"
 #include "job/restore_image.hpp"
+#include "job/restore_room.hpp"
 #include "memory/prove.hpp"
 #include "memory/save_file_target.hpp"
 
@@ -58,11 +59,15 @@ std::filesystem::path folder_of(const RestorePlan& plan, const std::filesystem::
   return file == plan.files.end() ? otherwise : file->path.parent_path();
 }
 
-void require_room_for(const ManifestBlob& blob, const std::filesystem::path& folder) {
-  const std::uint64_t free = free_space(folder).first;
-  if (free >= blob.size) return;
-  refuse(Fault::no_space, fmt::format("the guest's memory takes up to {}, and only {} are free in '{}'",
-                                      base::format_size(blob.size), base::format_size(free), folder.string()));
+// Beside the disks, for which there is room.
+void require_room_for_memory(const PreparedRestore& prepared) {
+  try {
+    require_room({room_needed(prepared)});
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::no_space) throw;
+    refuse(Fault::no_space, fmt::format("the guest's memory takes up to {}, and then {}",
+                                        base::format_size(prepared.memory_bytes), error.what()));
+  }
 }
 
 void require_undamaged(const std::optional<repository::DamageMark>& damage) {
@@ -102,9 +107,21 @@ void plan_restored_memory(PreparedRestore& prepared, const Manifest& manifest, c
   require_all_disks(prepared.plan, manifest);
   const std::filesystem::path folder = folder_of(prepared.plan, otherwise);
   const ManifestBlob* const whole = find_blob(manifest, k_memory_file_blob);
-  if (std::filesystem::exists(folder))
-    require_room_for(whole != nullptr ? *whole : *find_blob(manifest, k_memory_blob), folder);
+  prepared.memory_bytes = (whole != nullptr ? *whole : *find_blob(manifest, k_memory_blob)).size;
   prepared.plan.memory_file = folder / memory_file_name(manifest.domain_uuid, job_id);
+  require_room_for_memory(prepared);
+}
+
+std::vector<hypervisor::Finding> memory_findings(hypervisor::Connection& connection, const PreparedRestore& prepared,
+                                                 const Manifest& manifest) {
+  if (prepared.plan.memory_file.empty()) return {};
+  std::vector<hypervisor::Finding> findings = hypervisor::check_resume(
+      connection, manifest.live_xml, prepared.plan.define_xml, manifest.host != base::host_name());
+  std::erase_if(findings, [&](const hypervisor::Finding& finding) {
+    const auto is_same = [&](const hypervisor::Finding& known) { return known.what == finding.what; };
+    return std::any_of(prepared.findings.begin(), prepared.findings.end(), is_same);
+  });
+  return findings;
 }
 
 void write_memory(repository::Repository& repository, const Manifest& manifest, const RestorePlan& plan,

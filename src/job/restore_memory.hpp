@@ -19,6 +19,10 @@ void plan_restored_memory(PreparedRestore& prepared, const repository::Manifest&
                           const RestoreOptions& options, const std::filesystem::path& otherwise,
                           const std::string& job_id);
 
+// What keeps this host from going on with the memory, as planned; nothing when it is not restored.
+std::vector<hypervisor::Finding> memory_findings(hypervisor::Connection& connection, const PreparedRestore& prepared,
+                                                 const repository::Manifest& manifest);
+
 // Writes the plan's memory file and proves it. Fault::corrupt when blocks of the memory are lost.
 void write_memory(repository::Repository& repository, const repository::Manifest& manifest, const RestorePlan& plan,
                   const std::optional<repository::DamageMark>& damage,

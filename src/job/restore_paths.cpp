@@ -2,7 +2,6 @@
 #include "job/restore_paths.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "base/error.hpp"
 #include "base/id.hpp"
@@ -12,7 +11,6 @@
 #include "disk/image.hpp"
 #include "hypervisor/file_use.hpp"
 #include "job/layers_below.hpp"
-#include "job/overlay_place.hpp"
 
 namespace icecore::job {
 
@@ -154,12 +152,6 @@ void require_places_apart(const std::vector<PlannedFile>& files) {
   }
 }
 
-// The folder, or the nearest above it that exists: --to DIR is only made when the restore begins.
-fs::path existing_part(fs::path folder) {
-  while (folder.has_relative_path() && !fs::exists(folder)) folder = folder.parent_path();
-  return folder;
-}
-
 // A kept layer, what a killed backup left, or a snapshot of the user's: with another device below it, it is a ruin.
 [[noreturn]] void fail_below(const PlannedFile& file, const hypervisor::FileUse& use) {
   base::Error error(Fault::conflict, fmt::format("'{}' is {} of domain '{}', which would lie over another content then",
@@ -233,34 +225,8 @@ void require_free_places(hypervisor::Connection* connection, const PreparedResto
   }
 }
 
-void require_room(const PreparedRestore& prepared) {
-  std::map<fs::path, std::uint64_t> needed;
-  for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
-    const PlannedFile& file = prepared.plan.files[i];
-    if (!file.device) needed[existing_part(file.path.parent_path())] += prepared.disk_bytes[i];
-  }
-  for (const auto& [folder, bytes] : needed) {
-    const std::uint64_t available = free_space(folder).first;
-    if (available >= bytes) continue;
-    base::Error error(Fault::no_space,
-                      fmt::format("the restore needs {} in '{}', which has {} free", base::format_size(bytes),
-                                  folder.string(), base::format_size(available)));
-    throw error.add_hint("free some space, or restore to another folder with --to DIR");
-  }
-}
-
 std::string replaceable_domain(const Manifest& manifest, const RestoreOptions& options) {
   return options.new_name ? std::string() : manifest.domain_uuid;
-}
-
-std::string describe_room(const PlannedFile& file, const ManifestDisk& disk, std::uint64_t bytes) {
-  const std::string size = base::format_size(disk.virtual_size);
-  if (file.device) {
-    return fmt::format("{} onto a device of {}, whose content gives way", size,
-                       base::format_size(disk::device_size(file.path)));
-  }
-  return fmt::format("{}, {} of data; {} free there", size, base::format_size(bytes),
-                     base::format_size(free_space(existing_part(file.path.parent_path())).first));
 }
 
 }  // namespace icecore::job

@@ -28,13 +28,7 @@ PlannedFile plan_file(const repository::Manifest& manifest, const repository::Ma
 void require_free_places(hypervisor::Connection* connection, const PreparedRestore& prepared,
                          const repository::Manifest& manifest, const RestoreOptions& options);
 
-// Fault::no_space when a file system has less room than its files will take.
-void require_room(const PreparedRestore& prepared);
-
 // The domain whose disks may give way when it is shut off; empty for a second domain beside it.
 std::string replaceable_domain(const repository::Manifest& manifest, const RestoreOptions& options);
-
-// What each disk needs and there is, for people: "needs 1.2 GiB, 20 GiB free". `bytes`: PreparedRestore::disk_bytes.
-std::string describe_room(const PlannedFile& file, const repository::ManifestDisk& disk, std::uint64_t bytes);
 
 }  // namespace icecore::job

@@ -8,6 +8,7 @@
 #include "job/restore_domain.hpp"
 #include "job/restore_image.hpp"
 #include "job/restore_paths.hpp"
+#include "job/restore_room.hpp"
 
 namespace icecore::job {
 
@@ -131,7 +132,7 @@ PreparedRestore prepare_restore(hypervisor::Connection* connection, repository::
   }
   plan_tpm(prepared, manifest, options, connection == nullptr ? "" : connection->uri(), job_id);
   require_free_places(connection, prepared, manifest, options);
-  require_room(prepared);
+  require_room({room_needed(prepared)});
   for (const PlannedBlob& planned : prepared.blobs) prepared.plan.files.push_back(planned.file);
   return prepared;
 }

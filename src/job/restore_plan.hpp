@@ -58,6 +58,7 @@ struct PreparedRestore {
   RestorePlan plan;
   std::vector<const repository::ManifestDisk*> disks;  // into the manifest, in the order of plan.files
   std::vector<std::uint64_t> disk_bytes;               // of each of them: what is no hole
+  std::uint64_t memory_bytes = 0;                      // of plan.memory_file, at most
   std::vector<PlannedBlob> blobs;                      // behind the disks in plan.files, in this order
   RestoredFirmware firmware;
   std::string xml_diff;

@@ -79,7 +79,7 @@ struct ManifestGroup {
     std::uint64_t freeze_ms = 0;
   };
   std::string id;               // 32 hex digits
-  std::uint64_t spread_ms = 0;  // between the first and the last member's snapshot being asked for
+  std::uint64_t spread_ms = 0;  // all snapshots took effect within so long, from asking for the first on
   std::string quiesce = {};     // which rule decided about freezing: required, try or off; empty: not recorded
   std::vector<Member> members;  // this one among them
 };

@@ -52,7 +52,7 @@ void run(int rounds) {
     for (const base::Json& result : results) frozen.push_back(result.at("point").at("freeze_ms").get<double>());
   }
   fmt::print("| group of {} | median ms | worst |\n| --- | ---: | ---: |\n", k_guests);
-  print("first to last snapshot asked for (target: 100)", spread);
+  print("first snapshot call's begin to the last one's end (target: 100)", spread);
   print("each guest frozen (target: 500)", frozen);
 }
 

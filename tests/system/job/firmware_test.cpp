@@ -54,6 +54,15 @@ class Firmware : public testing::Test {
     stream << value;
     ASSERT_TRUE(stream.flush());
   }
+  // Writes to the file that waits to take this one's place.
+  static void tamper(const fs::path& file) {
+    for (const auto& waiting : fs::directory_iterator(file.parent_path())) {
+      if (!waiting.path().string().starts_with(file.string() + ".icecore-")) continue;
+      std::fstream(waiting.path(), std::ios::in | std::ios::out | std::ios::binary) << "tampered";
+      return;
+    }
+    ADD_FAILURE() << "nothing waits beside " << file;
+  }
   static base::Json blob_of(const ProtectedDomain& subject, const std::string& kind) {
     const base::Json point = subject.must({"show", "latest", "--json"}).json();
     for (const base::Json& blob : point.at("blobs")) {
@@ -177,7 +186,21 @@ TEST_F(Firmware, ReplaceBringsNvramAndTpmStateBack) {
   subject.domain.destroy();
   set_variable(nvram, "changed!");
   fs::resize_file(state, 100);
-  subject.must({"restore", "latest", "--replace"});
+  const auto dry = subject.must({"restore", "latest", "--replace", "--dry-run"});
+  for (const std::string& place : {subject.domain.disk_path().string(), nvram.string(), state.string()})
+    EXPECT_THAT(dry.output, testing::ContainsRegex("to " + place + ".*, in place of what is there"));
+  for (const fs::path& file : {nvram, state}) {
+    rig::IcecoreRun run(subject.with_options({"restore", "latest", "--replace", "--verify"}),
+                        {{"ICECORE_FAILPOINTS", "restore.disks_written=pause"}});
+    run.wait_failpoint();
+    tamper(file);
+    run.go_on();
+    expect_error(run.wait(), 8, file);
+    EXPECT_NE(base::read_file(nvram), variables);
+    EXPECT_EQ(fs::file_size(state), 100U) << "the old files stay";
+  }
+  const auto record = subject.must({"restore", "latest", "--replace", "--verify", "--json"}).json();
+  for (const base::Json& file : record.at("files")) EXPECT_EQ(file.at("verified"), true);
   EXPECT_EQ(base::read_file(nvram), variables);
   EXPECT_EQ(base::read_file(state), tpm);
   subject.domain.start_paused();

@@ -9,8 +9,12 @@
 
 #include <sstream>
 
+#include "base/id.hpp"
+#include "repository/manifest.hpp"
+#include "repository/repository.hpp"
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
+#include "storage/storage.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -72,6 +76,19 @@ class FullState : public testing::Test {
   }
   static base::Json newest_point(const ProtectedDomain& subject) {
     return subject.must({"show", "latest", "--json"}).json();
+  }
+  // The newest point once more, newer, of another host, where the guest had that CPU.
+  static void add_point_with_cpu(const ProtectedDomain& subject, const std::string& cpu) {
+    const auto storage = storage::open_storage(subject.repository());
+    repository::Repository repository(*storage, repository::KeyFile{subject.key_file()}, subject.state_dir() / "other");
+    repository::Manifest point = repository::list_manifests(repository).back();
+    const std::string end = point.live_xml.find("</cpu>") == std::string::npos ? "/>" : "</cpu>";
+    const std::size_t from = point.live_xml.find("<cpu ");
+    point.live_xml.replace(from, point.live_xml.find(end, from) + end.size() - from, cpu);
+    point.id = base::random_id(16);
+    point.host = "elsewhere";
+    point.time += std::chrono::seconds(1);
+    repository::publish(repository, point);
   }
   static void expect_no_memory_file(const ProtectedDomain& subject) {
     for (const auto& file : std::filesystem::directory_iterator(subject.domain.folder()))
@@ -201,6 +218,30 @@ TEST_F(FullState, ItIsResumedOnDisksElsewhere) {
   EXPECT_EQ(guest.shell(k_boot_id), boot_id);
   EXPECT_EQ(std::filesystem::path(subject.domain.live_source()).parent_path(), folder);
   EXPECT_EQ(std::filesystem::path(subject.domain.inactive_source()).parent_path(), folder);
+}
+
+// As if saved on another host: found while the old disks are there.
+TEST_F(FullState, AHostWithoutItsCpuIsFoundBeforeAnythingIsWritten) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start();
+  subject.must({"backup", subject.domain.name(), "--full-state"});
+  subject.domain.destroy();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 0, 65536, 0x77);
+  const std::string disk = subject.domain.hash_disk();
+  subject.domain.destroy();
+  add_point_with_cpu(subject, "<cpu mode='custom' match='exact' check='full'><model>Skylake-Server</model></cpu>");
+  const std::vector<std::string> words = {"restore", "latest", "--replace"};
+  const auto refused = subject.run(words);
+  EXPECT_EQ(refused.exit_code, 10);
+  EXPECT_THAT(refused.error_output, HasSubstr("Skylake-Server"));
+  EXPECT_THAT(refused.error_output, HasSubstr("--discard-memory"));
+  EXPECT_EQ(subject.domain.hash_disk(), disk);
+  add_point_with_cpu(subject, "<cpu mode='host-passthrough'/>");
+  EXPECT_THAT(subject.must({"restore", "latest", "--replace", "--dry-run"}).error_output,
+              HasSubstr("host-passthrough"));
+  subject.must({"restore", "latest", "--replace", "--discard-memory"});
 }
 
 TEST_F(FullState, AnotherNameIsRefusedWithTheWayOut) {

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <fstream>
+#include <thread>
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
@@ -41,6 +43,13 @@ class Group : public testing::Test {
   void expect_at_rest() const {
     first->expect_at_rest();
     second->expect_at_rest();
+  }
+  static void wait_thawed(rig::Guest& guest) {
+    const base::Stopwatch watch;
+    while (guest.freeze_status() != "thawed") {
+      ASSERT_LT(watch.elapsed(), std::chrono::seconds(20)) << "still frozen";
+      std::this_thread::sleep_for(base::Milliseconds(50));
+    }
   }
   // The groups that are stated in the repository.
   std::vector<std::filesystem::path> objects() const {
@@ -116,6 +125,66 @@ TEST_F(Group, OneThatCannotBeFrozenDecidesForAllOrForItself) {
   expect_at_rest();
 }
 
+// An agent that hangs before the others are frozen is found by asking it, one that hangs later by half of the limit.
+TEST_F(Group, AHangingAgentDoesNotKeepTheOthersFrozen) {
+  ICECORE_NEEDS("guest");
+  first->domain.start();
+  second->domain.start();
+  rig::Guest one(first->domain);
+  rig::Guest two(second->domain);
+  one.wait_agent();
+  two.wait_agent();
+  const auto hang = [&] {
+    two.hang_agent(std::chrono::seconds(20));
+    while (two.agent_answers()) {
+    }
+  };
+  struct Run {
+    std::string rule;
+    bool before;
+  };
+  for (const Run& run : {Run{"try", true}, Run{"try", false}, Run{"required", false}}) {
+    SCOPED_TRACE(run.rule + (run.before ? ", hangs before" : ", hangs within"));
+    if (run.before) hang();
+    rig::IcecoreRun backup(first->with_options(words({"--quiesce=" + run.rule, "--freeze-limit=6000", "--json"})),
+                           {{"ICECORE_FAILPOINTS", run.before ? "" : "backup.ready=pause:2"}});
+    if (!run.before) {
+      backup.wait_failpoint();
+      hang();
+      backup.go_on();
+    }
+    const rig::IcecoreOutcome outcome = backup.wait();
+    EXPECT_EQ(one.freeze_status(), "thawed");
+    if (run.rule == "required") {
+      EXPECT_NE(outcome.exit_code, 0);
+      EXPECT_THAT(outcome.error_output, HasSubstr("backup of '" + second->domain.name()));
+    } else {
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.error_output;
+      const base::Json results = outcome.json().at("results");
+      EXPECT_EQ(results[0].at("point").at("consistency"), "filesystem");
+      EXPECT_LT(results[0].at("point").at("freeze_ms"), run.before ? 3000 : 6000);
+      EXPECT_EQ(results[1].at("point").at("consistency"), "crash");
+    }
+    two.wait_agent();
+    wait_thawed(two);
+    expect_at_rest();
+  }
+  EXPECT_EQ(first->points().size(), 4U);
+}
+
+TEST_F(Group, ASlowSnapshotShowsInTheSpread) {
+  constexpr int k_delay_ms = 700;
+  start_paused();
+  rig::IcecoreRun backup(first->with_options(words({"--json"})), {{"ICECORE_FAILPOINTS", "backup.snapshotting=pause"}});
+  backup.wait_failpoint();
+  std::this_thread::sleep_for(base::Milliseconds(k_delay_ms));
+  backup.go_on();
+  const rig::IcecoreOutcome outcome = backup.wait();
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error_output;
+  EXPECT_GE(outcome.json().at("results")[0].at("point").at("group").at("spread_ms"), k_delay_ms);
+  EXPECT_THAT(first->must({"show", group_ids().at(0)}).output, HasSubstr("from the first snapshot's begin"));
+}
+
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   start_paused();
   for (const std::string failpoint : {"backup.intent.snapshotted", "backup.acted.snapshotted", "backup.acted.reading",
@@ -129,6 +198,30 @@ TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   first->must(words({}));
   EXPECT_EQ(first->points().size(), before + 2);
   expect_at_rest();
+}
+
+// Before all snapshots are there a failure is everybody's, afterwards its own.
+TEST_F(Group, OneThatFailsDecidesForAllOrForItself) {
+  start_paused();
+  for (const std::string at : {"backup.intent.snapshotted", "backup.acted.snapshotted"}) {
+    SCOPED_TRACE(at);
+    const rig::IcecoreOutcome none = first->run(words({}), {{"ICECORE_FAILPOINTS", at + "=error:2"}});
+    EXPECT_EQ(none.exit_code, 6);
+    EXPECT_THAT(none.error_output, HasSubstr(at));
+    EXPECT_TRUE(first->points().empty());
+    expect_at_rest();
+  }
+  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x51);
+  const std::string written = first->domain.hash_disk();
+  const rig::IcecoreOutcome one =
+      first->run(words({"--json"}), {{"ICECORE_FAILPOINTS", "backup.acted.reading=error:2"}});
+  EXPECT_EQ(one.exit_code, 3);
+  EXPECT_THAT(one.error_output, HasSubstr(second->domain.name()));
+  EXPECT_EQ(first->points().size(), 1U);
+  EXPECT_TRUE(objects().empty());
+  EXPECT_EQ(first->restored_hash("latest"), written);
+  expect_at_rest();
+  first->must({"verify", "--read-data"});
 }
 
 // The last of its points states the group, whoever publishes that.
@@ -230,6 +323,52 @@ TEST_F(Group, IsRestoredTogether) {
   EXPECT_EQ(disk_hash(*first), one);
   EXPECT_EQ(disk_hash(*second), two);
   EXPECT_EQ(first->run({"restore", "latest", "--group", "--as", "x"}).exit_code, 2);
+}
+
+TEST_F(Group, OfThreeComesBackElsewhereAndIsStarted) {
+  ProtectedDomain third;
+  third.domain.start_paused();
+  start_paused();
+  first->must(words({third.domain.name()}));
+  const std::vector<const ProtectedDomain*> all = {&*first, &*second, &third};
+  const std::filesystem::path folder = first->domain.folder() / "elsewhere";
+  const std::vector<std::string> restore = {"restore", "latest", "--group", "--to", folder, "--start"};
+  for (const ProtectedDomain* of : all) {
+    EXPECT_THAT(first->run(restore).error_output, HasSubstr(of->domain.name())) << "its name is not free";
+    virDomainDestroy(of->domain.handle());
+    virDomainUndefine(of->domain.handle());
+  }
+  const rig::IcecoreOutcome dry = first->must({"restore", "latest", "--group", "--to", folder, "--start", "--dry-run"});
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  for (const ProtectedDomain* of : all)
+    EXPECT_THAT(dry.output, HasSubstr((folder / (of->domain.name() + ".vda.qcow2")).string()));
+  const base::Json members =
+      first->must({"restore", "latest", "--group", "--to", folder, "--start", "--json"}).json().at("members");
+  ASSERT_EQ(members.size(), all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(members[i].at("started"), true);
+    EXPECT_EQ(virDomainIsActive(all[i]->domain.handle()), 1) << all[i]->domain.name();
+  }
+}
+
+// What does not fit is found before anything is written, though each member would.
+TEST_F(Group, RoomIsForAllOfIt) {
+  start_paused();
+  first->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x31);
+  second->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x32);
+  first->must(words({}));
+  const std::filesystem::path folder = first->domain.folder() / "small";
+  std::filesystem::create_directory(folder);
+  ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=14m,mode=0755"), 0);
+  first->domain.undo().folder(folder);
+  for (const std::string also : {"--verify", "--dry-run"}) {
+    const rig::IcecoreOutcome refused =
+        first->run({"restore", "latest", "--group", "--disks-only", "--to", folder, also});
+    EXPECT_EQ(refused.exit_code, 9);
+    EXPECT_THAT(refused.error_output, HasSubstr(folder.string()));
+    EXPECT_TRUE(std::filesystem::is_empty(folder));
+  }
+  first->must({"restore", "latest", "--disks-only", "--to", folder / second->domain.name()});
 }
 
 TEST_F(Group, APolicyMakesOneToo) {

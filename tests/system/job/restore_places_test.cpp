@@ -80,6 +80,10 @@ TEST_F(RestorePlaces, OntoADeviceWhichIsWrittenInPlace) {
   EXPECT_EQ(device.hash(), before);
   auto consented = command;
   consented.insert(consented.end(), {"--overwrite-device", "--start"});
+  auto dry = consented;
+  dry.push_back("--dry-run");
+  EXPECT_THAT(subject.must(dry).output, HasSubstr("in place of what is there"));
+  EXPECT_EQ(device.hash(), before);
   subject.must(consented);
   const std::string xml = xml_of(subject, copy);
   EXPECT_EQ(rig::xml_value(xml, "//disk[target/@dev='vda']/@type"), "block");

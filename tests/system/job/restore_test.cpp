@@ -55,6 +55,22 @@ TEST_F(Restore, OnlyTheDiskAskedFor) {
   expect_error(subject.run({"restore", "latest", "--disks-only", "--disk", "vdz", "--to", folder}), 4, "vdz");
 }
 
+TEST_F(Restore, TwoFoldersOfOneFileSystemShareItsRoom) {
+  ProtectedDomain subject({.disks = {{.target = "vda"}, {.target = "vdb"}}});
+  subject.init();
+  for (const std::string target : {"vda", "vdb"})
+    rig::write_pattern(subject.domain.disk_path(target), "qcow2", k_mib, 8 * k_mib, 0x44);
+  subject.must({"backup", subject.domain.name()});
+  const auto folder = mount_target(subject, "14m");
+  std::filesystem::create_directories(folder / "a");
+  std::filesystem::create_directories(folder / "b");
+  const auto vda = "vda=" + (folder / "a/disk").string();
+  const auto vdb = "vdb=" + (folder / "b/disk").string();
+  expect_error(subject.run({"restore", "latest", "--disks-only", "--disk-path", vda, "--disk-path", vdb}), 9,
+               "needs 16");
+  subject.must({"restore", "latest", "--disks-only", "--disk", "vdb", "--disk-path", vdb});
+}
+
 TEST_F(Restore, ADryRunPrintsTheDifferenceAndMakesNothing) {
   ProtectedDomain subject;
   subject.init();
