@@ -180,7 +180,10 @@ TEST_F(Layer, ThatDoesNotKnowWhatWasWrittenBelowItIsFoundOut) {
   back_up_layer(subject);
   write(subject, 16 * k_mib, 0x66);
   subject.domain.destroy();
+  // As on a device, whose time of writing nobody knows.
+  const auto time = std::filesystem::last_write_time(subject.domain.disk_path());
   rig::write_pattern(subject.domain.disk_path(), "raw", k_mib, k_block, 0x77);
+  std::filesystem::last_write_time(subject.domain.disk_path(), time);
   subject.domain.start_paused();
   expect_scan(back_up_layer(subject, {"--recheck=1000"}), "the layer cannot be trusted");
   expect_layer(back_up_layer(subject), 0);
