@@ -119,11 +119,12 @@ void BackupJob::take_instant(const std::function<void()>& meet) {
   facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_, meet);
   note_frozen_bases(prepared_.plan);
   steps_.store_plan(to_json(prepared_.plan));
+  reading_.emplace(prepared_, options_, context_, *writer_, notes_);
 }
 
 // ---- reading, sealed: from there on only forwards, and Ctrl-C has nothing to cut short any more.
-void BackupJob::store() {
-  reading_.emplace(prepared_, options_, context_, *writer_, notes_);
+void BackupJob::store(std::function<void()> beside) {
+  reading_->look_beside(std::move(beside));
   const WaitHook hook(spooled_, [this] { reading_->keep_within_budget(); });
   read();
   seal();

@@ -36,8 +36,13 @@ class BackupJob {
   void take_instant(const std::function<void()>& meet = {});
   const InstantFacts& instant() const noexcept { return facts_; }
 
-  // Reads the frozen disks and makes the point durable: from then on there is no way back.
-  void store();
+  // Throws Fault::no_space or unavailable when the overlays have used up their budget; from take_instant() to store(),
+  // which looks at it by itself.
+  void keep_within_budget() { reading_->keep_within_budget(); }
+
+  // Reads the frozen disks and makes the point durable: from then on there is no way back. `beside`: called again and
+  // again meanwhile, in whatever thread, by one at a time.
+  void store(std::function<void()> beside = {});
 
   // Merges the overlays. That it failed is told by finish(): it does not hold the point back.
   void merge() noexcept;

@@ -98,6 +98,7 @@ std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::
 void FrozenReading::keep_within_budget() {
   budget_.with([&](std::vector<SpaceWatch>& watches) {
     for (SpaceWatch& watch : watches) watch.check();
+    if (beside_) beside_();
   });
   stop_here_if_asked(context_, prepared_.model.name);
 }

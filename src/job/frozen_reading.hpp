@@ -3,6 +3,7 @@
 // age) lasts, and the proof that what was read is what the guest had.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -30,6 +31,8 @@ class FrozenReading {
 
   // Called while blocks are stored, and while a full spool makes them wait; any thread.
   void keep_within_budget();
+  // What else is looked at then, by one thread at a time.
+  void look_beside(std::function<void()> look) { beside_ = std::move(look); }
 
   // Fault::conflict when a disk was resized or an image swapped meanwhile: what was read is nobody's disk, and merging
   // would grow or write into a stranger.
@@ -50,6 +53,7 @@ class FrozenReading {
   Increments increments_;
   std::vector<disk::ImageInfo> frozen_;
   base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
+  std::function<void()> beside_;
 };
 
 }  // namespace icecore::job

@@ -33,6 +33,7 @@ struct Member {
   std::optional<DomainLock> lock;
   std::optional<BackupJob> job;
   bool planned = false;
+  bool waits = true;  // for its disks to be read
   std::optional<base::Error> error;
 };
 
@@ -139,8 +140,24 @@ class GroupBackup {
   }
 
   void store_and_merge(Member& member) {
+    member.waits = false;
+    if (member.error) return;
+    for_itself(member, [&] { member.job->store([&] { look_at_waiting(); }); });
+    if (!member.error) member.job->merge();
+  }
+
+  // Their guests write to overlays until it is their turn.
+  void look_at_waiting() {
+    for (Member& member : members_) {
+      if (member.waits && !member.error) for_itself(member, [&] { member.job->keep_within_budget(); });
+    }
+  }
+
+  // What goes wrong ends the backup of this member only.
+  template <typename Action>
+  static void for_itself(Member& member, Action&& action) {
     try {
-      of_member(member, [&] { member.job->store(); });
+      of_member(member, action);
     } catch (base::Error& error) {
       member.job->give_up(error);
       member.error = error;
@@ -148,7 +165,6 @@ class GroupBackup {
       member.error = base::Error(Fault::internal, error.what());
       member.job->give_up(*member.error);
     }
-    if (!member.error) member.job->merge();
   }
 
   GroupMemberReport finish(Member& member) {

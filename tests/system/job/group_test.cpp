@@ -185,6 +185,31 @@ TEST_F(Group, ASlowSnapshotShowsInTheSpread) {
   EXPECT_THAT(first->must({"show", group_ids().at(0)}).output, HasSubstr("from the first snapshot's begin"));
 }
 
+// Its guest writes to an overlay for as long as the others are read.
+TEST_F(Group, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
+  const auto small = second->domain.folder() / "small";
+  std::filesystem::create_directory(small);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m,mode=0755"), 0);
+  second->domain.undo().folder(small);
+  rig::make_image(small / "vda.qcow2", {});
+  ProtectedDomain third({.disks = {{.existing = small / "vda.qcow2"}}});
+  first->domain.start_paused();
+  third.domain.start_paused();
+  const std::vector<std::string> command = {"backup", "--group", first->domain.name(), third.domain.name()};
+  rig::IcecoreRun backup(first->with_options(command), {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+  backup.wait_failpoint();
+  EXPECT_NE(third.domain.live_source(), third.domain.disk_path());
+  std::ofstream(small / "big") << std::string(15 * k_mib, 'x');
+  backup.go_on();
+  const auto outcome = backup.wait();
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
+  EXPECT_THAT(outcome.error_output, HasSubstr(small.string()));
+  EXPECT_EQ(first->points().size(), 1U);
+  first->expect_at_rest();
+  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path());
+  EXPECT_EQ(third.domain.inactive_source(), third.domain.disk_path());
+}
+
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
   start_paused();
   for (const std::string failpoint : {"backup.intent.snapshotted", "backup.acted.snapshotted", "backup.acted.reading",
