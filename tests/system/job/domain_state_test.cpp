@@ -112,14 +112,14 @@ TEST_F(DomainState, AGuestThatFilledItsOverlaysFolderGoesOn) {
 
 TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   rig::DomainOptions options = transient();
-  options.devices_xml = "<graphics type='vnc' autoport='yes' passwd='t0psecret'/>";
+  options.devices_xml = "<graphics type='vnc' autoport='yes' passwd='t0psecre'/>";
   ProtectedDomain subject(options);
   subject.init();
   subject.domain.start_paused();
   subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
   const std::string content = subject.domain.hash_disk();
   const auto expect_secret = [](const rig::IcecoreOutcome& told) {
-    EXPECT_THAT(told.output + told.error_output, Not(HasSubstr("t0psecret")));
+    EXPECT_THAT(told.output + told.error_output, Not(HasSubstr("t0psecre")));
   };
   expect_secret(subject.must({"explain", subject.domain.name()}));
   expect_secret(subject.must({"backup", subject.domain.name(), "-vv"}));
@@ -135,7 +135,7 @@ TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   EXPECT_EQ(::virDomainIsPersistent(copy.handle()), 1);
   const std::unique_ptr<char, decltype(&::free)> xml(::virDomainGetXMLDesc(copy.handle(), VIR_DOMAIN_XML_SECURE),
                                                      &::free);
-  EXPECT_THAT(xml.get(), HasSubstr("t0psecret")) << "its screen is locked as it was";
+  EXPECT_THAT(xml.get(), HasSubstr("t0psecre")) << "its screen is locked as it was";
 }
 
 // Its disks are whole when it was shut down, and not when it was killed, which libvirt knows until its daemon ends.

@@ -196,10 +196,14 @@ TEST_F(Group, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
   first->domain.start_paused();
   third.domain.start_paused();
   const std::vector<std::string> command = {"backup", "--group", first->domain.name(), third.domain.name()};
-  rig::IcecoreRun backup(first->with_options(command), {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+  rig::IcecoreRun backup(first->with_options(command),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause,backup.intent.sealed=pause"}});
   backup.wait_failpoint();
   EXPECT_NE(third.domain.live_source(), third.domain.disk_path());
   std::ofstream(small / "big") << std::string(15 * k_mib, 'x');
+  backup.go_on();
+  backup.wait_failpoint();  // the first one is read, but not merged yet
+  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path());
   backup.go_on();
   const auto outcome = backup.wait();
   EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
