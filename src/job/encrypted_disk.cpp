@@ -56,11 +56,12 @@ bool needs_own_overlays(const BackupPlan& plan) {
 }
 
 void make_overlays(hypervisor::Connection& connection, const PreparedBackup& prepared, const std::stop_token& stop) {
-  for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) {
-    const PlannedDisk& disk = prepared.plan.disks[i];
+  for (const PlannedDisk& disk : prepared.plan.disks) {
     std::optional<base::Passphrase> key;
     if (!disk.encryption.empty()) key.emplace(hypervisor::read_passphrase(connection, disk.encryption));
-    disk::create_overlay(disk.overlay_path, prepared.images[i], key ? &*key : nullptr, stop);
+    // It may have been grown since it was planned: a guest must not find its disk shorter.
+    const disk::ImageInfo image = disk::inspect_image(disk.base_path, disk.format);
+    disk::create_overlay(disk.overlay_path, image, key ? &*key : nullptr, stop);
     give_as_base(disk.overlay_path, disk.base_path);
   }
 }

@@ -150,6 +150,26 @@ TEST_F(EncryptedDisk, BesideAPlainOneIsOfTheSameInstantAndFrozenForHardlyLonger)
   subject.expect_at_rest();
 }
 
+// An overlay of the size that was planned would end before its base: the guest could not write there.
+TEST_F(EncryptedDisk, BesideOneThatIsGrownBeforeTheOverlaysAreMade) {
+  ProtectedDomain subject(with_disks({encrypted(), {.target = "vdb"}}));
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun run(subject.with_options({"backup", subject.domain.name()}),
+                      at_failpoint("backup.fact.planned=pause,backup.fact.reading=pause"));
+  run.wait_failpoint();
+  ASSERT_EQ(::virDomainBlockResize(subject.domain.handle(), "vdb", 96 * k_mib, VIR_DOMAIN_BLOCK_RESIZE_BYTES), 0);
+  run.go_on();
+  run.wait_failpoint();
+  subject.domain.monitor_write("vdb", 90 * k_mib, k_mib, 0x55);
+  run.go_on();
+  const auto outcome = run.wait();
+  EXPECT_EQ(outcome.exit_code, 10) << outcome.error_output;
+  EXPECT_NE(outcome.error_output.find("was resized"), std::string::npos) << outcome.error_output;
+  subject.expect_at_rest();
+  subject.must({"backup", subject.domain.name()});
+}
+
 TEST_F(EncryptedDisk, WhoseSecretCannotBeReadIsRefusedBeforeAnythingIsTouched) {
   rig::DiskOptions disk = encrypted();
   disk.secret_is_private = true;
