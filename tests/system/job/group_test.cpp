@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several domains at one instant: frozen, snapshotted and thawed together, all or none; restored together or singly.
+// Several domains at one instant: frozen, snapshotted and thawed together, all or none.
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
 #include <fstream>
-#include <thread>
 
-#include "rig/guest.hpp"
-#include "rig/requirements.hpp"
-#include "system/job/protected_domain.hpp"
+#include "system/job/group_case.hpp"
 
 namespace icecore::system_test {
 namespace {
@@ -19,57 +16,7 @@ using testing::HasSubstr;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 
-// Two domains, one repository: the first one's.
-class Group : public testing::Test {
- protected:
-  void SetUp() override {
-    ICECORE_NEEDS("root", "libvirt", "icecore");
-    first.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
-    second.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
-    first->init();
-    second->url = first->repository();
-    std::filesystem::copy_file(first->key_file(), second->key_file());
-  }
-
-  std::vector<std::string> words(std::vector<std::string> more) const {
-    std::vector<std::string> all = {"backup", "--group", first->domain.name(), second->domain.name()};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
-  void start_paused() {
-    first->domain.start_paused();
-    second->domain.start_paused();
-  }
-  void expect_at_rest() const {
-    first->expect_at_rest();
-    second->expect_at_rest();
-  }
-  static void wait_thawed(rig::Guest& guest) {
-    const base::Stopwatch watch;
-    while (guest.freeze_status() != "thawed") {
-      ASSERT_LT(watch.elapsed(), std::chrono::seconds(20)) << "still frozen";
-      std::this_thread::sleep_for(base::Milliseconds(50));
-    }
-  }
-  // The groups that are stated in the repository.
-  std::vector<std::filesystem::path> objects() const {
-    std::vector<std::filesystem::path> found;
-    std::error_code none;
-    for (const auto& file : std::filesystem::directory_iterator(first->repository() / "groups", none))
-      found.push_back(file.path());
-    return found;
-  }
-  std::vector<std::string> group_ids() const {
-    std::vector<std::string> ids;
-    const base::Json record = first->must({"list", "--json"}).json();
-    for (const base::Json& group : record.at("groups")) ids.push_back(group.at("group"));
-    return ids;
-  }
-  std::string disk_hash(const ProtectedDomain& of) const { return rig::content_hash(of.domain.disk_path(), "qcow2"); }
-
-  std::optional<ProtectedDomain> first;
-  std::optional<ProtectedDomain> second;
-};
+class Group : public GroupCase {};
 
 TEST_F(Group, IsFrozenAndThawedTogether) {
   ICECORE_NEEDS("guest");
@@ -328,76 +275,6 @@ TEST_F(Group, AForgetThatIsKilledLeavesNoUntrueGroup) {
     EXPECT_TRUE(objects().empty());
     first->must({"verify"});
   }
-}
-
-TEST_F(Group, IsRestoredTogether) {
-  start_paused();
-  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
-  second->domain.monitor_write("vda", 5 * k_mib, k_mib, 0x32);
-  first->must(words({}));
-  first->domain.destroy();
-  second->domain.destroy();
-  const std::string one = disk_hash(*first);
-  const std::string two = disk_hash(*second);
-  start_paused();
-  first->domain.monitor_write("vda", 3 * k_mib, k_mib, 0x41);
-  second->domain.monitor_write("vda", 5 * k_mib, k_mib, 0x42);
-  EXPECT_THAT(first->run({"restore", "latest", "--group", "--replace"}).error_output, HasSubstr("is running"));
-  second->domain.destroy();
-  EXPECT_THAT(first->run({"restore", "latest", "--group", "--replace"}).error_output, HasSubstr("is running"));
-  EXPECT_NE(disk_hash(*second), two) << "nothing is written before all can be";
-  first->domain.destroy();
-  const base::Json report = first->must({"restore", "latest", "--group", "--replace", "--json"}).json();
-  EXPECT_EQ(report.at("members").size(), 2U);
-  EXPECT_EQ(disk_hash(*first), one);
-  EXPECT_EQ(disk_hash(*second), two);
-  EXPECT_EQ(first->run({"restore", "latest", "--group", "--as", "x"}).exit_code, 2);
-}
-
-TEST_F(Group, OfThreeComesBackElsewhereAndIsStarted) {
-  ProtectedDomain third;
-  third.domain.start_paused();
-  start_paused();
-  first->must(words({third.domain.name()}));
-  const std::vector<const ProtectedDomain*> all = {&*first, &*second, &third};
-  const std::filesystem::path folder = first->domain.folder() / "elsewhere";
-  const std::vector<std::string> restore = {"restore", "latest", "--group", "--to", folder, "--start"};
-  for (const ProtectedDomain* of : all) {
-    EXPECT_THAT(first->run(restore).error_output, HasSubstr(of->domain.name())) << "its name is not free";
-    virDomainDestroy(of->domain.handle());
-    virDomainUndefine(of->domain.handle());
-  }
-  const rig::IcecoreOutcome dry = first->must({"restore", "latest", "--group", "--to", folder, "--start", "--dry-run"});
-  EXPECT_FALSE(std::filesystem::exists(folder));
-  for (const ProtectedDomain* of : all)
-    EXPECT_THAT(dry.output, HasSubstr((folder / (of->domain.name() + ".vda.qcow2")).string()));
-  const base::Json members =
-      first->must({"restore", "latest", "--group", "--to", folder, "--start", "--json"}).json().at("members");
-  ASSERT_EQ(members.size(), all.size());
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    EXPECT_EQ(members[i].at("started"), true);
-    EXPECT_EQ(virDomainIsActive(all[i]->domain.handle()), 1) << all[i]->domain.name();
-  }
-}
-
-// What does not fit is found before anything is written, though each member would.
-TEST_F(Group, RoomIsForAllOfIt) {
-  start_paused();
-  first->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x31);
-  second->domain.monitor_write("vda", 3 * k_mib, 8 * k_mib, 0x32);
-  first->must(words({}));
-  const std::filesystem::path folder = first->domain.folder() / "small";
-  std::filesystem::create_directory(folder);
-  ASSERT_EQ(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=14m,mode=0755"), 0);
-  first->domain.undo().folder(folder);
-  for (const std::string also : {"--verify", "--dry-run"}) {
-    const rig::IcecoreOutcome refused =
-        first->run({"restore", "latest", "--group", "--disks-only", "--to", folder, also});
-    EXPECT_EQ(refused.exit_code, 9);
-    EXPECT_THAT(refused.error_output, HasSubstr(folder.string()));
-    EXPECT_TRUE(std::filesystem::is_empty(folder));
-  }
-  first->must({"restore", "latest", "--disks-only", "--to", folder / second->domain.name()});
 }
 
 TEST_F(Group, APolicyMakesOneToo) {
