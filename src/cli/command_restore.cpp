@@ -65,6 +65,8 @@ void declare(WordList& words, RestoreCommandOptions& options) {
                    WordList::into(options.point));
   words.option("--as", "NAME", "as a new domain, with a new UUID and new MAC addresses",
                WordList::into(restore.new_name));
+  words.flag("--keep-identity", "with --as: the same machine under another name, with the UUID and addresses it had",
+             restore.keep_identity);
   words.flag("--group", "all points of the same instant", options.group);
   words.flag("--replace", "in the place of the domain it was made of, which must be shut off", restore.replace);
   words.flag("--disks-only", "only the disks, no domain; needs a place for them", restore.disks_only);

@@ -20,6 +20,7 @@ namespace icecore::job {
 
 struct RestoreOptions {
   std::optional<std::string> new_name;      // --as: new name, UUID and MACs
+  bool keep_identity = false;               // with a new name: the UUID and MACs it had
   bool replace = false;                     // take the place of the shut-off domain with the point's UUID
   bool disks_only = false;                  // write disk files, define nothing
   std::optional<std::filesystem::path> to;  // folder for the disk files

@@ -17,6 +17,8 @@ void require_sound_options(const RestoreOptions& options) {
   if (options.disks_only && (options.new_name || options.replace || options.start)) {
     base::fail(Fault::usage, "--disks-only defines no domain; it does not go with --as, --replace or --start");
   }
+  if (options.keep_identity && !options.new_name)
+    base::fail(Fault::usage, "--keep-identity goes with --as NAME; without a new name a domain keeps it anyway");
   if (options.new_name && options.replace) base::fail(Fault::usage, "--as and --replace exclude each other");
   if (options.to && options.replace) base::fail(Fault::usage, "--to and --replace exclude each other");
   if (options.to && options.pool) base::fail(Fault::usage, "--to and --pool exclude each other");

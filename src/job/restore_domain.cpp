@@ -74,6 +74,14 @@ std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& conne
   throw error.add_hint("restore under another name with --as NAME, or in its place with --replace");
 }
 
+[[noreturn]] void fail_same_identity(const std::string& name) {
+  base::Error error(Fault::conflict, fmt::format("domain '{}' has the same UUID, which only one can have", name));
+  throw error.add_hint(
+      fmt::format("leave out --keep-identity for a second domain, or `virsh domrename {} NAME` to give "
+                  "this one another name",
+                  base::shell_operand(name)));
+}
+
 // libvirt defines no UUID it knows under another name.
 void require_same_name(const hypervisor::Domain& domain, const std::string& name) {
   if (domain.name() == name) return;
@@ -88,7 +96,7 @@ void require_same_name(const hypervisor::Domain& domain, const std::string& name
 void require_place_for_domain(hypervisor::Connection& connection, const Manifest& manifest,
                               const RestoreOptions& options) {
   const std::string name = options.new_name.value_or(manifest.domain_name);
-  const bool has_uuid = !options.new_name && connection.has_domain(manifest.domain_uuid);
+  const bool has_uuid = (!options.new_name || options.keep_identity) && connection.has_domain(manifest.domain_uuid);
   if (has_uuid && options.replace) {
     hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
     require_same_name(domain, name);
@@ -104,6 +112,7 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
     }
     return;
   }
+  if (has_uuid && options.keep_identity) fail_same_identity(connection.domain(manifest.domain_uuid).name());
   if (has_uuid) fail_domain_exists(fmt::format("domain '{}' exists", connection.domain(manifest.domain_uuid).name()));
   if (connection.has_domain(name)) fail_domain_exists(fmt::format("another domain is called '{}'", name));
 }
@@ -130,7 +139,7 @@ void plan_domain(hypervisor::Connection& connection, PreparedRestore& prepared, 
   const std::string& saved = manifest.inactive_xml.empty() ? manifest.live_xml : manifest.inactive_xml;
   hypervisor::RestoreXmlOptions xml_options;
   if (options.new_name) xml_options.name = *options.new_name;
-  xml_options.new_identity = options.new_name.has_value();
+  xml_options.new_identity = options.new_name.has_value() && !options.keep_identity;
   xml_options.keep_other_disks = options.replace;
   xml_options.present_xml = replaced;
   xml_options.single_disks = !options.disks.empty();

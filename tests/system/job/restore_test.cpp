@@ -124,6 +124,26 @@ TEST_F(Restore, WhatALinkLeadsToIsReplaced) {
   subject.expect_at_rest();
 }
 
+TEST_F(Restore, UnderAnotherNameItMayStayTheSameMachine) {
+  rig::DomainOptions options;
+  options.devices_xml = "<interface type='user'><mac address='52:54:00:1c:ec:0e'/><model type='virtio'/></interface>";
+  ProtectedDomain subject(options);
+  subject.init();
+  subject.must({"backup", subject.domain.name()});
+  const std::string renamed = subject.domain.name() + "-new";
+  subject.domain.undo().domain(renamed);
+  const std::vector<std::string> restore = {"restore", "latest", "--as", renamed, "--keep-identity"};
+  expect_error(subject.run(restore), 10, "'" + subject.domain.name() + "' has the same UUID");
+  expect_error(subject.run({"restore", "latest", "--keep-identity"}), 2, "--as");
+  ASSERT_EQ(::virDomainUndefine(subject.domain.handle()), 0);
+  subject.must(restore);
+  const rig::TestDomain back(
+      {.disks = {{.existing = subject.domain.folder() / (renamed + ".vda.qcow2")}}, .name = renamed});
+  EXPECT_THAT(back.inactive_xml(), HasSubstr(subject.domain.uuid()));
+  EXPECT_THAT(back.inactive_xml(), HasSubstr("52:54:00:1c:ec:0e"));
+  EXPECT_EQ(back.hash_disk(), subject.domain.hash_disk());
+}
+
 // Found before anything is written, not when libvirt refuses to define it.
 TEST_F(Restore, ADomainThatWasRenamedIsNotReplaced) {
   ProtectedDomain subject;
