@@ -215,7 +215,9 @@ class Recovery {
 
   void restore(JobRecord& record, RecoveredJob& result) {
     const RestorePlan plan = parse_restore_plan(record.plan, record.id);
-    const bool complete = record.state == JobState::written || record.state == JobState::defined;
+    // One that was being undone has lost some of its files already.
+    const bool given_up = record.intent == JobState::aborting;
+    const bool complete = !given_up && (record.state == JobState::written || record.state == JobState::defined);
     // One that had not begun to replace is not finished behind the user's back: the old domain may be in use again.
     const bool untouched = record.state == JobState::written && plan.replace && !any_named(plan);
     if (complete && !untouched) return finish_restore(record, plan, result);
@@ -227,12 +229,21 @@ class Recovery {
           "it again",
           file.path.string(), file.target));
     }
+    if (given_up && record.state == JobState::written) tell_files_in_place(plan, result);
     if (!dry_run_) {
       remove_files(plan, false);
       if (record.state != JobState::aborting) journal_->reach(record, JobState::aborting);
       journal_->reach(record, JobState::failed);
     }
     result.finished = true;
+  }
+
+  // Whether they are the restore's nobody can tell any more, so they stay.
+  static void tell_files_in_place(const RestorePlan& plan, RecoveredJob& result) {
+    for (const PlannedFile& file : plan.files) {
+      if (file.device || file.replaces || !std::filesystem::exists(file.path)) continue;
+      result.actions.push_back(fmt::format("leave '{}': it may be the restore's", file.path.string()));
+    }
   }
 
   void finish_restore(JobRecord& record, const RestorePlan& plan, RecoveredJob& result) {

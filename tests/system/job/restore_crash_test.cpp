@@ -77,6 +77,26 @@ TEST_P(RestoreCrash, InThePlaceOfTheOld) {
   subject->domain.start_paused();
 }
 
+// Half of its files are gone: it must not pass for one that was written.
+TEST(RestoreUndo, ThatIsKilledDefinesNoDomain) {
+  ICECORE_NEEDS("root", "libvirt", "icecore");
+  ProtectedDomain subject;
+  subject.init();
+  subject.must({"backup", subject.domain.name()});
+  const std::string name = subject.domain.name() + "-copy";
+  subject.domain.undo().domain(name);
+  const auto killed = subject.run({"restore", "latest", "--as", name},
+                                  {{"ICECORE_FAILPOINTS", "restore.named=error,restore.acted.aborting=kill"}});
+  ASSERT_EQ(killed.exit_code, 137) << killed.error_output;
+  subject.must({"recover"});
+  EXPECT_FALSE(std::filesystem::exists(subject.domain.folder() / (name + ".vda.qcow2")));
+  EXPECT_NE(
+      base::run({.arguments = {"virsh", "-q", "-c", subject.domain.uri(), "dominfo", name}}, std::chrono::seconds(30))
+          .exit_code,
+      0);
+  subject.expect_at_rest();
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryStep, RestoreCrash,
                          testing::Values("restore.fact.planned", "restore.intent.writing", "restore.fact.writing",
                                          "restore.intent.written", "restore.acted.written", "restore.fact.written",
