@@ -315,11 +315,11 @@ TEST_F(FullState, WhatFailsUnderwayLeavesTheDisksWhereThatMayBe) {
 TEST_F(FullState, WithoutRoomForItTheDisksAloneAreTakenAndExplainTellsBefore) {
   ProtectedDomain subject;
   subject.init();
-  subject.domain.start();
   const auto small = subject.domain.folder() / "small";
   std::filesystem::create_directory(small);
   ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=64m,mode=0755"), 0);
   subject.domain.undo().folder(small);
+  subject.domain.start();  // QEMU sees no file system that is mounted later: libvirt gives it mounts of its own
   const auto run = [&](const std::string& command, const std::string& rule) {
     return subject.run({command, subject.domain.name(), rule, "--overlay-dir", small, "--json"});
   };
