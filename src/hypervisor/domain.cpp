@@ -90,10 +90,7 @@ ShutOff Domain::how_shut_off() {
   return state == VIR_DOMAIN_SHUTOFF ? shut_off_of(reason) : ShutOff::unknown;
 }
 
-bool Domain::migrated_away() {
-  const auto [state, reason] = state_and_reason();
-  return state == VIR_DOMAIN_SHUTOFF && reason == VIR_DOMAIN_SHUTOFF_MIGRATED;
-}
+bool Domain::migrated_away() { return how_shut_off() == ShutOff::migrated; }
 
 bool Domain::paused_by_io_error() {
   const auto [state, reason] = state_and_reason();

@@ -39,6 +39,13 @@ class RestorePlaces : public testing::Test {
   }
   // A content hash without the size.
   static std::string content_of(const std::string& hash) { return hash.substr(0, hash.find('/')); }
+  // Its second disk is the device.
+  static rig::DomainOptions with_device(const LoopDevice& device) {
+    rig::DomainOptions options;
+    options.devices_xml = "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='" +
+                          device.path() + "'/><target dev='vdb' bus='virtio'/></disk>";
+    return options;
+  }
   static std::string copy_of(ProtectedDomain& subject) {
     const std::string name = subject.domain.name() + "-copy";
     subject.domain.undo().domain(name);
@@ -152,10 +159,7 @@ TEST_F(RestorePlaces, AFailedRestoreSaysThatADeviceLostItsContent) {
 TEST_F(RestorePlaces, InThePlaceOfADomainThatIsOnADevice) {
   rig::TestFolder folder;
   const LoopDevice device(folder.path(), 32 * k_mib);
-  rig::DomainOptions options;
-  options.devices_xml = "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='" +
-                        device.path() + "'/><target dev='vdb' bus='virtio'/></disk>";
-  ProtectedDomain subject(options);
+  ProtectedDomain subject(with_device(device));
   subject.init();
   const auto overlays = folder.path() / "overlays";
   std::filesystem::create_directory(overlays);
@@ -179,10 +183,7 @@ TEST_F(RestorePlaces, InThePlaceOfADomainThatIsOnADevice) {
 TEST_F(RestorePlaces, NotOntoADeviceThatADiskOfTheDomainLiesOver) {
   rig::TestFolder folder;
   const LoopDevice device(folder.path(), 32 * k_mib);
-  rig::DomainOptions options;
-  options.devices_xml = "<disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='" +
-                        device.path() + "'/><target dev='vdb' bus='virtio'/></disk>";
-  ProtectedDomain subject(options);
+  ProtectedDomain subject(with_device(device));
   subject.init();
   subject.must({"backup", subject.domain.name(), "--disk", "vdb", "--change-map", "layer", "--overlay-dir",
                 subject.domain.folder()});
