@@ -20,13 +20,14 @@ XmlNode find_device(const XmlNode& devices, const char* kind, const char* child,
   return {};
 }
 
-// Attributes of ours go first, so that none of another kind of source stays.
+// The attributes there go first, so that none of another kind of source stays. What is inside, such as the security
+// label, says nothing of the place and stays.
 void copy_source(XmlNode to, const XmlNode& from) {
   to.set_attribute("type", from.attribute("type"));
-  to.child("source").remove();
   const XmlNode source = from.child("source");
-  if (!source) return;
-  XmlNode copy = to.add_child("source");
+  if (!source) return to.child("source").remove();
+  XmlNode copy = to.need_child("source");
+  copy.remove_attributes();
   for (const char* name :
        {"file", "dev", "dir", "pool", "volume", "mode", "network", "bridge", "portgroup", "startupPolicy"}) {
     if (source.has_attribute(name)) copy.set_attribute(name, source.attribute(name));

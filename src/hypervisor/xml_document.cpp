@@ -79,6 +79,10 @@ void XmlNode::remove_attribute(const char* name) {
   if (node_ != nullptr) xmlUnsetProp(node_, to_xml(name));
 }
 
+void XmlNode::remove_attributes() {
+  while (node_ != nullptr && node_->properties != nullptr) xmlRemoveProp(node_->properties);
+}
+
 void XmlNode::set_text(const std::string& value) {
   const XmlString escaped(xmlEncodeSpecialChars(node_->doc, to_xml(value.c_str())));
   xmlNodeSetContent(node_, escaped.get());

@@ -47,6 +47,7 @@ class XmlNode {
 
   void set_attribute(const char* name, const std::string& value);
   void remove_attribute(const char* name);
+  void remove_attributes();
   void set_text(const std::string& value);
   XmlNode add_child(const char* name);
   // The first child of that name, added when there is none.

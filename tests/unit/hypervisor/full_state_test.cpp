@@ -67,8 +67,9 @@ TEST(FullStateNeeds, AnInvariantClockOfKnownPaceIsFine) {
 TEST(AdaptSavedXml, DisksAndNetworksFollowTheDefinition) {
   const std::string saved =
       domain("",
-             "<disk type='file'><driver name='qemu' type='qcow2' cache='none'/><source file='/old/a' index='2'/>"
-             "<backingStore type='file'/><target dev='vda'/><alias name='virtio-disk0'/></disk>"
+             "<disk type='file'><driver name='qemu' type='qcow2' cache='none'/><source file='/old/a' index='2'>"
+             "<seclabel model='dac' relabel='no'/></source><backingStore type='file'/><target dev='vda'/><alias "
+             "name='virtio-disk0'/></disk>"
              "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='old' portid='x' bridge='b'/>"
              "<target dev='vnet3'/></interface>");
   const std::string defined =
@@ -80,8 +81,9 @@ TEST(AdaptSavedXml, DisksAndNetworksFollowTheDefinition) {
   EXPECT_THAT(adapted, HasSubstr("cache=\"none\""));
   EXPECT_THAT(adapted, HasSubstr("type=\"raw\""));
   EXPECT_THAT(adapted, HasSubstr("virtio-disk0"));
+  EXPECT_THAT(adapted, HasSubstr("<seclabel model=\"dac\" relabel=\"no\"/>"));
   EXPECT_THAT(adapted, HasSubstr("bridge=\"br1\""));
-  for (const char* gone : {"/old/a", "backingStore", "network=\"old\"", "vnet3"})
+  for (const char* gone : {"/old/a", "index", "backingStore", "network=\"old\"", "vnet3"})
     EXPECT_THAT(adapted, Not(HasSubstr(gone)));
 }
 
