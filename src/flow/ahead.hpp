@@ -2,6 +2,7 @@
 // Something done ahead, on a thread of its own, while its owner goes on until it needs the result.
 #pragma once
 
+#include <chrono>
 #include <future>
 #include <utility>
 
@@ -17,6 +18,8 @@ class Ahead {
 
   // False when nothing is done ahead, or its result was taken.
   bool is_there() const noexcept { return result_.valid(); }
+  // True when it has come to its end, false at the deadline. While it is there.
+  bool wait_for(std::chrono::milliseconds deadline) { return result_.wait_for(deadline) == std::future_status::ready; }
   // Waits for it. Once; throws what it threw.
   T get() { return result_.get(); }
 

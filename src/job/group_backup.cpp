@@ -8,6 +8,7 @@
 #include "base/guarded.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
+#include "flow/ahead.hpp"
 #include "flow/rendezvous.hpp"
 #include "flow/stage_group.hpp"
 #include "job/backup_job.hpp"
@@ -22,6 +23,9 @@ namespace {
 
 // Longer than any freeze or snapshot call may take: who is not there by then never comes.
 constexpr base::Milliseconds k_meeting_deadline = std::chrono::seconds(90);
+
+// Between two looks at the overlays of those that wait while another's are merged.
+constexpr base::Milliseconds k_budget_pause(500);
 
 // One domain with all that its backup needs. Neither copied nor moved: its parts refer to each other.
 struct Member {
@@ -143,7 +147,13 @@ class GroupBackup {
     member.waits = false;
     if (member.error) return;
     for_itself(member, [&] { member.job->store([&] { look_at_waiting(); }); });
-    if (!member.error) member.job->merge();
+    if (!member.error) merge(member);
+  }
+
+  void merge(Member& member) {
+    flow::Ahead<void> merging([&] { member.job->merge(); });
+    while (!merging.wait_for(k_budget_pause)) look_at_waiting();
+    merging.get();
   }
 
   // Their guests write to overlays until it is their turn.

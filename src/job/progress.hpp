@@ -14,8 +14,7 @@ struct Transfer {
   std::uint64_t bytes_stored = 0;  // backup: what the new ones take after compression and encryption
 };
 
-// Threads: phase() comes from the job's thread, transfer() and note() from any, one at a time each.
-// Implementations return at once and never throw.
+// Any thread calls, a group's members beside each other. Implementations return at once and never throw.
 class Progress {
  public:
   virtual ~Progress() = default;

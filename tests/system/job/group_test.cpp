@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
+#include <csignal>
 #include <fstream>
 
+#include "base/handle.hpp"
 #include "system/job/group_case.hpp"
 
 namespace icecore::system_test {
@@ -132,13 +134,19 @@ TEST_F(Group, ASlowSnapshotShowsInTheSpread) {
   EXPECT_THAT(first->must({"show", group_ids().at(0)}).output, HasSubstr("from the first snapshot's begin"));
 }
 
+// The folder for the second one's disk and overlays is so small.
+std::filesystem::path make_small_folder(ProtectedDomain& of) {
+  const auto small = of.domain.folder() / "small";
+  std::filesystem::create_directory(small);
+  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m,mode=0755") != 0) throw std::runtime_error("no tmpfs");
+  of.domain.undo().folder(small);
+  rig::make_image(small / "vda.qcow2", {});
+  return small;
+}
+
 // Its guest writes to an overlay for as long as the others are read.
 TEST_F(Group, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
-  const auto small = second->domain.folder() / "small";
-  std::filesystem::create_directory(small);
-  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m,mode=0755"), 0);
-  second->domain.undo().folder(small);
-  rig::make_image(small / "vda.qcow2", {});
+  const auto small = make_small_folder(*second);
   ProtectedDomain third({.disks = {{.existing = small / "vda.qcow2"}}});
   first->domain.start_paused();
   third.domain.start_paused();
@@ -159,6 +167,33 @@ TEST_F(Group, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
   first->expect_at_rest();
   EXPECT_EQ(third.domain.live_source(), third.domain.disk_path());
   EXPECT_EQ(third.domain.inactive_source(), third.domain.disk_path());
+}
+
+// And while another one's are merged, which takes as long as its guest has written for.
+TEST_F(Group, OneThatWaitsForAMergeIsGivenUpToo) {
+  const auto small = make_small_folder(*second);
+  ProtectedDomain third({.disks = {{.existing = small / "vda.qcow2"}}});
+  first->domain.start_paused();
+  third.domain.start_paused();
+  const std::vector<std::string> command = {"backup", "--group", first->domain.name(), third.domain.name()};
+  rig::IcecoreRun backup(first->with_options(command), {{"ICECORE_FAILPOINTS", "backup.intent.committing=pause"}});
+  backup.wait_failpoint();
+  const pid_t merging = first->domain.qemu_pid();
+  ::kill(merging, SIGSTOP);
+  const base::ScopeExit go_on([&] { ::kill(merging, SIGCONT); });
+  EXPECT_NE(third.domain.live_source(), third.domain.disk_path());
+  std::ofstream(small / "big") << std::string(15 * k_mib, 'x');
+  backup.go_on();
+  const base::Stopwatch watch;
+  while (third.domain.live_source() != third.domain.disk_path() && watch.elapsed() < std::chrono::seconds(40))
+    std::this_thread::sleep_for(base::Milliseconds(100));
+  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path()) << "the first one is not merged yet";
+  ::kill(merging, SIGCONT);
+  const auto outcome = backup.wait();
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
+  EXPECT_THAT(outcome.error_output, HasSubstr(small.string()));
+  EXPECT_EQ(first->points().size(), 1U);
+  first->expect_at_rest();
 }
 
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {

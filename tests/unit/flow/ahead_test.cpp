@@ -16,8 +16,10 @@ TEST(Ahead, GoesBesideItsOwner) {
     may_end.wait(false);
     return std::this_thread::get_id();
   });
+  EXPECT_FALSE(ahead.wait_for(std::chrono::milliseconds(1)));
   may_end = true;
   may_end.notify_all();
+  while (!ahead.wait_for(std::chrono::seconds(1))) continue;
   EXPECT_TRUE(ahead.is_there());
   EXPECT_NE(ahead.get(), std::this_thread::get_id());
   EXPECT_FALSE(ahead.is_there());
