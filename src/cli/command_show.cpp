@@ -8,6 +8,7 @@
 #include "cli/point_output.hpp"
 #include "cli/readable_points.hpp"
 #include "cli/upload_session.hpp"
+#include "hypervisor/domain_edit.hpp"
 #include "repository/damage_mark.hpp"
 
 namespace icecore::cli {
@@ -17,12 +18,15 @@ namespace {
 struct ShowOptions {
   std::string point;
   bool xml = false;
+  bool security_info = false;
 };
 
 void declare(WordList& words, ShowOptions& options) {
   words.positional("POINT", "id prefix (of a group, too), latest, DOMAIN or DOMAIN@TIME", Count::one,
                    WordList::into(options.point));
   words.flag("--xml", "print the domain's XML as it was, and nothing else", options.xml);
+  words.flag("--security-info", "with --xml or --json: the passwords of the domain's screens in the XML, too",
+             options.security_info);
 }
 
 // What a repair or a verify noted.
@@ -56,6 +60,15 @@ void show_group(Session& session, const KnownGroup& known, const std::set<std::s
   session.console.out << format_group(known, pending);
 }
 
+// Of a point's XML, what was asked to be seen. Empty stays empty: a transient domain had no persistent one.
+std::string shown_xml(Session& session, const std::string& xml, const ShowOptions& options) {
+  if (options.security_info || xml.empty()) return xml;
+  std::string shown = hypervisor::without_secrets(xml);
+  if (shown != xml)
+    session.console.err << "icecore: the password of a screen is left out of the XML; --security-info prints it\n";
+  return shown;
+}
+
 ExitCode show_point(Session& session, const OpenRepository& open, const repository::Manifest& point,
                     const ShowOptions& options) {
   const repository::Protections protections = repository::list_protections(*open.repository);
@@ -63,12 +76,13 @@ ExitCode show_point(Session& session, const OpenRepository& open, const reposito
   if (session.options.json) {
     base::Json record = point_record(point, protections);
     record["pending"] = pending;
-    record["live_xml"] = point.live_xml;
-    record["inactive_xml"] = point.inactive_xml;
+    record["live_xml"] = shown_xml(session, point.live_xml, options);
+    record["inactive_xml"] = shown_xml(session, point.inactive_xml, options);
     record["lost"] = lost_ranges(*open.repository, point);
     session.console.print_json(record);
   } else if (options.xml) {
-    session.console.print(point.inactive_xml.empty() ? point.live_xml : point.inactive_xml);
+    const std::string& xml = point.inactive_xml.empty() ? point.live_xml : point.inactive_xml;
+    session.console.print(shown_xml(session, xml, options));
   } else {
     session.console.out << format_point(point, protections);
     if (pending) session.console.print("pending upload: complete in staging and not yet on the remote");
@@ -90,7 +104,8 @@ ExitCode run(Session& session, const ShowOptions& options) {
 std::vector<JsonField> json_fields() {
   std::vector<JsonField> fields = point_fields("");
   fields.push_back({"pending", "true: complete in staging and not yet on the remote"});
-  fields.push_back({"live_xml, inactive_xml", "the domain's XML, running and persistent; empty when it had none"});
+  fields.push_back(
+      {"live_xml, inactive_xml", "the domain's XML, running and persistent, as for --xml; empty when it had none"});
   fields.push_back({"lost[]", "blocks the point lost, as a repair or verify noted: disk, offset, length (bytes)"});
   for (JsonField& field : group_fields("of a group: ")) fields.push_back(std::move(field));
   return fields;
@@ -109,7 +124,8 @@ Command make_show_command() {
        .examples = {{"icecore show latest", "the newest point of all"},
                     {"icecore show web1@2026-11-21", "the newest of web1 on or before that day"},
                     {"icecore show 9c1e44d0", "a group by its id"},
-                    {"icecore show 3f2a --xml > web1.xml", "the domain's XML as it was"}},
+                    {"icecore show 3f2a --xml --security-info > web1.xml",
+                     "the domain's XML as it was, to define it from"}},
        .json = json_fields()},
       declare, run);
 }

@@ -123,4 +123,14 @@ bool respell_base(Domain& domain, const OverlayDisk& disk, const std::string& fo
 
 std::string normalised_xml(std::string_view xml) { return XmlDocument::parse(xml, "the domain's XML").text(); }
 
+std::string without_secrets(std::string_view xml) {
+  const XmlDocument document = XmlDocument::parse(xml, "the domain's XML");
+  bool had_any = false;
+  for (XmlNode screen : document.root().child("devices").children("graphics")) {
+    had_any = had_any || screen.has_attribute("passwd");
+    screen.remove_attribute("passwd");
+  }
+  return had_any ? document.text() : std::string(xml);
+}
+
 }  // namespace icecore::hypervisor

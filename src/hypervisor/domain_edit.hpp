@@ -80,4 +80,8 @@ RestoreXml make_restore_xml(std::string_view saved_xml, const RestoreXmlOptions&
 // The text parsed and written again: two XMLs that differ only in white space and quotes become equal.
 std::string normalised_xml(std::string_view xml);
 
+// The XML without the passwords of its screens, for eyes: what `virsh dumpxml` leaves out without --security-info.
+// Unchanged when it has none. Nothing is to be defined from it: a screen without a password is open to everyone.
+std::string without_secrets(std::string_view xml);
+
 }  // namespace icecore::hypervisor

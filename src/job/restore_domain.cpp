@@ -19,6 +19,8 @@ using repository::Manifest;
 
 namespace {
 
+std::string for_eyes(const std::string& xml) { return hypervisor::normalised_xml(hypervisor::without_secrets(xml)); }
+
 constexpr std::size_t k_id_digits = 8;  // of a point, for people
 
 bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file) {
@@ -156,9 +158,8 @@ void plan_domain(hypervisor::Connection& connection, PreparedRestore& prepared, 
   prepared.plan.domain_uuid = xml.uuid;
   prepared.plan.define_xml = xml.xml;
   prepared.notes.insert(prepared.notes.end(), xml.notices.begin(), xml.notices.end());
-  prepared.xml_diff =
-      hypervisor::unified_diff(hypervisor::normalised_xml(saved), hypervisor::normalised_xml(xml.xml),
-                               "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name);
+  prepared.xml_diff = hypervisor::unified_diff(
+      for_eyes(saved), for_eyes(xml.xml), "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name);
 }
 
 }  // namespace icecore::job

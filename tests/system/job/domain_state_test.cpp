@@ -123,11 +123,13 @@ TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
   };
   expect_secret(subject.must({"explain", subject.domain.name()}));
   expect_secret(subject.must({"backup", subject.domain.name(), "-vv"}));
-  expect_secret(subject.must({"show", "latest"}));
+  for (const char* form : {"--xml", "--json", "-v"}) expect_secret(subject.must({"show", "latest", form}));
+  EXPECT_THAT(subject.must({"show", "latest", "--xml", "--security-info"}).output, HasSubstr("t0psecre"));
   EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
   EXPECT_FALSE(has_overlay(subject));
   EXPECT_EQ(subject.restored_hash("latest"), content);
   const std::string name = subject.domain.name() + "-copy";
+  expect_secret(subject.must({"restore", "latest", "--as", name, "--dry-run"}));
   subject.domain.undo().domain(name);
   const auto outcome = subject.must({"restore", "latest", "--as", name});
   EXPECT_THAT(outcome.error_output, HasSubstr("was transient"));

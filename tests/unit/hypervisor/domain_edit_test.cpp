@@ -29,6 +29,16 @@ TEST(DomainEdit, SetsADisksSourceAndNothingElse) {
   EXPECT_EQ(set_disk_source(after, "vda", "/var/lib/libvirt/images/web1.qcow2", "qcow2"), before);
 }
 
+TEST(DomainEdit, HidesThePasswordsOfScreensAndNothingElse) {
+  const std::string hidden = without_secrets(fixture_xml("plain"));
+  EXPECT_THAT(hidden, Not(HasSubstr("secret")));
+  std::string whole = normalised_xml(fixture_xml("plain"));
+  const std::string password = " passwd=\"secret &amp; more\"";
+  whole.erase(whole.find(password), password.size());
+  EXPECT_EQ(hidden, whole);
+  EXPECT_EQ(without_secrets(fixture_xml("running")), fixture_xml("running")) << "that has none";
+}
+
 TEST(DomainEdit, DropsChainAndJobAndFindsBlockDevices) {
   const std::string after = set_disk_source(fixture_xml("running"), "vda", "/srv/vm/db-1.qcow2", "qcow2");
   const DiskModel vda = *parse_domain(after).find_disk("vda");
