@@ -29,6 +29,11 @@ void declare(WordList& words, RecoverCommandOptions& options) {
              "also merge the layers that backups of DOMAIN with --change-map=layer keep, for good: its disks are then "
              "on their own images again",
              options.recover.merge_layers);
+  words.flag(
+      "--close",
+      "end DOMAIN's interrupted backups and leave its disks as they are: for when they were put in order by hand, "
+      "or are gone for good",
+      options.recover.close);
   words.flag("--dry-run", "only look, and tell what would be done", options.recover.dry_run);
 }
 
@@ -87,6 +92,8 @@ base::Json record_of(const job::RecoverReport& report, bool dry_run) {
 ExitCode run(Session& session, const RecoverCommandOptions& options) {
   if (options.recover.merge_layers && !options.recover.domain)
     base::fail(base::Fault::usage, "--merge-layers needs the domain whose layers are to end");
+  if (options.recover.close && (!options.recover.domain || options.recover.merge_layers))
+    base::fail(base::Fault::usage, "--close needs the domain whose jobs are to end, and merges nothing");
   JobSession jobs(session);
   const job::RecoverReport report = [&] {
     const base::ScopeExit clear([&] { jobs.progress().clear(); });
@@ -122,7 +129,8 @@ Command make_recover_command() {
        .examples = {{"sudo icecore recover --dry-run", "tells what would be done"},
                     {"sudo icecore recover", "does it, for all domains"},
                     {"sudo icecore recover web1", "for one"},
-                    {"sudo icecore recover web1 --merge-layers", "and puts its disks back on their own images"}},
+                    {"sudo icecore recover web1 --merge-layers", "and puts its disks back on their own images"},
+                    {"sudo icecore recover web1 --close", "web1 was deleted, disks and all"}},
        .json = {{"jobs[].id", "of the job; empty for an overlay no journal knows, and for layers that end"},
                 {"jobs[].domain", "its name"},
                 {"jobs[].actions[]", "what was done, or would be"},

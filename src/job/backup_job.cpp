@@ -199,6 +199,8 @@ std::string BackupJob::publish_anyway() {
   const std::string point = "restore point " + base::short_id(steps_.record().id);
   try {
     publish();
+    prepared_.plan.published = true;
+    steps_.store_plan_if_possible(to_json(prepared_.plan));
     return point + " is published";
   } catch (const base::Error& error) {
     return fmt::format("{} is complete, not published ({})", point, error.what());
@@ -281,7 +283,7 @@ void BackupJob::give_up(base::Error& cause) {
     steps_.journal().set_error(record, cause.what());
     steps_.journal().reach(record, JobState::failed);
     only_memory_failed_ = memory_failed && options_.full_state == FullState::attempt;
-  } catch (const base::Error& second) {
+  } catch (const std::exception& second) {  // a file system may fail, too
     const char* const outcome = on_bases_ ? "it is back on its bases, but the job is still open in the journal"
                                           : "not every overlay could be merged";
     base::log_warning("domain '{}': {}: {}", domain_.name(), outcome, second.what());

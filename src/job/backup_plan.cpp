@@ -53,8 +53,10 @@ Json disk_to_json(const PlannedDisk& disk) {
                {"merge", to_string(disk.merge)},
                {"frozen_ns", disk.frozen_ns}};
   if (!disk.home.path.empty()) {
-    json["home"] = {
-        {"path", disk.home.path.string()}, {"format", disk.home.format}, {"definition", disk.home.definition}};
+    json["home"] = {{"path", disk.home.path.string()},
+                    {"format", disk.home.format},
+                    {"definition", disk.home.definition},
+                    {"frozen_ns", disk.home.frozen_ns}};
   }
   return json;
 }
@@ -64,7 +66,8 @@ LayerHome parse_home(const Json& json, const std::string& what) {
   const Json home = json_field<Json>(json, "home", what);
   return {.path = json_field<std::string>(home, "path", what),
           .format = json_field<std::string>(home, "format", what),
-          .definition = json_field<std::string>(home, "definition", what)};
+          .definition = json_field<std::string>(home, "definition", what),
+          .frozen_ns = home.value("frozen_ns", std::int64_t{0})};
 }
 
 PlannedDisk parse_disk(const Json& json, MergeState older, const std::string& what) {
@@ -110,7 +113,8 @@ Json to_json(const BackupPlan& plan) {
           {"snapshotted", plan.snapshotted},
           {"disks", disks},
           {"memory_file", plan.memory_file.string()},
-          {"manifest", plan.manifest}};
+          {"manifest", plan.manifest},
+          {"published", plan.published}};
 }
 
 BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
@@ -124,6 +128,7 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   plan.transient = json_field<bool>(json, "transient", what);
   plan.snapshotted = json.value("snapshotted", false);
   plan.manifest = json_field<std::string>(json, "manifest", what);
+  plan.published = json.value("published", false);
   if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);
   const MergeState older = older_merge_state(json, what);
   for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, older, what));

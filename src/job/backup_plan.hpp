@@ -20,9 +20,11 @@ struct LayerHome {
   std::string format;
   std::string definition;       // hypervisor::image_definition() to come back to when the layers end; empty: not known
   std::int64_t settled_ns = 0;  // when it was last written to, after the layer was left; 0: not known. Not journalled
+  std::int64_t frozen_ns = 0;   // the same, after the snapshot
 };
 
-// What an overlay is to its base, as far as we have seen or begun: journalled before it can come true.
+// What an overlay is to its base (from `sealed` on, of a disk that keeps its overlay: a layer to its home), as far as
+// we have seen or begun: journalled before it can come true.
 enum class MergeState {
   unbegun,  // the overlay has what the guest wrote last, and nobody has written to its base
   begun,    // the overlay still has it, and a merge may have written to the base
@@ -61,6 +63,7 @@ struct BackupPlan {
   std::vector<PlannedDisk> disks;
   std::filesystem::path memory_file;  // what libvirt saves the guest's memory to; empty: it is not saved
   std::string manifest;               // encode_manifest() of the point, in hex, to publish; empty before `sealed`
+  bool published = false;             // it is, though the overlays were not merged yet
 };
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);

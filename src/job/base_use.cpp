@@ -10,6 +10,29 @@
 
 namespace icecore::job {
 
+namespace {
+
+// Shallow: what lies below the base may be another domain's too.
+std::string way_back(const std::string& uri, const hypervisor::FileUse& use, const std::filesystem::path& image,
+                     const std::string& domain_uuid) {
+  constexpr std::string_view k_disk = "disk ";
+  const std::string end = fmt::format("remove '{}' and run `icecore recover {} --close`", image.string(), domain_uuid);
+  if (!use.role.starts_with(k_disk))
+    return fmt::format("take it out of domain '{}' first; where it is of no use any more, {}", use.domain, end);
+  return fmt::format(
+      "while that domain runs, `virsh -c {} blockcommit {} {} --active --shallow --pivot --wait`; then {}",
+      base::shell_word(uri), base::shell_operand(use.domain), use.role.substr(k_disk.size()), end);
+}
+
+bool was_used(hypervisor::Connection& connection, const PlannedDisk& disk, const std::filesystem::path& image,
+              std::int64_t frozen_ns) {
+  const bool is_known = disk.merge == MergeState::unbegun && frozen_ns != 0;
+  if (is_known && last_written_ns(image) > frozen_ns) return true;
+  return !hypervisor::users_of(connection, image, layers_below).empty();
+}
+
+}  // namespace
+
 std::int64_t last_written_ns(const std::filesystem::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) base::fail_errno(errno, "look at '" + file.string() + "'");
@@ -18,24 +41,27 @@ std::int64_t last_written_ns(const std::filesystem::path& file) {
 }
 
 void note_frozen_bases(BackupPlan& plan) {
-  for (PlannedDisk& disk : plan.disks) disk.frozen_ns = last_written_ns(disk.base_path);
+  for (PlannedDisk& disk : plan.disks) {
+    disk.frozen_ns = last_written_ns(disk.base_path);
+    if (!disk.home.path.empty()) disk.home.frozen_ns = last_written_ns(disk.home.path);
+  }
   plan.snapshotted = true;
 }
 
 bool base_was_used(hypervisor::Connection& connection, const PlannedDisk& disk) {
-  const bool is_known = disk.merge == MergeState::unbegun && disk.frozen_ns != 0;
-  if (is_known && last_written_ns(disk.base_path) > disk.frozen_ns) return true;
-  return !hypervisor::users_of(connection, disk.base_path, layers_below).empty();
+  return was_used(connection, disk, disk.base_path, disk.frozen_ns);
 }
 
-void require_overlay_unused(hypervisor::Connection& connection, const PlannedDisk& disk) {
-  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, disk.overlay_path, layers_below)) {
-    base::Error error(base::Fault::conflict, fmt::format("our overlay '{}' is {} of domain '{}' now",
-                                                         disk.overlay_path.string(), use.role, use.domain));
-    throw error.add_hint(
-        fmt::format("`virsh blockcommit {} {} --active --pivot` while that domain runs, then `icecore "
-                    "recover`",
-                    base::shell_operand(use.domain), disk.target));
+bool home_was_used(hypervisor::Connection& connection, const PlannedDisk& disk) {
+  return was_used(connection, disk, disk.home.path, disk.home.frozen_ns);
+}
+
+void require_image_unused(hypervisor::Connection& connection, const std::filesystem::path& image,
+                          const std::string& domain_uuid) {
+  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, image, layers_below)) {
+    base::Error error(base::Fault::conflict,
+                      fmt::format("our '{}' is {} of domain '{}' now", image.string(), use.role, use.domain));
+    throw error.add_hint(way_back(connection.uri(), use, image, domain_uuid));
   }
 }
 

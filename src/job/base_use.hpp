@@ -14,13 +14,17 @@ namespace icecore::job {
 // When a file was last written to, in ns since 1970; 0 for a device, whose node does not tell.
 std::int64_t last_written_ns(const std::filesystem::path& file);
 
-// That of each base is noted: call it when the snapshot was taken.
+// That of each base and home is noted: call it when the snapshot was taken.
 void note_frozen_bases(BackupPlan& plan);
 
 // A domain has it, or, unless a merge of ours may have, somebody has written to it since note_frozen_bases().
 bool base_was_used(hypervisor::Connection& connection, const PlannedDisk& disk);
+// The same of the home of a disk on kept layers, and the merge of a layer into it.
+bool home_was_used(hypervisor::Connection& connection, const PlannedDisk& disk);
 
-// Fault::conflict when some domain has the overlay, which says what becomes of it.
-void require_overlay_unused(hypervisor::Connection& connection, const PlannedDisk& disk);
+// Fault::conflict when some domain has an overlay or layer of ours, and decides what becomes of it. `domain_uuid`: of
+// the one that is gone.
+void require_image_unused(hypervisor::Connection& connection, const std::filesystem::path& image,
+                          const std::string& domain_uuid);
 
 }  // namespace icecore::job

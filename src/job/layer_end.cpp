@@ -7,6 +7,7 @@
 #include "base/id.hpp"
 #include "disk/image.hpp"
 #include "hypervisor/snapshot.hpp"
+#include "job/base_use.hpp"
 #include "job/disk_choice.hpp"
 #include "job/job_steps.hpp"
 #include "job/kept_layer.hpp"
@@ -32,6 +33,7 @@ PlannedDisk plan_merge(const LayeredDisk& disk, Journal& journal, const std::str
                       .overlay_path = disk.layer,
                       .chain = disk::fingerprint_chain(disk.home.path, disk.home.format)};
   planned.definition = definition_of_home(journal, uuid, disk.layer, disk.home.path);
+  planned.frozen_ns = last_written_ns(disk.home.path);
   return planned;
 }
 

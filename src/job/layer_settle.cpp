@@ -2,7 +2,9 @@
 #include "job/layer_settle.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <system_error>
+#include <utility>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
@@ -38,11 +40,13 @@ LayerDisk to_layer(const PlannedDisk& disk) {
 
 class LayerMerge {
  public:
+  // `begin` is told before the first write into a home.
   LayerMerge(hypervisor::Connection& connection, const std::string& uuid, std::vector<PlannedDisk> disks,
-             Progress& progress, std::stop_token stop)
+             std::function<void()> begin, Progress& progress, std::stop_token stop)
       : connection_(connection),
         uuid_(uuid),
         disks_(std::move(disks)),
+        begin_(std::move(begin)),
         progress_(progress),
         stop_(stop),
         rounds_(connection, std::move(stop)) {}
@@ -61,7 +65,10 @@ class LayerMerge {
     for (const PlannedDisk& disk : disks_)
       expect_room_in_device({disk.target, disk.base_path, disk.home.path, disk.home.format});
     base::failpoint("layer.before_commit");
-    if (!connection_.has_domain(uuid_)) return merge_all_files();
+    if (!connection_.has_domain(uuid_)) {
+      for (const PlannedDisk& disk : disks_) require_not_parted(disk);
+      return merge_all_files();
+    }
     Domain domain = connection_.domain(uuid_);
     return domain.active() ? merge_live(domain) : merge_offline(domain);
   }
@@ -69,6 +76,7 @@ class LayerMerge {
   bool merge_live(Domain& domain) {
     std::vector<LayerDisk> layers;
     for (const PlannedDisk& disk : disks_) layers.push_back(to_layer(disk));
+    begin();
     const hypervisor::CommitOutcome outcome =
         hypervisor::commit_layers(domain, layers, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
@@ -89,7 +97,27 @@ class LayerMerge {
     return merge_all_files() && !domain.active() && forget_layers(domain) && !domain.active();
   }
 
+  // Nothing but the files tells what became of a domain that is gone: another one may have begun on its home.
+  void require_not_parted(const PlannedDisk& disk) const {
+    if (lies_over(disk, disk.home.path)) return;
+    for (const auto& image : {disk.overlay_path, disk.base_path}) require_image_unused(connection_, image, uuid_);
+    if (!home_was_used(connection_, disk)) return;
+    base::Error error(
+        Fault::conflict,
+        fmt::format("disk '{}': the domain is gone, and '{}' is in use by another or was written to since "
+                    "the snapshot, so that its layers '{}' and '{}' do not fit it any more",
+                    disk.target, disk.home.path.string(), disk.base_path.string(), disk.overlay_path.string()));
+    throw error.add_hint(
+        fmt::format("take from the layers what is needed, remove them, and run `icecore recover {} --close`", uuid_));
+  }
+
+  void begin() {
+    for (PlannedDisk& disk : disks_) disk.merge = MergeState::begun;
+    begin_();
+  }
+
   bool merge_all_files() {
+    begin();
     return std::all_of(disks_.begin(), disks_.end(), [&](const PlannedDisk& disk) { return merge_files(disk); });
   }
 
@@ -168,6 +196,7 @@ class LayerMerge {
   hypervisor::Connection& connection_;
   const std::string& uuid_;
   std::vector<PlannedDisk> disks_;
+  std::function<void()> begin_;
   Progress& progress_;
   std::stop_token stop_;
   MergeRounds rounds_;
@@ -185,12 +214,26 @@ StorePlan store_whole(BackupPlan& plan, const StorePlan& store) {
   };
 }
 
+bool is_over_layer(const PlannedDisk& disk) { return disk.keeps_overlay && !disk.home.path.empty(); }
+
+// A home may be half merged from now on.
+std::function<void()> remember_begun(BackupPlan& plan, const StorePlan& store) {
+  return [&plan, &store] {
+    bool news = false;
+    for (PlannedDisk& disk : plan.disks) {
+      if (is_over_layer(disk)) news = std::exchange(disk.merge, MergeState::begun) != MergeState::begun || news;
+    }
+    if (news && store) store(plan);
+  };
+}
+
 // Who writes below a layer from now on makes it tell less than has changed. True when there are any layers.
 bool note_left_homes(BackupPlan& plan) {
   bool any = false;
   for (PlannedDisk& disk : plan.disks) {
     if (!disk.keeps_overlay) continue;
-    disk.frozen_ns = last_written_ns(disk.home.path.empty() ? disk.base_path : disk.home.path);
+    const std::filesystem::path& home = disk.home.path.empty() ? disk.base_path : disk.home.path;
+    disk.frozen_ns = std::filesystem::exists(home) ? last_written_ns(home) : 0;
     any = true;
   }
   return any;
@@ -209,12 +252,12 @@ std::vector<ReturnedDisk> settle_overlays(hypervisor::Connection& connection, co
   std::vector<PlannedDisk> over_layers;
   for (const PlannedDisk& disk : plan.disks) {
     if (!disk.keeps_overlay) continue;
-    const bool has_layer_below = !disk.home.path.empty();
-    if (has_layer_below) over_layers.push_back(disk);
+    if (is_over_layer(disk)) over_layers.push_back(disk);
     result.push_back(
-        {disk.target, has_layer_below ? "keeps its new layer, the one before is merged" : "keeps its layer"});
+        {disk.target, is_over_layer(disk) ? "keeps its new layer, the one before is merged" : "keeps its layer"});
   }
-  LayerMerge(connection, domain_uuid, std::move(over_layers), progress, std::move(stop)).run();
+  LayerMerge(connection, domain_uuid, std::move(over_layers), remember_begun(plan, store), progress, std::move(stop))
+      .run();
   if (note_left_homes(plan) && store) store(plan);
   return result;
 }

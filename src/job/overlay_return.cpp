@@ -102,25 +102,59 @@ class Return {
     return domain.active() ? merge_live(domain) : merge_offline(domain);
   }
 
+  // Of the disks the domain still has, those that are there.
+  std::vector<PlannedDisk*> at(const hypervisor::DomainModel& model, DiskPlace place) {
+    std::vector<PlannedDisk*> disks = attached(model);
+    std::erase_if(disks,
+                  [&](const PlannedDisk* disk) { return hypervisor::place_of(model, to_overlay(*disk)) != place; });
+    return disks;
+  }
+
+  // When the end of a merge fails, the disks that are seen on their overlays as before have their newest data there,
+  // and go on writing there.
+  template <typename End>
+  auto or_still_on_overlays(Domain& domain, End&& end) {
+    try {
+      return end();
+    } catch (const std::exception&) {
+      try {
+        remember(at(domain.active() ? domain.model() : domain.inactive_model(), DiskPlace::on_overlay),
+                 MergeState::begun);
+      } catch (const base::Error& second) {
+        base::log_warning("where the disks of domain '{}' are could not be seen: {}", domain.name(), second.what());
+      }
+      throw;
+    }
+  }
+
   bool merge_live(Domain& domain) {
     const hypervisor::DomainModel model = domain.model();
     std::vector<OverlayDisk> overlays;
-    std::vector<PlannedDisk*> merging;
-    for (PlannedDisk* disk : attached(model)) {
-      overlays.push_back(to_overlay(*disk));
-      if (hypervisor::place_of(model, overlays.back()) != DiskPlace::on_base) merging.push_back(disk);
-    }
+    for (PlannedDisk* disk : attached(model)) overlays.push_back(to_overlay(*disk));
     if (overlays.empty()) return true;
-    remember_begun(merging);
+    const std::vector<PlannedDisk*> on_overlay = at(model, DiskPlace::on_overlay);
+    std::vector<PlannedDisk*> merging = at(model, DiskPlace::committing);
+    std::erase_if(merging, [](const PlannedDisk* disk) { return disk->merge == MergeState::ending; });
+    merging.insert(merging.end(), on_overlay.begin(), on_overlay.end());
+    remember(merging, MergeState::begun);
+    if (!commit_live(domain, model, overlays)) return false;
+    remember_ended(attached(model));
+    return true;
+  }
+
+  bool commit_live(Domain& domain, const hypervisor::DomainModel& model, const std::vector<OverlayDisk>& overlays) {
+    std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
+    std::ranges::copy(at(model, DiskPlace::committing), std::back_inserter(merging));
     hypervisor::CommitOptions options;
     options.before_pivot = [&] { remember(merging, MergeState::ending); };
-    const hypervisor::CommitReport report =
-        hypervisor::commit_overlays(domain, overlays, options, stop_, [&](std::uint64_t done, std::uint64_t total) {
-          progress_.transfer({.bytes_total = total, .bytes_done = done});
-        });
-    if (report.outcome != hypervisor::CommitOutcome::committed) return false;
+    const auto commit = [&] {
+      return hypervisor::commit_overlays(domain, overlays, options, stop_,
+                                         [&](std::uint64_t done, std::uint64_t total) {
+                                           progress_.transfer({.bytes_total = total, .bytes_done = done});
+                                         });
+    };
+    if (or_still_on_overlays(domain, commit).outcome != hypervisor::CommitOutcome::committed) return false;
     for (const PlannedDisk* disk : merging) note(disk->target, k_merged_live);
-    remember_ended(attached(model));
     return true;
   }
 
@@ -128,12 +162,6 @@ class Return {
     bool news = false;
     for (PlannedDisk* disk : disks) news = std::exchange(disk->merge, state) != state || news;
     if (news && store_) store_(plan_);
-  }
-
-  // Of one whose end was begun it stays unknown which file is the newer.
-  void remember_begun(std::vector<PlannedDisk*> disks) {
-    std::erase_if(disks, [](const PlannedDisk* disk) { return disk->merge == MergeState::ending; });
-    remember(disks, MergeState::begun);
   }
 
   // On their bases. Once a transient domain is gone nothing else tells.
@@ -154,12 +182,15 @@ class Return {
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
-      remember_begun({planned});
+      remember({planned}, MergeState::begun);
       if (!merge_files(disk)) return false;
       base::failpoint("return.merged_offline");
       if (domain.active()) return false;
       remember({planned}, MergeState::ending);
-      hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
+      or_still_on_overlays(domain, [&] {
+        base::failpoint("return.redefining");
+        hypervisor::redefine_on_base(domain, to_overlay(disk), disk.format);
+      });
       note(disk.target, "merged offline");
     }
     return !domain.active();
@@ -207,12 +238,12 @@ class Return {
       return true;
     }
     if (disk.merge == MergeState::ending) fail_undecided(disk);
-    require_overlay_unused(connection_, disk);
+    require_image_unused(connection_, disk.overlay_path, uuid_);
     if (base_was_used(connection_, disk)) {
       remember({&disk}, MergeState::left);
       return true;
     }
-    remember_begun({&disk});
+    remember({&disk}, MergeState::begun);
     if (!merge_files(disk)) return false;
     remember({&disk}, MergeState::done);
     note(disk.target, "merged offline");
@@ -223,11 +254,11 @@ class Return {
   void require_never_there(const PlannedDisk& disk) const {
     if (!plan_.snapshotted || disk.merge == MergeState::ending) return;
     base::Error error(Fault::conflict,
-                      fmt::format("disk '{}': the domain is gone, and so is the overlay '{}' with what it wrote last",
+                      fmt::format("disk '{}': the domain is gone, and so is its overlay '{}', of which it is not known "
+                                  "that it was merged",
                                   disk.target, disk.overlay_path.string()));
     throw error.add_hint(
-        "mount the file system it is on; if it is lost, start the domain as it is on its base, then "
-        "`icecore recover`");
+        fmt::format("mount the file system it is on; if both are gone for good, `icecore recover {} --close`", uuid_));
   }
 
   [[noreturn]] static void fail_undecided(const PlannedDisk& disk) {
@@ -293,8 +324,10 @@ class Return {
     base::Error error(Fault::conflict,
                       fmt::format("disk '{}' is on '{}', neither on its base '{}' nor on our overlay", disk.target,
                                   now == nullptr ? "no such disk" : now->source.path, disk.base_path.string()));
-    throw error.add_hint(fmt::format("somebody changed the chain; `virsh dumpxml {}` shows it, our overlay is '{}'",
-                                     base::shell_operand(model.name), disk.overlay_path.string()));
+    throw error.add_hint(
+        fmt::format("it was restored elsewhere, or somebody changed the chain: `virsh dumpxml {0}` shows it. Once our "
+                    "overlay '{1}' is of no use any more, remove it and run `icecore recover {0} --close`",
+                    base::shell_operand(model.name), disk.overlay_path.string()));
   }
 
   // Only reached when live and persistent XML show the bases.

@@ -33,6 +33,7 @@ struct RecoverReport {
 struct RecoverOptions {
   std::optional<std::string> domain;  // name or UUID; empty: all
   bool dry_run = false;               // looks only: holds no lock, makes no journal
+  bool close = false;                 // leaves the disks of `domain`, which is named then, as they are
   bool merge_layers = false;          // also ends the kept layers of `domain`, which is named then
 };
 

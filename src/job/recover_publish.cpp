@@ -53,6 +53,12 @@ std::string publish_in(repository::Repository& repository, const JobRecord& reco
   }
 }
 
+// Null: it cannot be opened, or another one is there.
+std::shared_ptr<repository::Repository> open(const OpenRepository& open_repository, const BackupPlan& plan) {
+  std::shared_ptr<repository::Repository> repository = open_repository(plan.repository_url, plan.staging);
+  return repository && is_repository_of(plan, *repository) ? repository : nullptr;
+}
+
 // It has nothing left to put back.
 void end_without_point(Journal& journal, JobRecord& record, const std::string& reason, RecoveredJob& result) {
   result.problem = fmt::format("restore point {} cannot be published: {}; try: run the backup again",
@@ -74,9 +80,9 @@ void publish_sealed(Journal& journal, const OpenRepository& open_repository, Job
                     RecoveredJob& result) {
   if (record.state == JobState::sealed || record.state == JobState::committing)
     advance(journal, record, JobState::committed);
-  if (!is_published(record.state)) {
-    const std::shared_ptr<repository::Repository> repository = open_repository(plan.repository_url, plan.staging);
-    if (!repository || !is_repository_of(plan, *repository)) {
+  if (!is_published(record.state) && !plan.published) {
+    const std::shared_ptr<repository::Repository> repository = open(open_repository, plan);
+    if (!repository) {
       result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
                                    base::short_id(record.id), base::shell_word(plan.repository_url));
       return;
@@ -91,6 +97,17 @@ void publish_sealed(Journal& journal, const OpenRepository& open_repository, Job
   }
   advance(journal, record, JobState::done);
   result.finished = true;
+}
+
+void publish_unsettled(Journal& journal, const OpenRepository& open_repository, JobRecord& record, BackupPlan& plan,
+                       RecoveredJob& result) {
+  if (plan.published) return;
+  const std::shared_ptr<repository::Repository> repository = open(open_repository, plan);
+  if (!repository || !publish_in(*repository, record, plan).empty()) return;
+  result.actions.push_back(describe_publication(record));
+  plan.published = true;
+  record.plan = to_json(plan);
+  journal.update_plan(record);
 }
 
 }  // namespace icecore::job

@@ -21,4 +21,8 @@ std::string describe_publication(const JobRecord& record);
 void publish_sealed(Journal& journal, const OpenRepository& open_repository, JobRecord& record, const BackupPlan& plan,
                     RecoveredJob& result);
 
+// The same for a job whose disks could not be put back, and which stays open for that: told in its plan.
+void publish_unsettled(Journal& journal, const OpenRepository& open_repository, JobRecord& record, BackupPlan& plan,
+                       RecoveredJob& result);
+
 }  // namespace icecore::job

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 of icecore at every step that kept layers add to a backup, with the domain running on, shut off, or started
 // meanwhile: nothing the guest wrote is lost, nothing is left over, and the next points are right.
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <ostream>
 
@@ -148,6 +150,67 @@ std::vector<Crash> while_ending() {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryStep, LayerEndCrash, testing::ValuesIn(while_ending()), test_name);
+
+class LayerOfADomainThatIsGone : public LayerCase {
+ protected:
+  // Its second backup is sealed; its disk is on two layers over its home, which nobody has.
+  void die() {
+    subject.emplace(one_disk("qcow2"));
+    begin_layers(*subject);
+    back_up_layer(*subject);
+    write(*subject, 16 * k_mib, 0x22);
+    rig::Environment environment = subject->environment;
+    environment["ICECORE_FAILPOINTS"] = "backup.fact.sealed=kill";
+    ASSERT_EQ(subject->run({"backup", subject->domain.name(), "--change-map=layer"}, environment).exit_code, 137);
+    write(*subject, 20 * k_mib, 0x23);
+    written = subject->domain.hash_disk();
+    active = subject->domain.live_source();
+    subject->domain.destroy();
+    ASSERT_EQ(::virDomainUndefine(subject->domain.handle()), 0);
+  }
+  std::string home_hash() const { return rig::content_hash(subject->domain.disk_path(), "qcow2"); }
+  void expect_refused(const std::string& why) const {
+    const std::string home = home_hash();
+    for (int look = 0; look < 2; ++look) {
+      const auto outcome = subject->run({"recover"});
+      EXPECT_EQ(outcome.exit_code, 3);
+      EXPECT_THAT(outcome.error_output, testing::HasSubstr(why));
+      EXPECT_EQ(home_hash(), home);
+      EXPECT_EQ(rig::content_hash(active, "qcow2").empty(), false);
+    }
+    EXPECT_EQ(subject->points().size(), 2U) << "the point is whole";
+  }
+
+  std::optional<ProtectedDomain> subject;
+  std::filesystem::path active;
+  std::string written;
+};
+
+TEST_F(LayerOfADomainThatIsGone, IsMerged) {
+  die();
+  subject->must({"recover"});
+  EXPECT_EQ(rig::content_hash(active, "qcow2"), written);
+  EXPECT_EQ(image_below(active), subject->domain.disk_path());
+}
+
+TEST_F(LayerOfADomainThatIsGone, IsNotWhereAnotherHasTheHome) {
+  die();
+  rig::TestDomain other({.disks = {{.existing = subject->domain.disk_path()}}});
+  expect_refused("is in use by another");
+}
+
+TEST_F(LayerOfADomainThatIsGone, IsNotWhereAnotherWroteToTheHome) {
+  die();
+  {
+    rig::TestDomain other({.disks = {{.existing = subject->domain.disk_path()}}});
+    other.start_paused();
+    other.monitor_write("vda", 0, k_mib, 0x44);
+    other.destroy();
+  }
+  expect_refused("was written to since the snapshot");
+  subject->must({"recover", subject->domain.uuid(), "--close"});
+  EXPECT_THAT(subject->must({"recover"}).output, testing::HasSubstr("nothing to recover"));
+}
 
 class LayerMeanwhile : public LayerCase {
  protected:

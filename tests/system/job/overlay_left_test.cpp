@@ -10,6 +10,7 @@ namespace icecore::system_test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 constexpr const char* k_left = "without what the guest wrote after the snapshot";
@@ -19,13 +20,14 @@ class OverlayLeft : public testing::Test {
   void SetUp() override { ICECORE_NEEDS("root", "libvirt", "icecore"); }
 
   // On overlays with something written to them; the backup is dead, and QEMU too.
-  void die_in_the_window(rig::DomainOptions options, const std::vector<std::string>& more = {}) {
+  void die_in_the_window(rig::DomainOptions options, const std::vector<std::string>& more = {},
+                         const std::string& place = "backup.fact.reading") {
     subject.emplace(std::move(options));
     subject->init();
     subject->domain.start_paused();
     std::vector<std::string> command = {"backup", subject->domain.name()};
     command.insert(command.end(), more.begin(), more.end());
-    rig::IcecoreRun backup(subject->with_options(command), {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause"}});
+    rig::IcecoreRun backup(subject->with_options(command), {{"ICECORE_FAILPOINTS", place + "=pause"}});
     backup.wait_failpoint();
     for (const auto& disk : disks) subject->domain.monitor_write(disk, 9 * k_mib, k_mib, 0x34);
     overlay = subject->domain.live_source(disks.back());
@@ -59,6 +61,14 @@ class OverlayLeft : public testing::Test {
     subject->must({"recover"});
     EXPECT_EQ(base_hash(), base);
   }
+  // A folder for overlays, which is away then, as before the file system it is on is mounted.
+  void die_with_overlays_in(const rig::TestDomain& place, const std::string& when) {
+    folder = place.folder() / "overlays";
+    std::filesystem::create_directory(folder);
+    std::filesystem::permissions(folder, std::filesystem::perms(0755));
+    die_in_the_window(transient(), {"--overlay-dir", folder}, when);
+    std::filesystem::rename(folder, folder.string() + ".away");
+  }
   static rig::DomainOptions transient() {
     rig::DomainOptions options;
     options.transient = true;
@@ -68,6 +78,7 @@ class OverlayLeft : public testing::Test {
   std::vector<std::string> disks = {"vda"};
   std::optional<ProtectedDomain> subject;
   std::filesystem::path overlay;  // of the last disk
+  std::filesystem::path folder;   // that it is in
   std::string newest;             // what the guest saw on it last
 };
 
@@ -116,7 +127,9 @@ TEST_F(OverlayLeft, ToAnotherDomainThatTookIt) {
   die_in_the_window(transient());
   {
     rig::TestDomain other({.disks = {{.existing = overlay}}});
-    EXPECT_THAT(told(), HasSubstr("is disk vda of domain '" + other.name()));
+    const std::string problem = told();
+    EXPECT_THAT(problem, HasSubstr("is disk vda of domain '" + other.name()));
+    EXPECT_THAT(problem, HasSubstr("--shallow")) << "what lies below the base may be others'";
     EXPECT_EQ(overlay_hash(), newest);
   }
   subject->must({"recover"});
@@ -137,21 +150,59 @@ TEST_F(OverlayLeft, OfOneDiskOfTwo) {
   subject->expect_at_rest();
 }
 
-// As before the file system it is on is mounted.
 TEST_F(OverlayLeft, InAFolderThatIsAway) {
-  const rig::TestDomain place;  // a folder of its own, removed with it
-  const auto folder = place.folder() / "overlays";
-  std::filesystem::create_directory(folder);
-  std::filesystem::permissions(folder, std::filesystem::perms(0755));
-  die_in_the_window(transient(), {"--overlay-dir", folder});
+  const rig::TestDomain place;  // its folder is removed with it
+  die_with_overlays_in(place, "backup.fact.reading");
   const std::string base = base_hash();
-  std::filesystem::rename(folder, folder.string() + ".away");
-  for (int look = 0; look < 2; ++look) EXPECT_THAT(told(), HasSubstr("the domain is gone, and so is the overlay"));
+  for (int look = 0; look < 2; ++look) EXPECT_THAT(told(), HasSubstr("the domain is gone, and so is its overlay"));
   EXPECT_EQ(base_hash(), base);
   std::filesystem::rename(folder.string() + ".away", folder);
   subject->must({"recover"});
   EXPECT_EQ(base_hash(), newest);
   EXPECT_FALSE(std::filesystem::exists(overlay));
+}
+
+// The point may be all that is left. It is published once: who forgets it does not find it again.
+TEST_F(OverlayLeft, KeepsNoPointBackAndIsClosedByAPerson) {
+  const rig::TestDomain place;
+  die_with_overlays_in(place, "backup.fact.sealed");
+  EXPECT_THAT(told(), HasSubstr("publish restore point"));
+  const base::Json points = subject->points();
+  ASSERT_EQ(points.size(), 1U);
+  subject->must({"forget", points[0].at("id").get<std::string>()});
+  EXPECT_THAT(told(), Not(HasSubstr("publish restore point")));
+  EXPECT_TRUE(subject->points().empty());
+  EXPECT_EQ(subject->run({"recover", "--close"}).exit_code, 2);
+  EXPECT_THAT(subject->must({"recover", subject->domain.uuid(), "--close"}).output, HasSubstr("recovered"));
+  EXPECT_TRUE(subject->points().empty());
+  EXPECT_THAT(subject->must({"recover"}).output, HasSubstr("nothing to recover"));
+}
+
+TEST_F(OverlayLeft, ByNobodyWhileTheDomainIsOnIt) {
+  die_in_the_window({});
+  const auto closed = subject->run({"recover", subject->domain.name(), "--close"});
+  EXPECT_EQ(closed.exit_code, 3);
+  EXPECT_THAT(closed.error_output, HasSubstr("is disk vda of domain '" + subject->domain.name()));
+  subject->must({"recover"});
+  EXPECT_EQ(base_hash(), newest);
+  subject->expect_at_rest();
+}
+
+// What the guest wrote after a merge that came to nothing is in its overlay as before.
+TEST_F(OverlayLeft, AfterAMergeWhoseEndFailed) {
+  die_in_the_window({});
+  const auto failed = subject->run({"recover"}, {{"ICECORE_FAILPOINTS", "return.redefining=error"}});
+  EXPECT_EQ(failed.exit_code, 3) << failed.output;
+  subject->domain.start_paused();
+  subject->domain.monitor_write("vda", 0, k_mib, 0x36);
+  subject->domain.kill_qemu();
+  newest = overlay_hash();
+  define_on_base("vda");
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_THAT(told(), HasSubstr(k_left));
+    EXPECT_EQ(overlay_hash(), newest);
+  }
+  remove_it_and_recover();
 }
 
 }  // namespace

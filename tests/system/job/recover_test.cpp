@@ -2,6 +2,9 @@
 // What recover says before it does it, and what it leaves alone.
 #include <gmock/gmock.h>
 #include <libvirt/libvirt.h>
+#include <sys/mount.h>
+
+#include <fstream>
 
 #include "base/process.hpp"
 #include "repository/repository_lock.hpp"
@@ -45,6 +48,27 @@ TEST_F(Recover, ADryRunTellsAllAndChangesNothing) {
   EXPECT_EQ(done.at("jobs")[0].at("finished"), true);
   EXPECT_EQ(done.at("jobs")[0].at("problem"), "");
   EXPECT_EQ(subject.points().size(), 1U);
+  subject.expect_at_rest();
+}
+
+// The way back may be what makes room.
+TEST_F(Recover, MergesWhenTheJournalIsFull) {
+  ProtectedDomain subject;
+  std::filesystem::create_directory(subject.state_dir());
+  ASSERT_EQ(::mount("tmpfs", subject.state_dir().c_str(), "tmpfs", 0, "size=4m,mode=0700"), 0);
+  subject.domain.undo().folder(subject.state_dir());
+  subject.init();
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  EXPECT_NE(subject.domain.live_source(), subject.domain.disk_path());
+  const std::string newest = subject.domain.hash_disk();
+  std::ofstream(subject.state_dir() / "big") << std::string(8 * k_mib, 'x') << std::flush;
+  EXPECT_EQ(std::filesystem::space(subject.state_dir()).available, 0U);
+  EXPECT_NE(subject.run({"recover"}).exit_code, 0);
+  EXPECT_EQ(subject.domain.live_source(), subject.domain.disk_path());
+  EXPECT_EQ(subject.domain.hash_disk(), newest);
+  std::filesystem::remove(subject.state_dir() / "big");
+  subject.must({"recover"});
   subject.expect_at_rest();
 }
 

@@ -27,7 +27,8 @@ BackupPlan sample() {
                         .overlay_path = "/images/two.layer.qcow2",
                         .chain = {},
                         .keeps_overlay = true,
-                        .home = {.path = "/dev/vg0/b", .format = "raw", .definition = "<disk/>"}});
+                        .home = {.path = "/dev/vg0/b", .format = "raw", .definition = "<disk/>", .frozen_ns = 17}});
+  plan.published = true;
   return plan;
 }
 
@@ -46,13 +47,16 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_TRUE(read.disks.at(1).keeps_overlay);
   EXPECT_EQ(read.disks[1].home.path, "/dev/vg0/b");
   EXPECT_EQ(read.disks[1].home.format + read.disks[1].home.definition, "raw<disk/>");
+  EXPECT_EQ(read.disks[1].home.frozen_ns, 17);
+  EXPECT_TRUE(read.published);
 }
 
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
     // jobs of before have none
-    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "snapshotted") continue;
+    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "snapshotted" || key == "published")
+      continue;
     base::Json damaged = whole;
     damaged.erase(key);
     try {
