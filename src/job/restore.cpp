@@ -10,6 +10,7 @@
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
+#include "base/shell_word.hpp"
 #include "disk/disk_target.hpp"
 #include "job/disk_content.hpp"
 #include "job/domain_lock.hpp"
@@ -227,14 +228,23 @@ class RestoreJob {
     base::failpoint("restore.fact.done");
   }
 
-  // A restore that has begun to replace is finished by recover and never undone: some old files are gone.
+  // Some old files are gone, or the domain is there: recover finishes it.
+  bool is_past_undoing() const {
+    if (record_.state == JobState::defined) return true;
+    if (record_.state != JobState::written) return false;
+    if (prepared_.plan.replace) return any_named(prepared_.plan);
+    return record_.intent == JobState::defined && connection_->has_domain(prepared_.plan.domain_uuid);
+  }
+
   void give_up(base::Error& cause) {
     for (const PlannedFile& file : prepared_.plan.files) {
       if (file.begun && record_.state != JobState::written) cause.add_context(lost_content(file));
     }
     try {
-      if (record_.state == JobState::written && prepared_.plan.replace && any_named(prepared_.plan))
+      if (is_past_undoing()) {
+        if (cause.hint().empty()) cause.add_hint("icecore recover " + base::shell_operand(record_.domain_name));
         return journal_.set_error(record_, cause.what());
+      }
       // Unnamed files need no intent, and their room may be what the journal lacks.
       if (record_.state != JobState::written) remove_files(prepared_.plan, false);
       step(JobState::aborting, [&] { remove_files(prepared_.plan, record_.state == JobState::written); });

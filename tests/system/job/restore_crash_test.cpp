@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 of icecore before, in and after every step of a restore: recover leaves nothing of it, or all.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -75,6 +76,29 @@ TEST_P(RestoreCrash, InThePlaceOfTheOld) {
   expect_no_work_files();
   subject->expect_at_rest();
   subject->domain.start_paused();
+}
+
+// The domain is there, and only the journal was not told.
+TEST(RestoreThatIsDefined, IsFinishedAndNotUndone) {
+  ICECORE_NEEDS("root", "libvirt", "icecore");
+  for (const char* place : {"restore.acted.defined", "restore.fact.defined"}) {
+    ProtectedDomain subject;
+    subject.init();
+    const std::string content = subject.domain.hash_disk();
+    subject.must({"backup", subject.domain.name()});
+    const std::string name = subject.domain.name() + "-copy";
+    subject.domain.undo().domain(name);
+    const auto failed =
+        subject.run({"restore", "latest", "--as", name}, {{"ICECORE_FAILPOINTS", std::string(place) + "=error"}});
+    EXPECT_NE(failed.exit_code, 0);
+    EXPECT_LT(failed.exit_code, 128) << place;
+    EXPECT_THAT(failed.error_output, testing::HasSubstr("icecore recover"));
+    const auto file = subject.domain.folder() / (name + ".vda.qcow2");
+    EXPECT_EQ(rig::content_hash(file, "qcow2"), content) << place;
+    subject.must({"recover"});
+    EXPECT_EQ(rig::content_hash(file, "qcow2"), content);
+    EXPECT_THAT(subject.must({"recover"}).output, testing::HasSubstr("nothing to recover"));
+  }
 }
 
 // Half of its files are gone: it must not pass for one that was written.
