@@ -98,8 +98,9 @@ std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::
 void FrozenReading::keep_within_budget() {
   budget_.with([&](std::vector<SpaceWatch>& watches) {
     for (SpaceWatch& watch : watches) watch.check();
-    if (beside_) beside_();
   });
+  // Our own overlays are looked at by the other threads meanwhile.
+  if (const std::unique_lock turn(beside_turn_, std::try_to_lock); turn && beside_) beside_();
   stop_here_if_asked(context_, prepared_.model.name);
 }
 

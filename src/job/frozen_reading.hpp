@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -54,6 +55,7 @@ class FrozenReading {
   std::vector<disk::ImageInfo> frozen_;
   base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
   std::function<void()> beside_;
+  std::mutex beside_turn_;
 };
 
 }  // namespace icecore::job

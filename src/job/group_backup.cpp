@@ -184,6 +184,8 @@ class GroupBackup {
       of_member(member, [&] { result.report = member.job->finish(); });
     } catch (const base::Error& error) {
       result.error = error;
+    } catch (const std::exception& error) {
+      result.error = base::Error(Fault::internal, error.what());
     }
     return result;
   }
