@@ -301,7 +301,7 @@ class Return {
     for (const PlannedDisk& disk : plan_.disks) {
       if (disk.merge != MergeState::left || !std::filesystem::exists(disk.overlay_path)) continue;
       base::Error error(Fault::conflict,
-                        fmt::format("disk '{}' was put back on its base '{}' without what the guest wrote after the "
+                        fmt::format("disk '{}': its base '{}' is used without what the guest wrote after the "
                                     "snapshot, which is in our overlay '{}'",
                                     disk.target, disk.base_path.string(), disk.overlay_path.string()));
       throw error.add_hint(
