@@ -42,7 +42,7 @@ std::optional<LibvirtError> take_snapshot(virDomainPtr domain, const Json& reque
   virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
   if (made == nullptr) return last_libvirt_error();
   virDomainSnapshotFree(made);
-  facts.paused = clock.paused();
+  facts.paused = clock.paused((flags & VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == 0);
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -19,7 +20,7 @@ struct PauseClock::State {
     const std::lock_guard lock(mutex);
     if (event == VIR_DOMAIN_EVENT_SUSPENDED && !since) since.emplace();
     if (event != VIR_DOMAIN_EVENT_RESUMED || !since) return;
-    total += since->elapsed();
+    total += std::max(since->elapsed(), base::Milliseconds(1));
     since.reset();
     resumed.notify_all();
   }
@@ -40,10 +41,11 @@ PauseClock::~PauseClock() {
   if (callback_ >= 0) virConnectDomainEventDeregisterAny(virDomainGetConnect(domain_), callback_);
 }
 
-base::Milliseconds PauseClock::paused() {
+base::Milliseconds PauseClock::paused(bool has_stood_still) {
   constexpr base::Milliseconds k_event_deadline = std::chrono::seconds(2);
   std::unique_lock lock(state_->mutex);
-  state_->resumed.wait_for(lock, k_event_deadline, [&] { return !state_->since; });
+  state_->resumed.wait_for(lock, k_event_deadline,
+                           [&] { return !state_->since && (state_->total.count() > 0 || !has_stood_still); });
   return state_->total + (state_->since ? state_->since->elapsed() : base::Milliseconds(0));
 }
 

@@ -18,9 +18,10 @@ class PauseClock {
   PauseClock& operator=(const PauseClock&) = delete;
   ~PauseClock();
 
-  // The sum so far. An event that is still on its way is waited for, at most two seconds; a domain that stays paused
-  // counts until now.
-  base::Milliseconds paused();
+  // The sum so far, each time at least 1 ms. An event that is still on its way is waited for, at most two seconds; with
+  // `has_stood_still`, which the caller knows, also when none has come yet. A domain that stays paused counts until
+  // now.
+  base::Milliseconds paused(bool has_stood_still);
 
  private:
   struct State;
