@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/stop_on_signal.hpp"
 
-#include <ctime>
-
 namespace icecore::daemon {
 
 StopOnSignal::StopOnSignal(std::function<void()> on_stop) : on_stop_(std::move(on_stop)) {
   sigemptyset(&signals_);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals_, &mask_before_);
+  ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   watcher_ = std::jthread([this](const std::stop_token& ended) { watch(ended); });
 }
 
@@ -16,11 +14,6 @@ StopOnSignal::~StopOnSignal() {
   watcher_.request_stop();
   ::pthread_kill(watcher_.native_handle(), SIGHUP);  // wakes the watcher, which is told to end
   watcher_.join();
-  // A signal that came last of all asked for what is happening anyway.
-  constexpr timespec k_at_once = {};
-  while (::sigtimedwait(&signals_, nullptr, &k_at_once) > 0) {
-  }
-  ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
 void StopOnSignal::watch(const std::stop_token& ended) {

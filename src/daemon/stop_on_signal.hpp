@@ -17,7 +17,8 @@ class StopOnSignal {
   explicit StopOnSignal(std::function<void()> on_stop = {});
   StopOnSignal(const StopOnSignal&) = delete;
   StopOnSignal& operator=(const StopOnSignal&) = delete;
-  // Joins the watching thread and lets signals act as before.
+  // Joins the watching thread. The signals stay blocked: what is left is the end of the process, and one that comes
+  // then must not make a success look like a death.
   ~StopOnSignal();
 
   std::stop_token token() const noexcept { return source_.get_token(); }
@@ -26,7 +27,6 @@ class StopOnSignal {
   void watch(const std::stop_token& ended);
 
   sigset_t signals_{};
-  sigset_t mask_before_{};
   std::function<void()> on_stop_;
   std::stop_source source_;
   std::jthread watcher_;
