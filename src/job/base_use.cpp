@@ -15,6 +15,7 @@ namespace {
 // Shallow: what lies below the base may be another domain's too.
 std::string way_back(const std::string& uri, const hypervisor::FileUse& use, const std::filesystem::path& image,
                      const std::string& domain_uuid) {
+  if (use.uuid == domain_uuid) return "icecore recover " + base::shell_operand(use.domain) + ", which merges it";
   constexpr std::string_view k_disk = "disk ";
   const std::string end = fmt::format("remove '{}' and run `icecore recover {} --close`", image.string(), domain_uuid);
   if (!use.role.starts_with(k_disk))

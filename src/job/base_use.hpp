@@ -23,7 +23,7 @@ bool base_was_used(hypervisor::Connection& connection, const PlannedDisk& disk);
 bool home_was_used(hypervisor::Connection& connection, const PlannedDisk& disk);
 
 // Fault::conflict when some domain has an overlay or layer of ours, and decides what becomes of it. `domain_uuid`: of
-// the one that is gone.
+// the one it was made for.
 void require_image_unused(hypervisor::Connection& connection, const std::filesystem::path& image,
                           const std::string& domain_uuid);
 

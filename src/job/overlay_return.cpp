@@ -47,14 +47,13 @@ class Return {
         rounds_(connection, std::move(stop)) {}
 
   std::vector<ReturnedDisk> run() {
-    end_memory_capture();
-    wait_for_snapshot();
+    end_capture(connection_, uuid_, plan_);
     unlink_unfinished();
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, k_was_on_base});
     rounds_.run("overlays", [this] { return one_round(); });
     leave_unmerged();
     unlink_overlays();
-    unlink_memory();
+    remove_memory(plan_);
     resume_after_error();
     require_none_detached();
     require_none_left();
@@ -62,20 +61,6 @@ class Return {
   }
 
  private:
-  // libvirt goes on saving memory when we have died, and would put the domain on overlays later.
-  void end_memory_capture() {
-    if (plan_.memory_file.empty() || !std::filesystem::exists(plan_.memory_file)) return;
-    if (!connection_.has_domain(uuid_)) return;
-    Domain domain = connection_.domain(uuid_);
-    hypervisor::end_memory_job(domain);
-  }
-
-  // Nor does it drop a snapshot that was asked for by a process that has died since.
-  void wait_for_snapshot() {
-    if (plan_.disks.empty() || !connection_.has_domain(uuid_)) return;
-    connection_.domain(uuid_).wait_for_calls_under_way(plan_.disks.front().target);
-  }
-
   // Overlays that were not whole yet when their making was cut short: nobody has them.
   void unlink_unfinished() const {
     for (const PlannedDisk& disk : plan_.disks) {
@@ -84,12 +69,6 @@ class Return {
       std::filesystem::remove(unfinished, failure);
       if (failure) base::fail_errno(failure.value(), "remove '" + unfinished.string() + "'");
     }
-  }
-
-  void unlink_memory() const {
-    std::error_code failure;
-    if (!plan_.memory_file.empty()) std::filesystem::remove(plan_.memory_file, failure);
-    if (failure) base::fail_errno(failure.value(), "remove '" + plan_.memory_file.string() + "'");
   }
 
   // True when every disk is on its base, live and persistent.
@@ -129,33 +108,32 @@ class Return {
 
   bool merge_live(Domain& domain) {
     const hypervisor::DomainModel model = domain.model();
-    std::vector<OverlayDisk> overlays;
-    for (PlannedDisk* disk : attached(model)) overlays.push_back(to_overlay(*disk));
-    if (overlays.empty()) return true;
-    const std::vector<PlannedDisk*> on_overlay = at(model, DiskPlace::on_overlay);
-    std::vector<PlannedDisk*> merging = at(model, DiskPlace::committing);
-    std::erase_if(merging, [](const PlannedDisk* disk) { return disk->merge == MergeState::ending; });
-    merging.insert(merging.end(), on_overlay.begin(), on_overlay.end());
+    const std::vector<PlannedDisk*> disks = attached(model);
+    if (disks.empty()) return true;
+    std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
     remember(merging, MergeState::begun);
-    if (!commit_live(domain, model, overlays)) return false;
-    remember_ended(attached(model));
+    for (PlannedDisk* disk : at(model, DiskPlace::committing)) {
+      // Of one whose end was begun it stays unknown which file is the newer.
+      if (disk->merge != MergeState::ending) remember({disk}, MergeState::begun);
+      merging.push_back(disk);
+    }
+    if (!commit_live(domain, disks, merging)) return false;
+    for (const PlannedDisk* disk : merging) note(disk->target, k_merged_live);
+    remember_ended(disks);
     return true;
   }
 
-  bool commit_live(Domain& domain, const hypervisor::DomainModel& model, const std::vector<OverlayDisk>& overlays) {
-    std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
-    std::ranges::copy(at(model, DiskPlace::committing), std::back_inserter(merging));
+  bool commit_live(Domain& domain, const std::vector<PlannedDisk*>& disks, const std::vector<PlannedDisk*>& merging) {
+    std::vector<OverlayDisk> overlays;
+    for (const PlannedDisk* disk : disks) overlays.push_back(to_overlay(*disk));
     hypervisor::CommitOptions options;
     options.before_pivot = [&] { remember(merging, MergeState::ending); };
-    const auto commit = [&] {
-      return hypervisor::commit_overlays(domain, overlays, options, stop_,
-                                         [&](std::uint64_t done, std::uint64_t total) {
-                                           progress_.transfer({.bytes_total = total, .bytes_done = done});
-                                         });
+    const auto tell = [&](std::uint64_t done, std::uint64_t total) {
+      progress_.transfer({.bytes_total = total, .bytes_done = done});
     };
-    if (or_still_on_overlays(domain, commit).outcome != hypervisor::CommitOutcome::committed) return false;
-    for (const PlannedDisk* disk : merging) note(disk->target, k_merged_live);
-    return true;
+    const hypervisor::CommitReport report = or_still_on_overlays(
+        domain, [&] { return hypervisor::commit_overlays(domain, overlays, options, stop_, tell); });
+    return report.outcome == hypervisor::CommitOutcome::committed;
   }
 
   void remember(const std::vector<PlannedDisk*>& disks, MergeState state) {
@@ -375,6 +353,19 @@ class Return {
 };
 
 }  // namespace
+
+void end_capture(hypervisor::Connection& connection, const std::string& domain_uuid, const BackupPlan& plan) {
+  if (!connection.has_domain(domain_uuid)) return;
+  Domain domain = connection.domain(domain_uuid);
+  if (!plan.memory_file.empty() && std::filesystem::exists(plan.memory_file)) hypervisor::end_memory_job(domain);
+  if (!plan.disks.empty()) domain.wait_for_calls_under_way(plan.disks.front().target);
+}
+
+void remove_memory(const BackupPlan& plan) {
+  std::error_code failure;
+  if (!plan.memory_file.empty()) std::filesystem::remove(plan.memory_file, failure);
+  if (failure) base::fail_errno(failure.value(), "remove '" + plan.memory_file.string() + "'");
+}
 
 std::vector<ReturnedDisk> return_to_bases(hypervisor::Connection& connection, const std::string& domain_uuid,
                                           BackupPlan& plan, const StorePlan& store, Progress& progress,

@@ -23,6 +23,13 @@ struct ReturnedDisk {
 // Keeps a plan that has changed, durably when it returns.
 using StorePlan = std::function<void(const BackupPlan&)>;
 
+// Ends what libvirt may still be at for a backup that died, such as saving memory: it would put the domain on overlays
+// later. Waits for a snapshot under way.
+void end_capture(hypervisor::Connection& connection, const std::string& domain_uuid, const BackupPlan& plan);
+
+// The file with the guest's memory, if there is one.
+void remove_memory(const BackupPlan& plan);
+
 // When it returns, the domain's live and persistent XML show every disk of the plan on its base and the
 // overlays are unlinked. Throws otherwise, with the overlays untouched: Fault::conflict when somebody put
 // another image on top or the files do not fit the plan, busy when another block job is in the way. Also conflict,

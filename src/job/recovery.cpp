@@ -113,14 +113,19 @@ void Recovery::publish_unsettled(JobRecord& record, BackupPlan& plan, RecoveredJ
   }
 }
 
-// A person has put the disks in order. What a domain is on is not left, for it has been merged by nobody.
+// A person has put the disks in order. What a domain is on is not left, for it has been merged by nobody; nor is what
+// libvirt may still be at, which would put the domain there later.
 void Recovery::leave(const JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
+  if (!dry_run_) end_capture(connection_, record.domain_uuid, plan);
   for (const PlannedDisk& disk : plan.disks) {
     const bool is_kept = disk.keeps_overlay && is_sealed(record.state);
     if (is_kept || !std::filesystem::exists(disk.overlay_path)) continue;
     require_image_unused(connection_, disk.overlay_path, record.domain_uuid);
     result.actions.push_back(fmt::format("leave '{}' as it is, unmerged", disk.overlay_path.string()));
   }
+  if (std::filesystem::exists(plan.memory_file))
+    result.actions.push_back(fmt::format("remove '{}'", plan.memory_file.string()));
+  if (!dry_run_) remove_memory(plan);
 }
 
 // Only where nothing else tells must the journal be told: its file system may be full, and the merge make room.
@@ -169,8 +174,7 @@ void Recovery::thaw(const std::string& uuid, RecoveredJob& result) {
 void Recovery::merge_layers(JobRecord& record, RecoveredJob& result) {
   if (!is_committed(record.state)) {
     BackupPlan plan = parse_backup_plan(record.plan, record.id);
-    if (close_) leave(record, plan, result);
-    if (!close_) merge(record.domain_uuid, plan, store_in(record), result);
+    close_ ? leave(record, plan, result) : merge(record.domain_uuid, plan, store_in(record), result);
   }
   if (!dry_run_) {
     if (record.state == JobState::planned) journal_->reach(record, JobState::committing);
@@ -219,7 +223,7 @@ void Recovery::merge(const std::string& uuid, BackupPlan& plan, const StorePlan&
 
 void Recovery::publish(JobRecord& record, const BackupPlan& plan, RecoveredJob& result) {
   if (!dry_run_) return publish_sealed(*journal_, open_repository_, record, plan, result);
-  if (!is_published(record.state)) result.actions.push_back(describe_publication(record));
+  if (!is_published(record.state) && !plan.published) result.actions.push_back(describe_publication(record));
 }
 
 void Recovery::restore(JobRecord& record, RecoveredJob& result) {

@@ -171,12 +171,13 @@ class LayerOfADomainThatIsGone : public LayerCase {
   std::string home_hash() const { return rig::content_hash(subject->domain.disk_path(), "qcow2"); }
   void expect_refused(const std::string& why) const {
     const std::string home = home_hash();
+    const std::string layers = rig::content_hash(active, "qcow2");
     for (int look = 0; look < 2; ++look) {
       const auto outcome = subject->run({"recover"});
       EXPECT_EQ(outcome.exit_code, 3);
       EXPECT_THAT(outcome.error_output, testing::HasSubstr(why));
       EXPECT_EQ(home_hash(), home);
-      EXPECT_EQ(rig::content_hash(active, "qcow2").empty(), false);
+      EXPECT_EQ(rig::content_hash(active, "qcow2"), layers);
     }
     EXPECT_EQ(subject->points().size(), 2U) << "the point is whole";
   }
