@@ -86,8 +86,19 @@ void BackupJob::name_the_job() {
   record.created = base::now();
 }
 
+void BackupJob::fail_strange_home(const PlannedDisk& disk, const std::string& strange) {
+  base::Error error(Fault::conflict, fmt::format("disk '{}': {}", disk.target, strange));
+  throw error.add_hint(fmt::format("another --change-map backs it up where it is, on '{}'", disk.base_path.string()));
+}
+
 // Where the disks on kept layers are at home is for the point, and for the day the layers end.
 void BackupJob::tell_homes() {
+  for (const PlannedDisk& disk : prepared_.plan.disks) {
+    if (!disk.keeps_overlay || disk.home.path.empty()) continue;
+    const std::string strange =
+        strange_home(domain_.connection(), steps_.journal(), domain_.uuid(), disk.base_path, disk.home.path);
+    if (!strange.empty()) fail_strange_home(disk, strange);
+  }
   name_homes(prepared_.plan, steps_.journal(), domain_.uuid());
   prepared_.current_xml = without_layers(prepared_.current_xml, steps_.journal());
   if (!prepared_.inactive_xml.empty())
@@ -156,6 +167,7 @@ void BackupJob::seal() {
   steps_.step(JobState::sealed, [&] {
     phase("seal");
     reading_->require_unchanged();
+    require_unwritten(domain_.connection(), domain_.uuid(), prepared_.plan, running_);
     stop_here_if_asked(context_, domain_.name());
     complete_manifest(manifest_, writer_->finish(), steps_.record().created);
     prepared_.plan.manifest = base::to_hex(repository::encode_manifest(manifest_));

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
+#include "hypervisor/domain.hpp"
 #include "hypervisor/file_use.hpp"
 #include "job/layers_below.hpp"
 
@@ -28,8 +29,32 @@ std::string way_back(const std::string& uri, const hypervisor::FileUse& use, con
 bool was_used(hypervisor::Connection& connection, const PlannedDisk& disk, const std::filesystem::path& image,
               std::int64_t frozen_ns) {
   const bool is_known = disk.merge == MergeState::unbegun && frozen_ns != 0;
-  if (is_known && last_written_ns(image) > frozen_ns) return true;
+  if (is_known && last_written_ns(image) != frozen_ns) return true;
   return !hypervisor::users_of(connection, image, layers_below).empty();
+}
+
+// Wherever it is defined: now, and at its next start. Of a domain that is gone, whether nobody has taken its base.
+bool is_on_overlay(hypervisor::Connection& connection, const std::string& domain_uuid, const PlannedDisk& disk) {
+  if (!connection.has_domain(domain_uuid))
+    return hypervisor::users_of(connection, disk.base_path, layers_below).empty();
+  hypervisor::Domain domain = connection.domain(domain_uuid);
+  const auto is_there = [&](const hypervisor::DomainModel& model) {
+    return hypervisor::place_of(model, to_overlay(disk)) == hypervisor::DiskPlace::on_overlay;
+  };
+  if (domain.active() && !is_there(domain.model())) return false;
+  return !domain.persistent() || is_there(domain.inactive_model());
+}
+
+enum class Since { untouched, written, unknown };
+
+Since since_frozen(const std::filesystem::path& image, std::int64_t frozen_ns) {
+  if (frozen_ns == 0) return Since::unknown;  // a device
+  return last_written_ns(image) == frozen_ns ? Since::untouched : Since::written;
+}
+
+Since since_frozen(const PlannedDisk& disk) {
+  const Since base = since_frozen(disk.base_path, disk.frozen_ns);
+  return base != Since::untouched || disk.home.path.empty() ? base : since_frozen(disk.home.path, disk.home.frozen_ns);
 }
 
 }  // namespace
@@ -47,6 +72,21 @@ void note_frozen_bases(BackupPlan& plan) {
     if (!disk.home.path.empty()) disk.home.frozen_ns = last_written_ns(disk.home.path);
   }
   plan.snapshotted = true;
+}
+
+void require_unwritten(hypervisor::Connection& connection, const std::string& domain_uuid, const BackupPlan& plan,
+                       bool ran) {
+  for (const PlannedDisk& disk : plan.disks) {
+    const Since since = since_frozen(disk);
+    if (since == Since::untouched) continue;
+    const bool tells_nothing = since == Since::unknown || ran;
+    if (tells_nothing && is_on_overlay(connection, domain_uuid, disk)) continue;
+    base::Error error(base::Fault::conflict, fmt::format("disk '{}': '{}' was written to while it was read, beside our "
+                                                         "overlay that lies over it",
+                                                         disk.target, disk.base_path.string()));
+    throw error.add_hint(
+        "let nobody define the domain anew, merge its overlays or write to its images during a backup");
+  }
 }
 
 bool base_was_used(hypervisor::Connection& connection, const PlannedDisk& disk) {

@@ -36,9 +36,9 @@ void require_no_overlay_of_ours(const DiskModel& disk, const hypervisor::DomainM
 
 void plan_layer(DiskPlan& plan, const DiskModel& disk, const DomainView& domain, const BackupOptions& options,
                 const std::string& job_id) {
-  const disk::ImageInfo& top = plan.chain.front();
-  if (is_kept_layer(top.path, domain.now.uuid) && top.backing)
-    plan.planned.home = {.path = plan.chain.at(1).path, .format = plan.chain.at(1).format, .definition = {}};
+  plan.layers = count_kept_layers(plan.chain, domain.now.uuid);
+  if (plan.layers == plan.chain.size()) plan.layers = 0;  // over nothing: it is a disk of its own now
+  if (plan.layers > 0) plan.planned.home = {.path = plan.home().path, .format = plan.home().format, .definition = {}};
   if (options.change_map != ChangeMap::layer || options.copy) return;
   plan.no_layer = no_layer_reason(disk, plan.chain, domain.now.uuid, domain.next_start == nullptr);
   if (!plan.no_layer.empty()) return;

@@ -17,7 +17,10 @@ struct DomainView {
 struct DiskPlan {
   PlannedDisk planned;
   std::vector<disk::ImageInfo> chain;  // top first
-  std::string no_layer = {};           // why none is kept although one was asked for
+  std::size_t layers = 0;              // ours at its top, over the home
+  // What the disk is but for them.
+  const disk::ImageInfo& home() const { return chain.at(layers); }
+  std::string no_layer = {};  // why none is kept although one was asked for
 };
 
 // Reads, changes nothing. Fault::conflict (an overlay of ours left there, another image at the next start, a chain that

@@ -127,13 +127,24 @@ class Explainer {
   void tell_how_it_went_off() {
     std::string open;
     for (const ExplainedDisk& disk : result_.disks) {
-      const bool taken = disk.verdict.verdict == Verdict::include && !disk.chain.empty();
-      if (open.empty() && taken && left_open(disk.chain.front().image)) open = disk.target;
+      if (disk.verdict.verdict != Verdict::include || disk.chain.empty()) continue;
+      const disk::ImageInfo& image = disk.chain.front().image;
+      if (open.empty() && left_open(image)) open = disk.target;
     }
-    const OffConsistency off = consistency_when_off(domain_.how_shut_off(), open);
+    const hypervisor::ShutOff how = domain_.how_shut_off();
+    const OffConsistency off = consistency_when_off(how, open);
     result_.consistency = off.consistency;
     result_.consistency_reason = off.known ? off.reason : "taken for shut down in good order: " + off.reason;
-    if (std::optional<base::Error> refused = refuse_unquiet(off, options_)) refuse(std::move(*refused));
+    if (std::optional<base::Error> refused = refuse_off(how, off, options_)) refuse(std::move(*refused));
+    refuse_written_disks();
+  }
+
+  void refuse_written_disks() {
+    for (const ExplainedDisk& disk : result_.disks) {
+      if (disk.verdict.verdict != Verdict::include || disk.chain.empty()) continue;
+      auto refused = refuse_written(disk.target, disk.chain.front().image.path);
+      if (refused) refuse(std::move(*refused));
+    }
   }
 
   void tell_disks() {

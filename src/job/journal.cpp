@@ -102,7 +102,7 @@ std::optional<JobRecord> Journal::open_job(const std::string& id) {
 }
 
 std::vector<JobRecord> Journal::backups_naming(const std::string& domain_uuid, const std::string& name) {
-  return query("WHERE domain_uuid=? AND kind='backup' AND instr(plan, ?) > 0 ORDER BY created DESC LIMIT 50",
+  return query("WHERE domain_uuid=? AND kind='backup' AND instr(plan, ?) > 0 ORDER BY created LIMIT 50",
                {domain_uuid, name});
 }
 

@@ -61,8 +61,8 @@ class Journal {
   // Jobs that are neither done nor failed, oldest first; of one domain when given.
   std::vector<JobRecord> open_jobs(const std::optional<std::string>& domain_uuid = std::nullopt);
 
-  // The newest backups of the domain, in whatever state and 50 at most, whose plan has `name` in it: a file's name, of
-  // which JSON changes no letter.
+  // The oldest backups of the domain, in whatever state and 50 at most, whose plan has `name` in it: a file's name, of
+  // which JSON changes no letter. So the one that made the file is among them, however often it was met since.
   std::vector<JobRecord> backups_naming(const std::string& domain_uuid, const std::string& name);
 
   // The job as it is now; nothing when it is done, failed or unknown.

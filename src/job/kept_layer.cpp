@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/kept_layer.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <optional>
 #include <regex>
 
 #include "base/error.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/file_use.hpp"
+#include "job/layers_below.hpp"
 
 namespace icecore::job {
 
@@ -23,6 +27,22 @@ std::optional<LayerHome> home_in_plan(const BackupPlan& plan, const std::filesys
     if (made || disk.base_path == layer) return disk.home;
   }
   return std::nullopt;
+}
+
+// The image that `layer` was put over as a disk's home, as its maker saw it.
+std::optional<disk::LayerFingerprint> first_home(const BackupPlan& plan, const std::filesystem::path& layer) {
+  for (const PlannedDisk& disk : plan.disks) {
+    const std::size_t below = disk.home.path.empty() ? 0 : 1;
+    if (disk.keeps_overlay && disk.overlay_path == layer && disk.chain.size() > below) return disk.chain[below];
+  }
+  return std::nullopt;
+}
+
+// A home may be moved: then it is the same file by another name.
+bool is_same(const disk::LayerFingerprint& known, const std::filesystem::path& home) {
+  if (known.path == home) return true;
+  struct stat status {};
+  return known.inode != 0 && ::stat(home.c_str(), &status) == 0 && status.st_ino == known.inode;
 }
 
 // As the job noted that left the layer there.
@@ -88,6 +108,24 @@ std::string definition_of_home(Journal& journal, const std::string& domain_uuid,
   for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
     const std::optional<LayerHome> known = home_in_plan(parse_backup_plan(job.plan, job.id), layer);
     if (known && known->path == home && !known->definition.empty()) return known->definition;
+  }
+  return "";
+}
+
+std::string strange_home(hypervisor::Connection& connection, Journal& journal, const std::string& domain_uuid,
+                         const std::filesystem::path& layer, const std::filesystem::path& home) {
+  if (is_kept_layer(home, domain_uuid)) return "";  // a merge that was not finished
+  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
+    const auto known = first_home(parse_backup_plan(job.plan, job.id), layer);
+    if (!known) continue;
+    if (is_same(*known, home)) return "";
+    return fmt::format("its layer was put over '{}', and somebody put it over '{}', which is not ours to write to",
+                       known->path.string(), home.string());
+  }
+  for (const hypervisor::FileUse& use : hypervisor::users_of(connection, home, layers_below)) {
+    if (use.uuid != domain_uuid)
+      return fmt::format("'{}', over which its layer lies, is {} of domain '{}' too", home.string(), use.role,
+                         use.domain);
   }
   return "";
 }

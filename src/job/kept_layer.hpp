@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "disk/image.hpp"
+#include "hypervisor/connection.hpp"
 #include "hypervisor/domain_model.hpp"
 #include "job/backup_plan.hpp"
 #include "job/journal.hpp"
@@ -38,6 +39,12 @@ std::size_t count_kept_layers(const std::vector<disk::ImageInfo>& chain, const s
 // journal knows, or knows another home.
 std::string definition_of_home(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer,
                                const std::filesystem::path& home);
+
+// Why a layer must not be merged into the image it lies over: it was put over another one, by the journal's word, or
+// that is not known and another domain has the image too. Empty: it may. Reads the definitions of all domains only
+// where the journal does not know.
+std::string strange_home(hypervisor::Connection& connection, Journal& journal, const std::string& domain_uuid,
+                         const std::filesystem::path& layer, const std::filesystem::path& home);
 
 // Fills in how the homes of the plan's disks were named, and when they were left below their layers.
 void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uuid);

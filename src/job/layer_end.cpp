@@ -88,10 +88,13 @@ std::vector<LayeredDisk> layered_disks(const hypervisor::DomainModel& model) {
 std::vector<std::string> end_layers(const JobContext& context, hypervisor::Domain& domain,
                                     const std::vector<std::string>& targets) {
   std::vector<std::string> told;
+  Journal journal(context.state_dir);
   for (int level = 0; level < k_levels_max; ++level) {
     std::vector<LayeredDisk> disks = layered_disks(domain.model());
     std::erase_if(disks, [&](const LayeredDisk& disk) { return !named(targets, disk.target); });
-    for (const LayeredDisk& disk : disks) {
+    for (LayeredDisk& disk : disks) {
+      if (disk.obstacle.empty())
+        disk.obstacle = strange_home(domain.connection(), journal, domain.uuid(), disk.layer, disk.home.path);
       if (!disk.obstacle.empty() && level == 0)
         told.push_back(fmt::format("disk '{}' stays on its layer: {}", disk.target, disk.obstacle));
     }

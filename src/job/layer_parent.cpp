@@ -53,7 +53,10 @@ std::string Parents::layer_problem(const Manifest& point, const ManifestDisk& th
     return fmt::format("at point {} the disk was '{}'", id, then.source_path);
   if (then.format != disk.home.format || then.lineage != lineage_on_layer(repository_, disk.chain))
     return fmt::format("the layer or an image below it is not the same as at point {}", id);
-  if (disk.home.settled_ns != 0 && last_written_ns(disk.home.path) != disk.home.settled_ns)
+  const std::int64_t written_ns = last_written_ns(disk.home.path);
+  if (disk.home.settled_ns == 0 && written_ns != 0)
+    return fmt::format("it is not known here when the image below the layer was written to last before point {}", id);
+  if (written_ns != disk.home.settled_ns)
     return fmt::format("the image below the layer was written to since point {}", id);
   if (frozen.virtual_size < then.virtual_size || then.image.disk_size != then.virtual_size)
     return fmt::format("the disk is smaller than at point {}", id);

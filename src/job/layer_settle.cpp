@@ -232,9 +232,9 @@ bool note_left_homes(BackupPlan& plan) {
   bool any = false;
   for (PlannedDisk& disk : plan.disks) {
     if (!disk.keeps_overlay) continue;
-    const std::filesystem::path& home = disk.home.path.empty() ? disk.base_path : disk.home.path;
-    disk.frozen_ns = std::filesystem::exists(home) ? last_written_ns(home) : 0;
     any = true;
+    if (disk.home.path.empty()) continue;  // as it was at the instant, since when nobody had business with it
+    disk.frozen_ns = std::filesystem::exists(disk.home.path) ? last_written_ns(disk.home.path) : 0;
   }
   return any;
 }

@@ -25,12 +25,21 @@ std::string disk_left_open(const PreparedBackup& prepared) {
 }
 
 void look_how_it_went_off(hypervisor::Domain& domain, const BackupOptions& options, PreparedBackup& prepared) {
-  prepared.off = consistency_when_off(domain.how_shut_off(), disk_left_open(prepared));
-  if (auto refused = refuse_unquiet(*prepared.off, options)) throw std::move(*refused);
+  const hypervisor::ShutOff how = domain.how_shut_off();
+  prepared.off = consistency_when_off(how, disk_left_open(prepared));
+  if (auto refused = refuse_off(how, *prepared.off, options)) throw std::move(*refused);
   if (prepared.off->consistency == repository::Consistency::crash) {
     prepared.notes.push_back("crash-consistent: " + prepared.off->reason);
   } else if (!prepared.off->known) {
     prepared.notes.push_back("taken for shut down in good order: " + prepared.off->reason);
+  }
+}
+
+// One that was started a moment ago has its own QEMU.
+void require_not_written(hypervisor::Domain& domain, const PreparedBackup& prepared) {
+  for (std::size_t i = 0; i < prepared.images.size(); ++i) {
+    auto refused = refuse_written(prepared.plan.disks[i].target, prepared.images[i].path);
+    if (refused && !domain.active()) throw std::move(*refused);
   }
 }
 
@@ -63,14 +72,17 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
     if (!plan.no_layer.empty())
       prepared.notes.push_back(fmt::format("disk '{}' is given no layer, and read as with --change-map=auto: {}",
                                            disk.target, plan.no_layer));
-    prepared.homes.push_back(plan.chain.at(plan.planned.home.path.empty() ? 0 : 1));
+    prepared.homes.push_back(plan.home());
     prepared.plan.disks.push_back(std::move(plan.planned));
     prepared.images.push_back(std::move(plan.chain.front()));
   }
   if (prepared.plan.disks.empty()) {
     base::fail(Fault::usage, "domain '{}' has no disk to back up", prepared.model.name);
   }
-  if (!running) look_how_it_went_off(domain, options, prepared);
+  if (!running) {
+    look_how_it_went_off(domain, options, prepared);
+    require_not_written(domain, prepared);
+  }
   return prepared;
 }
 

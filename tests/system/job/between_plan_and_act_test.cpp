@@ -218,6 +218,41 @@ TEST_F(BetweenPlanAndAct, AnImageExchangedWhileItIsReadMakesNoPoint) {
   EXPECT_TRUE(subject.points().empty());
 }
 
+// Off, nobody's lock keeps others from it; and a definition made anew starts the domain on it.
+TEST_F(BetweenPlanAndAct, ABaseWrittenToWhileItIsReadMakesNoPoint) {
+  for (const char* map : {"--change-map=auto", "--change-map=layer"}) {
+    SCOPED_TRACE(map);
+    ProtectedDomain subject;
+    subject.init();
+    const std::string defined = subject.domain.inactive_xml();
+    const std::vector<std::string> words = subject.with_options({"backup", subject.domain.name(), map});
+    const rig::Environment at_the_end = {{"ICECORE_FAILPOINTS", "backup.intent.sealed=pause"}};
+    const auto interrupt = [&](const std::function<void()>& act) {
+      rig::IcecoreRun backup(words, at_the_end);
+      backup.wait_failpoint();
+      act();
+      backup.go_on();
+      const auto outcome = backup.wait();
+      EXPECT_EQ(outcome.exit_code, 10) << outcome.error_output;
+      EXPECT_NE(outcome.error_output.find("written to while it was read"), std::string::npos) << outcome.error_output;
+      EXPECT_TRUE(subject.points().empty());
+    };
+    interrupt([&] { rig::write_pattern(subject.domain.disk_path(), "qcow2", k_mib, k_mib, 0x51); });
+    subject.expect_at_rest();
+    interrupt([&] {
+      const virDomainPtr again = ::virDomainDefineXML(::virDomainGetConnect(subject.domain.handle()), defined.c_str());
+      ASSERT_NE(again, nullptr);
+      ::virDomainFree(again);
+      subject.domain.start_paused();
+      subject.domain.monitor_write("vda", 2 * k_mib, k_mib, 0x52);
+    });
+    const std::string now = subject.domain.hash_disk();
+    subject.must({"recover"});
+    subject.expect_at_rest();
+    EXPECT_EQ(subject.domain.hash_disk(), now);
+  }
+}
+
 TEST_F(BetweenPlanAndAct, AGuestWithoutFileSystemsIsNotCalledFrozen) {
   ICECORE_NEEDS("guest");
   ProtectedDomain subject;

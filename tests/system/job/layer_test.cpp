@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Increments by a kept layer: each point restores to what the disk was at its instant, little more is read than was
 // written, and the end of the layers leaves the domain as it was.
+#include <gmock/gmock.h>
+
 #include <ostream>
 
 #include "system/job/expect_error.hpp"
@@ -144,6 +146,8 @@ TEST_F(Layer, ALostStateFolderLosesNothing) {
   back_up_layer(subject);
   std::filesystem::remove_all(subject.state_dir());
   write(subject, 16 * k_mib, 0x66);
+  expect_scan(back_up_layer(subject), "not known here when the image below");
+  write(subject, 24 * k_mib, 0x67);
   expect_layer(back_up_layer(subject), k_block);
   std::filesystem::remove_all(subject.state_dir());
   merge_layers(subject);
@@ -187,6 +191,41 @@ TEST_F(Layer, ThatDoesNotKnowWhatWasWrittenBelowItIsFoundOut) {
   subject.domain.start_paused();
   expect_scan(back_up_layer(subject, {"--recheck=1000"}), "the layer cannot be trusted");
   expect_layer(back_up_layer(subject), 0);
+}
+
+// The owner took the image between the layer and a template out of the chain: the template is not ours to write to.
+TEST_F(Layer, ThatWasPutOverATemplateIsNotMergedIntoIt) {
+  const rig::TestFolder shared;
+  const auto golden = shared.path() / "golden.qcow2";
+  rig::make_image(golden, {});
+  rig::write_pattern(golden, "qcow2", 3 * k_mib, k_mib, 0x41);
+  rig::DomainOptions options;
+  options.disks = {{.image = {.backing = golden}}};
+  ProtectedDomain subject(options);
+  begin_layers(subject);
+  back_up_layer(subject);
+  subject.domain.destroy();
+  const std::filesystem::path layer = subject.domain.inactive_source();
+  tool({"qemu-img", "rebase", "-f", "qcow2", "-F", "qcow2", "-b", golden, layer});
+  subject.domain.start_paused();
+  write(subject, 16 * k_mib, 0x66);
+  const std::string now = subject.domain.hash_disk();
+  const std::string template_hash = rig::content_hash(golden, "qcow2");
+
+  const auto refused = subject.run({"backup", subject.domain.name(), "--change-map=layer"});
+  EXPECT_EQ(refused.exit_code, 10) << refused.output;
+  EXPECT_THAT(refused.error_output, testing::HasSubstr("which is not ours to write to"));
+  std::filesystem::remove_all(subject.state_dir());  // then another domain's definition tells
+  const rig::TestDomain other({.disks = {{.image = {.backing = golden}}}});
+  for (const char* map : {"--change-map=auto", "--change-map=layer"}) {
+    const auto outcome = subject.run({"backup", subject.domain.name(), map});
+    EXPECT_EQ(outcome.exit_code, std::string(map) == "--change-map=auto" ? 0 : 10) << outcome.error_output;
+  }
+  subject.must({"recover", subject.domain.name(), "--merge-layers"});
+  EXPECT_EQ(subject.restored_hash("latest"), now);
+  EXPECT_EQ(subject.domain.live_source(), layer);
+  EXPECT_EQ(subject.domain.hash_disk(), now);
+  EXPECT_EQ(rig::content_hash(golden, "qcow2"), template_hash);
 }
 
 TEST_F(Layer, OneKeptForAnotherUuidIsAnImageLikeAnyOther) {

@@ -79,7 +79,7 @@ TEST_F(JournalTest, FindsBackupsByAFileTheyName) {
   journal.begin(make_job());
   const auto found = journal.backups_naming(one.domain_uuid, "a.layer.qcow2");
   ASSERT_EQ(found.size(), 2U);
-  EXPECT_EQ(found[0].id, two.id) << "the newest first";
+  EXPECT_EQ(found[0].id, one.id) << "the oldest first";
   EXPECT_TRUE(journal.backups_naming("uuid-2", "a.layer.qcow2").empty());
 }
 
