@@ -29,11 +29,10 @@ void declare(WordList& words, RecoverCommandOptions& options) {
              "also merge the layers that backups of DOMAIN with --change-map=layer keep, for good: its disks are then "
              "on their own images again",
              options.recover.merge_layers);
-  words.flag(
-      "--close",
-      "end DOMAIN's interrupted backups and leave its disks as they are: for when they were put in order by hand, "
-      "or are gone for good",
-      options.recover.close);
+  words.flag("--close",
+             "end DOMAIN's interrupted jobs and leave its disks as they are: for when they were put in order by hand, "
+             "or are gone for good",
+             options.recover.close);
   words.flag("--dry-run", "only look, and tell what would be done", options.recover.dry_run);
 }
 

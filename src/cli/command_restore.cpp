@@ -239,7 +239,7 @@ Command make_restore_command() {
                 {"domain, domain_uuid", "as defined; empty with --disks-only"},
                 {"disks[]", "target, path, format, size, replaces (what is at path), bytes_written, verified"},
                 {"files[]", "kind (nvram, tpm, kernel, ...), path, replaces, verified"},
-                {"xml_diff", "the point's XML against the one defined, unified"},
+                {"xml_diff", "the replaced domain's XML, else the point's, against the one defined, unified"},
                 {"notes[]", "what a person should know"},
                 {"findings[]",
                  "severity (problem, warning), what, cure: why this host cannot run the domain, or might not"},

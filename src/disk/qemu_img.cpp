@@ -74,7 +74,9 @@ void fail_as_qemu_said(std::string_view error_text, std::string_view what) {
     break;
   }
   base::Error error(fault, fmt::format("cannot {}: {}", what, said));
-  if (fault == Fault::busy) error.add_hint("another process has the image open for writing; stop it, then try again");
+  if (fault == Fault::busy)
+    error.add_hint(
+        "a QEMU on this host or another has the image open: stop it there, or let it come back here, then try again");
   throw error;
 }
 
@@ -98,7 +100,9 @@ void require_readable(const std::filesystem::path& path, std::string_view format
   if (format.empty() || !std::all_of(format.begin(), format.end(), plain)) {
     base::fail(Fault::usage, "image '{}': '{}' is not an image format", path.string(), format);
   }
-  if (std::filesystem::is_directory(path)) base::fail(Fault::usage, "image '{}' is a folder", path.string());
+  std::error_code unreachable;  // of which qemu-img says why
+  if (std::filesystem::is_directory(path, unreachable))
+    base::fail(Fault::usage, "image '{}' is a folder", path.string());
   if (::access(path.c_str(), R_OK) != 0) base::fail_errno(errno, fmt::format("open image '{}'", path.string()));
 }
 

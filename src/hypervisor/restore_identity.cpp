@@ -45,8 +45,6 @@ class Identity {
     for (XmlNode entry : domain_.path("sysinfo", "system").children("entry")) {
       if (entry.attribute("name") == "uuid") entry.set_text(uuid);
     }
-    // Tells the guest that it is a copy, which is what the device is for.
-    if (XmlNode generation = domain_.child("genid")) generation.set_text(base::random_uuid());
   }
 
   void set_card(const XmlNode& card) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "base/id.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/restore_identity.hpp"
 #include "hypervisor/xml_document.hpp"
@@ -93,6 +94,8 @@ class Restorer {
 
   void set_identity() {
     if (!options_.name.empty()) domain_.need_child("name").set_text(options_.name);
+    // Tells the guest that it is a copy or went back in time, which is what the device is for.
+    if (XmlNode generation = domain_.child("genid")) generation.set_text(base::random_uuid());
     if (options_.new_identity) give_new_identity(domain_, result_.notices);
   }
 
@@ -115,9 +118,11 @@ class Restorer {
       return;
     }
     if (!nvram) return;
-    notice(options_.keep_other_disks ? "the firmware's variables (NVRAM) stay as they are on this host"
-                                     : "the firmware's variables (NVRAM) were not restored: libvirt makes new ones, "
-                                       "boot entries may be missing");
+    const XmlNode present = present_ ? present_->root().path("os", "nvram") : XmlNode();
+    if (present) nvram.set_text(present.text());
+    notice(present ? "the firmware's variables (NVRAM) stay as they are on this host"
+                   : "the firmware's variables (NVRAM) were not restored: libvirt makes new ones, boot entries may be "
+                     "missing");
     // Left with the old path, two domains would write one file.
     if (options_.new_identity) nvram.remove();
   }

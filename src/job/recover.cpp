@@ -5,12 +5,15 @@
 #include "base/failpoint.hpp"
 #include "job/bitmap_name.hpp"
 #include "job/domain_lock.hpp"
+#include "job/forwards.hpp"
 #include "job/journal.hpp"
 #include "job/recover_bitmaps.hpp"
 #include "job/recovery.hpp"
 #include "job/stray_overlays.hpp"
 
 namespace icecore::job {
+
+using base::Fault;
 
 namespace {
 
@@ -93,6 +96,33 @@ class Search {
   RecoverReport report_;
 };
 
+// A point that waits for its repository keeps no disk: it was sealed, and is merged.
+bool keeps_disks(Journal& journal, const std::string& job_id) {
+  const std::optional<JobRecord> job = journal.open_job(job_id);
+  return job && !(job->kind == JobKind::backup && is_committed(job->state));
+}
+
+// What is wrong with the disks then; nothing: they are in order.
+std::optional<std::string> recover_earlier(const JobContext& context, hypervisor::Connection& connection,
+                                           repository::Repository& repository, const std::string& uuid,
+                                           const std::string& name) {
+  Journal journal(context.state_dir);
+  // Not ours to own: the repository of this job, if it is the one the earlier job wrote to.
+  const OpenRepository this_one = [&](const std::string&, const std::string&) {
+    return std::shared_ptr<repository::Repository>(&repository, [](auto*) {});
+  };
+  Recovery recovery(context, connection, &journal, this_one, {});
+  std::optional<std::string> left;
+  for (const JobRecord& record : journal.open_jobs(uuid)) {
+    const RecoveredJob result = recovery.job(record);
+    for (const std::string& action : result.actions) context.progress.note(name, "recovered: " + action);
+    if (result.problem.empty()) continue;
+    context.progress.note(name, (result.finished ? "" : "an earlier job is not finished: ") + result.problem);
+    if (keeps_disks(journal, record.id)) left = result.problem;
+  }
+  return left;
+}
+
 }  // namespace
 
 RecoverReport recover(const JobContext& context, const RecoverOptions& options, const OpenRepository& open_repository) {
@@ -106,18 +136,20 @@ RecoverReport recover(const JobContext& context, const RecoverOptions& options, 
 
 void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
                            repository::Repository& repository, hypervisor::Domain& domain) {
-  Journal journal(context.state_dir);
-  // Not ours to own: the repository of this backup, if it is the one the earlier job wrote to.
-  const OpenRepository this_one = [&](const std::string&, const std::string&) {
-    return std::shared_ptr<repository::Repository>(&repository, [](auto*) {});
-  };
-  Recovery recovery(context, connection, &journal, this_one, {});
-  for (const JobRecord& record : journal.open_jobs(domain.uuid())) {
-    const RecoveredJob result = recovery.job(record);
-    for (const std::string& action : result.actions) context.progress.note(domain.name(), "recovered: " + action);
-    if (result.problem.empty()) continue;
-    context.progress.note(domain.name(), (result.finished ? "" : "an earlier job is not finished: ") + result.problem);
-  }
+  recover_earlier(context, connection, repository, domain.uuid(), domain.name());
+}
+
+void recover_before_restore(const JobContext& context, hypervisor::Connection& connection,
+                            repository::Repository& repository, const std::string& domain_uuid,
+                            const std::string& domain_name) {
+  const std::optional<std::string> left = recover_earlier(context, connection, repository, domain_uuid, domain_name);
+  if (!left) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("an earlier job of domain '{}' left its disks out of order: {}", domain_name, *left));
+  throw error.add_hint(
+      fmt::format("icecore recover {0}; where its disks are gone for good, or were put in order by hand, "
+                  "`icecore recover {0} --close`",
+                  domain_uuid));
 }
 
 }  // namespace icecore::job

@@ -49,4 +49,10 @@ RecoverReport recover(const JobContext& context, const RecoverOptions& options, 
 void recover_before_backup(const JobContext& context, hypervisor::Connection& connection,
                            repository::Repository& repository, hypervisor::Domain& domain);
 
+// The same as the first step of a restore of this domain, which may not be there. Fault::conflict when the disks an
+// earlier job left are not in order: it would be finished later, over what was restored, or merged into it.
+void recover_before_restore(const JobContext& context, hypervisor::Connection& connection,
+                            repository::Repository& repository, const std::string& domain_uuid,
+                            const std::string& domain_name);
+
 }  // namespace icecore::job

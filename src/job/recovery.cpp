@@ -233,7 +233,7 @@ void Recovery::restore(JobRecord& record, RecoveredJob& result) {
   const bool complete = !given_up && (record.state == JobState::written || record.state == JobState::defined);
   // One that had not begun to replace is not finished behind the user's back: the old domain may be in use again.
   const bool untouched = record.state == JobState::written && plan.replace && !any_named(plan);
-  if (complete && !untouched) return finish_restore(record, plan, result);
+  if (complete && !untouched && !is_left_as_it_is(record, plan, result)) return finish_restore(record, plan, result);
   result.actions.push_back("remove the unfinished restore's files");
   for (const PlannedFile& file : plan.files) {
     if (!file.begun) continue;
@@ -249,6 +249,16 @@ void Recovery::restore(JobRecord& record, RecoveredJob& result) {
     journal_->reach(record, JobState::failed);
   }
   result.finished = true;
+}
+
+// A person has put the domain in order, or works with it as it is: then the restore is the older of the two. One whose
+// domain is defined has nothing to do any more that would hurt.
+bool Recovery::is_left_as_it_is(const JobRecord& record, const RestorePlan& plan, RecoveredJob& result) const {
+  if (record.state == JobState::defined) return false;
+  const std::string reason = close_ ? "as was asked for" : why_superseded(connection_, plan);
+  if (reason.empty()) return false;
+  result.actions.push_back(fmt::format("leave domain '{}' and its disks as they are: {}", record.domain_name, reason));
+  return true;
 }
 
 // Whether they are the restore's nobody can tell any more, so they stay.

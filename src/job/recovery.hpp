@@ -58,6 +58,7 @@ class Recovery {
   void merge(const std::string& uuid, BackupPlan& plan, const StorePlan& store, RecoveredJob& result);
   void publish(JobRecord& record, const BackupPlan& plan, RecoveredJob& result);
   void restore(JobRecord& record, RecoveredJob& result);
+  bool is_left_as_it_is(const JobRecord& record, const RestorePlan& plan, RecoveredJob& result) const;
   static void tell_files_in_place(const RestorePlan& plan, RecoveredJob& result);
   void finish_restore(JobRecord& record, const RestorePlan& plan, RecoveredJob& result);
 

@@ -14,8 +14,10 @@
 #include "disk/disk_target.hpp"
 #include "job/disk_content.hpp"
 #include "job/domain_lock.hpp"
+#include "job/file_owner.hpp"
 #include "job/journal.hpp"
 #include "job/layer_end.hpp"
+#include "job/recover.hpp"
 #include "job/restore_blobs.hpp"
 #include "job/restore_checks.hpp"
 #include "job/restore_domain.hpp"
@@ -24,6 +26,7 @@
 #include "job/restore_memory.hpp"
 #include "job/restore_paths.hpp"
 #include "job/restore_plan.hpp"
+#include "job/restore_report.hpp"
 #include "job/restore_room.hpp"
 #include "job/restore_verify.hpp"
 #include "repository/damage_mark.hpp"
@@ -117,6 +120,9 @@ class RestoreJob {
       }
       base::failpoint("restore.disks_written");
       if (options_.verify) verify();
+      note_written(prepared_.plan);
+      record_.plan = to_json(prepared_.plan);
+      journal_.update_plan(record_);
     });
   }
 
@@ -155,6 +161,8 @@ class RestoreJob {
               },
               context_.stop);
           target->finish(context_.stop);
+          if (file.replaces && std::filesystem::is_regular_file(file.path))
+            give_to(owner_of(file.path), file.work_path);
           report_.disks.push_back({.target = disk.target,
                                    .path = file.path,
                                    .format = file.format,
@@ -281,57 +289,29 @@ class RestoreJob {
   std::optional<base::Error> not_resumed_;
 };
 
-// Files without a domain are nobody's; a device may be the original's, which then must not be backed up meanwhile.
-std::string lock_name(const RestorePlan& plan, const Manifest& manifest, const std::string& job_id) {
-  if (!plan.domain_uuid.empty()) return plan.domain_uuid;
-  const auto is_device = [](const PlannedFile& file) { return file.device; };
-  return std::any_of(plan.files.begin(), plan.files.end(), is_device) ? manifest.domain_uuid : job_id;
+// Whether it is done to the point's own domain, or may be: a device that is written over may be one of its disks, which
+// then must not be backed up meanwhile.
+bool concerns_domain(const RestoreOptions& options) {
+  return options.disks_only ? options.overwrite_device : !options.new_name || options.keep_identity;
+}
+
+std::string name_for(const Manifest& manifest, const RestoreOptions& options) {
+  return options.disks_only ? manifest.domain_name : options.new_name.value_or(manifest.domain_name);
 }
 
 // A domain that gives way may be on kept layers, which lie over the images that are about to be replaced: they are
-// merged, so that none is left over and the old disks are whole until the new ones are. True when there were any.
+// merged, so that none is left over and the old disks are whole until the new ones are. Under the domain's lock. True
+// when there were any.
 bool end_layers_of_replaced(const JobContext& context, hypervisor::Connection* connection, const Manifest& manifest,
                             const RestoreOptions& options) {
   if (!options.replace || connection == nullptr || !connection->has_domain(manifest.domain_uuid)) return false;
   hypervisor::Domain domain = connection->domain(manifest.domain_uuid);
-  const DomainLock lock(domain.uuid(), domain.name());
   std::vector<std::string> targets;
   for (const LayeredDisk& disk : layered_disks(domain.model())) targets.push_back(disk.target);
   if (targets.empty()) return false;
   context.progress.phase(domain.name(), "merge layers");
   for (const std::string& told : end_layers(context, domain, targets)) context.progress.note(domain.name(), told);
   return true;
-}
-
-bool gives_way(const PlannedFile& file) {
-  return file.device || (file.replaces && std::filesystem::exists(std::filesystem::symlink_status(file.path)));
-}
-
-RestoredDisk describe_disk(const PreparedRestore& prepared, std::size_t i) {
-  const PlannedFile& file = prepared.plan.files[i];
-  const ManifestDisk& disk = *prepared.disks[i];
-  return {.target = disk.target,
-          .path = file.path,
-          .format = file.format,
-          .size = disk.virtual_size,
-          .room = describe_room(file, disk, prepared.disk_bytes[i]),
-          .replaces = gives_way(file)};
-}
-
-RestoreReport describe_plan(const PreparedRestore& prepared) {
-  RestoreReport report;
-  report.point_id = prepared.plan.point_id;
-  report.domain_name = prepared.plan.domain_name;
-  report.domain_uuid = prepared.plan.domain_uuid;
-  report.xml_diff = prepared.xml_diff;
-  report.notes = prepared.notes;
-  report.room = room_needed(prepared);
-  report.with_memory = !prepared.plan.memory_file.empty();
-  report.memory_file = prepared.plan.memory_file;
-  for (const PlannedBlob& planned : prepared.blobs)
-    report.files.push_back({planned.blob->kind, planned.file.path, gives_way(planned.file)});
-  report.findings = prepared.findings;
-  return report;
 }
 
 }  // namespace
@@ -346,7 +326,14 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   record.id = base::random_id(16);
   record.kind = JobKind::restore;
   record.created = base::now();
+  record.domain_name = name_for(manifest, options);
   repository.refresh_index();
+  std::optional<DomainLock> lock;
+  if (concerns_domain(options) && !options.dry_run) {
+    record.domain_uuid = manifest.domain_uuid;
+    lock.emplace(record.domain_uuid, record.domain_name);
+    recover_before_restore(context, *connection, repository, manifest.domain_uuid, manifest.domain_name);
+  }
   const auto prepare = [&] {
     PreparedRestore made = prepare_restore(connection.get(), repository, manifest, options, record.id);
     plan_restored_memory(made, manifest, options, context.state_dir, record.id);
@@ -354,15 +341,9 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
     return made;
   };
   PreparedRestore prepared = prepare();
-  RestoreReport planned = describe_plan(prepared);
-  if (damage) {
-    for (std::string& note : damage_notes(*damage, repository.config().block_bytes)) {
-      planned.notes.push_back(std::move(note));
-    }
-  }
-  for (std::size_t i = 0; i < prepared.disks.size(); ++i) {
-    planned.disks.push_back(describe_disk(prepared, i));
-  }
+  RestoreReport planned = describe_restore(prepared);
+  if (damage)
+    std::ranges::move(damage_notes(*damage, repository.config().block_bytes), std::back_inserter(planned.notes));
   if (options.dry_run) return planned;
   if (!options.allow_incompatible) require_compatible(prepared.findings);
   if (end_layers_of_replaced(context, connection.get(), manifest, options)) {
@@ -370,9 +351,10 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
   }
 
   if (options.to) base::create_folders(std::filesystem::absolute(*options.to), 0755);
-  record.domain_uuid = lock_name(prepared.plan, manifest, record.id);
-  record.domain_name = prepared.plan.domain_name.empty() ? manifest.domain_name : prepared.plan.domain_name;
-  const DomainLock lock(record.domain_uuid, record.domain_name);
+  if (!lock) {  // files without a domain are nobody's
+    record.domain_uuid = prepared.plan.domain_uuid.empty() ? record.id : prepared.plan.domain_uuid;
+    lock.emplace(record.domain_uuid, record.domain_name);
+  }
   if (connection) require_no_overlays(*connection, manifest, options);
   RestoreReport done = base::with_context(
       [&] {

@@ -71,7 +71,7 @@ struct RestoreReport {
   std::string domain_uuid;
   std::vector<RestoredDisk> disks;
   std::vector<RestoredFile> files;
-  std::string xml_diff;  // unified: the point's XML against the one defined
+  std::string xml_diff;  // unified: the XML of the domain that is replaced, else the point's, against the one defined
   std::vector<std::string> notes;
   std::vector<RoomNeed> room;                 // for all that is written
   bool with_memory = false;                   // it goes on, or would, where it was

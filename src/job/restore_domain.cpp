@@ -93,25 +93,40 @@ void require_same_name(const hypervisor::Domain& domain, const std::string& name
                                    base::shell_operand(domain.name()), base::shell_operand(name)));
 }
 
+// Nobody has its disks but its definition.
+void require_replaceable(hypervisor::Domain domain, const std::string& name) {
+  require_same_name(domain, name);
+  if (domain.active()) {
+    base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
+    throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
+  }
+  require_at_rest(std::move(domain));
+}
+
 }  // namespace
+
+void require_at_rest(hypervisor::Domain domain) {
+  if (domain.migrated_away()) {
+    base::Error error(
+        Fault::conflict,
+        fmt::format("domain '{}' was migrated away: its disks may be in use there, and cannot be replaced",
+                    domain.name()));
+    throw error.add_hint("migrate it back first; or restore under another name with --as NAME");
+  }
+  if (domain.has_managed_save()) {
+    base::Error error(
+        Fault::conflict,
+        fmt::format("domain '{}' has a saved memory image that fits only its present disks", domain.name()));
+    throw error.add_hint("virsh managedsave-remove " + base::shell_operand(domain.name()));
+  }
+}
 
 void require_place_for_domain(hypervisor::Connection& connection, const Manifest& manifest,
                               const RestoreOptions& options) {
   const std::string name = options.new_name.value_or(manifest.domain_name);
   const bool has_uuid = (!options.new_name || options.keep_identity) && connection.has_domain(manifest.domain_uuid);
   if (has_uuid && options.replace) {
-    hypervisor::Domain domain = connection.domain(manifest.domain_uuid);
-    require_same_name(domain, name);
-    if (domain.active()) {
-      base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
-      throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
-    }
-    if (domain.has_managed_save()) {
-      base::Error error(
-          Fault::conflict,
-          fmt::format("domain '{}' has a saved memory image that fits only its present disks", domain.name()));
-      throw error.add_hint("virsh managedsave-remove " + base::shell_operand(domain.name()));
-    }
+    require_replaceable(connection.domain(manifest.domain_uuid), name);
     return;
   }
   if (has_uuid && options.keep_identity) fail_same_identity(connection.domain(manifest.domain_uuid).name());
@@ -158,8 +173,12 @@ void plan_domain(hypervisor::Connection& connection, PreparedRestore& prepared, 
   prepared.plan.domain_uuid = xml.uuid;
   prepared.plan.define_xml = xml.xml;
   prepared.notes.insert(prepared.notes.end(), xml.notices.begin(), xml.notices.end());
-  prepared.xml_diff = hypervisor::unified_diff(
-      for_eyes(saved), for_eyes(xml.xml), "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name);
+  prepared.xml_diff =
+      replaced.empty()
+          ? hypervisor::unified_diff(for_eyes(saved), for_eyes(xml.xml),
+                                     "restore point " + manifest.id.substr(0, k_id_digits), "domain " + xml.name)
+          : hypervisor::unified_diff(for_eyes(replaced), for_eyes(xml.xml), "domain " + xml.name + " now",
+                                     "domain " + xml.name + " restored");
 }
 
 }  // namespace icecore::job

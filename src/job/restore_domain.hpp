@@ -11,6 +11,10 @@ namespace icecore::job {
 void require_place_for_domain(hypervisor::Connection& connection, const repository::Manifest& manifest,
                               const RestoreOptions& options);
 
+// Fault::conflict when the domain, which is shut off, goes on with its disks as they are: it was migrated away, or its
+// memory was saved.
+void require_at_rest(hypervisor::Domain domain);
+
 // Fault::conflict when a disk of the domain to be replaced is on an overlay of an interrupted backup: there is the
 // newest data of a disk that may be kept, and over a restored image it would be merged into a stranger. Under its lock.
 void require_no_overlays(hypervisor::Connection& connection, const repository::Manifest& manifest,

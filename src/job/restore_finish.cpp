@@ -2,10 +2,12 @@
 #include "job/restore_finish.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <system_error>
 
 #include "base/durable_file.hpp"
@@ -33,7 +35,60 @@ void name_file(const PlannedFile& file) {
   base::failpoint("restore.named");
 }
 
+struct Written {
+  std::uint64_t inode = 0;
+  std::int64_t ns = 0;
+};
+
+// Nothing: it is not there.
+std::optional<Written> look_at(const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    base::fail_errno(errno, "look at '" + file.string() + "'");
+  }
+  return Written{status.st_ino, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+bool is_as_written(const PlannedFile& file) {
+  if (file.device || file.inode == 0) return true;  // nothing is known of it
+  const auto waiting = look_at(file.work_path);
+  if (waiting && waiting->inode == file.inode) return true;
+  const auto named = look_at(file.path);
+  return named && named->inode == file.inode && named->ns == file.written_ns;
+}
+
+bool lies_elsewhere(const hypervisor::DomainModel& model, const RestorePlan& plan) {
+  return std::any_of(plan.files.begin(), plan.files.end(), [&](const PlannedFile& file) {
+    const hypervisor::DiskModel* const disk = model.find_disk(file.target);
+    return disk != nullptr &&
+           std::filesystem::weakly_canonical(disk->source.path) != std::filesystem::weakly_canonical(file.path);
+  });
+}
+
 }  // namespace
+
+void note_written(RestorePlan& plan) {
+  for (PlannedFile& file : plan.files) {
+    if (file.device) continue;
+    const auto written = look_at(file.work_path);
+    if (!written) base::fail(base::Fault::conflict, "'{}' was removed while it was restored", file.work_path.string());
+    file.inode = written->inode;
+    file.written_ns = written->ns;
+  }
+}
+
+std::string why_superseded(hypervisor::Connection& connection, const RestorePlan& plan) {
+  for (const PlannedFile& file : plan.files) {
+    if (!is_as_written(file))
+      return fmt::format("'{}' was used or removed since the restore was interrupted", file.path.string());
+  }
+  if (plan.replace || plan.domain_uuid.empty() || !connection.has_domain(plan.domain_uuid)) return {};
+  hypervisor::Domain domain = connection.domain(plan.domain_uuid);
+  if (domain.active()) return fmt::format("domain '{}' runs", domain.name());
+  if (lies_elsewhere(domain.inactive_model(), plan)) return fmt::format("domain '{}' is on other disks", domain.name());
+  return {};
+}
 
 void name_files(hypervisor::Connection* connection, const RestorePlan& plan) {
   if (plan.replace) require_unused(*connection, plan);

@@ -3,10 +3,19 @@
 // that replaces has named its first file, it can only go forwards.
 #pragma once
 
+#include <string>
+
 #include "hypervisor/connection.hpp"
 #include "job/restore_plan.hpp"
 
 namespace icecore::job {
+
+// Remembers the complete files, by which why_superseded() knows them again.
+void note_written(RestorePlan& plan);
+
+// Why a restore that was cut short after note_written() is not to be finished any more; empty: it is. Its domain runs
+// or is defined on other disks, or one of its files was used since, or removed: what it would put there is older.
+std::string why_superseded(hypervisor::Connection& connection, const RestorePlan& plan);
 
 // Gives each complete file its final name; one that has it already is left alone. Without plan.replace a
 // file that appeared meanwhile is Fault::conflict; with it, Fault::busy when a domain has been started on the old ones

@@ -9,8 +9,10 @@
 #include "base/shell_word.hpp"
 #include "disk/block_device.hpp"
 #include "disk/image.hpp"
+#include "disk/image_lock.hpp"
 #include "hypervisor/file_use.hpp"
 #include "job/layers_below.hpp"
+#include "job/restore_domain.hpp"
 
 namespace icecore::job {
 
@@ -162,6 +164,18 @@ void require_places_apart(const std::vector<PlannedFile>& files) {
                   base::shell_operand(use.domain)));
 }
 
+// By a QEMU that no domain of this libvirt accounts for.
+void require_closed(const fs::path& path) {
+  if (!fs::exists(path) || !disk::is_open_in_qemu(path, disk::ImageUser::any)) return;
+  base::Error error(Fault::busy, fmt::format("'{}' is open in a QEMU, and by no domain of this libvirt that runs: "
+                                             "the domain may run on another host",
+                                             path.string()));
+  throw error.add_hint(
+      fmt::format("`fuser -v {}` names the process, if it is on this host; or restore elsewhere with "
+                  "--to DIR",
+                  base::shell_word(path.string())));
+}
+
 }  // namespace
 
 std::vector<const ManifestDisk*> choose_disks(const Manifest& manifest, const RestoreOptions& options) {
@@ -199,12 +213,16 @@ void require_unused(hypervisor::Connection& connection, const PlannedFile& file,
   for (const hypervisor::FileUse& use : hypervisor::users_of(connection, file.path, layers_below)) {
     const bool keeps_what_lies_over_it = file.device && !file.replaces && use.below;
     if (keeps_what_lies_over_it) fail_below(file, use);
-    if (use.uuid == domain_uuid && !use.running) continue;
+    if (use.uuid == domain_uuid && !use.running) {
+      require_at_rest(connection.domain(use.uuid));
+      continue;
+    }
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));
     throw error.add_hint(use.running ? "virsh shutdown " + base::shell_operand(use.domain)
                                      : "restore elsewhere with --to DIR");
   }
+  require_closed(file.path);
 }
 
 void require_free_places(hypervisor::Connection* connection, const PreparedRestore& prepared, const Manifest& manifest,

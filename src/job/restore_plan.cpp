@@ -21,10 +21,11 @@ using repository::ManifestDisk;
 namespace {
 
 Json file_to_json(const PlannedFile& file) {
-  return {{"target", file.target},      {"format", file.format},
-          {"path", file.path.string()}, {"work_path", file.work_path.string()},
-          {"replaces", file.replaces},  {"device", file.device},
-          {"begun", file.begun}};
+  return {{"target", file.target},        {"format", file.format},
+          {"path", file.path.string()},   {"work_path", file.work_path.string()},
+          {"replaces", file.replaces},    {"device", file.device},
+          {"begun", file.begun},          {"inode", file.inode},
+          {"written_ns", file.written_ns}};
 }
 
 PlannedFile parse_file(const Json& json, bool plan_replaces, const std::string& what) {
@@ -34,7 +35,9 @@ PlannedFile parse_file(const Json& json, bool plan_replaces, const std::string& 
           .work_path = json_field<std::string>(json, "work_path", what),
           .replaces = json.value("replaces", plan_replaces),
           .device = json.value("device", false),
-          .begun = json.value("begun", false)};
+          .begun = json.value("begun", false),
+          .inode = json.value("inode", std::uint64_t{0}),
+          .written_ns = json.value("written_ns", std::int64_t{0})};
 }
 
 std::filesystem::path pool_folder(hypervisor::Connection& connection, const std::string& name) {

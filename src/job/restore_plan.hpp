@@ -3,6 +3,7 @@
 // is defined at the end. Enough to undo it, or from `written` on to finish it, without the repository.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -25,6 +26,8 @@ struct PlannedFile {
   bool replaces = false;                 // a file at `path` gives way
   bool device = false;                   // a block device, written in place: work_path is path
   bool begun = false;                    // its old content may be gone
+  std::uint64_t inode = 0;      // of the complete file, by which it is known again under either name; 0: of none
+  std::int64_t written_ns = 0;  // when it was written to last, in ns since 1970
 };
 
 struct RestorePlan {

@@ -36,7 +36,7 @@ base::Command command(std::vector<std::string> arguments) {
 }  // namespace
 
 PrivateLibvirt::PrivateLibvirt() : folder_(make_folder(undo_)) {
-  holder_.emplace(command({"unshare", "-m", ICECORE_RIG_FOLDER "/private-libvirt", folder_}));
+  holder_.emplace(command({"unshare", "-m", "-u", ICECORE_RIG_FOLDER "/private-libvirt", folder_}));
   wait_until([&] { return std::filesystem::exists(folder_ / "ready"); }, "find its folders");
   start();
 }
@@ -47,7 +47,7 @@ std::string PrivateLibvirt::uri() const {
 
 // nsenter -r: in a chroot too the namespace's root is not ours.
 std::vector<std::string> PrivateLibvirt::inside(std::vector<std::string> command) const {
-  command.insert(command.begin(), {"nsenter", "-m", "-r", "-t", std::to_string(holder_->pid())});
+  command.insert(command.begin(), {"nsenter", "-m", "-u", "-r", "-t", std::to_string(holder_->pid())});
   return command;
 }
 
