@@ -34,6 +34,8 @@ void examine(Findings& findings, const std::string& subject, const std::string& 
     checks();
   } catch (const base::Error& error) {
     findings.push_back({Severity::problem, subject, error.what(), error.hint().empty() ? hint : error.hint()});
+  } catch (const std::filesystem::filesystem_error& error) {
+    findings.push_back({Severity::problem, subject, error.what(), hint});
   }
 }
 

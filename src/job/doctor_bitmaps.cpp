@@ -61,8 +61,9 @@ class BitmapDiagnosis {
  private:
   void look_at(const hypervisor::DiskModel& disk, const std::string& bitmap, const BitmapName& name) {
     const auto is_its = [&](const std::string& id) { return id.starts_with(name.repository); };
-    const std::string remove = fmt::format("when the domain is off: qemu-img bitmap --remove -f qcow2 {} {}",
-                                           base::shell_word(disk.source.path), base::shell_word(bitmap));
+    const std::string remove = fmt::format(
+        "when the domain is off: qemu-img bitmap --remove -f qcow2 {} {}, and of each image below that has it",
+        base::shell_word(disk.source.path), base::shell_word(bitmap));
     if (owners_.repository != nullptr && is_its(owners_.repository->config().repository_id)) {
       if (!is_without_point(name)) return;
       find(Severity::advice,

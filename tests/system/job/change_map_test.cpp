@@ -35,6 +35,21 @@ TEST_F(ChangeMap, ASecondPointReadsOnlyWhatWasWritten) {
   expect_bitmap(back_up(subject), k_block);
 }
 
+// QEMU lets go of the images while it saves the memory, and takes their bitmaps up again.
+TEST_F(ChangeMap, WhatIsWrittenAfterAPointWithMemoryIsInTheNext) {
+  ICECORE_NEEDS("guest");
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start();
+  back_up(subject);
+  for (unsigned char pattern = 0x21; pattern < 0x24; ++pattern) {
+    write(subject, pattern * k_mib, pattern);
+    back_up(subject, {"--full-state"});
+    write(subject, pattern * k_mib / 2, pattern);
+    back_up(subject);
+  }
+}
+
 TEST_F(ChangeMap, WhatBecameZeroIsZero) {
   ProtectedDomain subject;
   begin(subject);

@@ -77,6 +77,16 @@ TEST_F(Doctor, NamesAnOverlayNoJournalKnows) {
                  "icecore recover " + subject.domain.name());
 }
 
+// As behind a file system that is gone, which is another error than a file's absence.
+TEST_F(Doctor, ADiskThatCannotBeLookedAtHidesNothingElse) {
+  ProtectedDomain subject;
+  const auto disk = subject.domain.disk_path();
+  std::filesystem::rename(disk, disk.string() + ".away");
+  std::filesystem::create_symlink(disk, disk);
+  const base::Json findings = subject.run({"doctor", "--json"}).json().at("findings");
+  EXPECT_GT(findings.size(), 3U) << findings.dump();
+}
+
 TEST_F(Doctor, NamesBitmapsNothingCountsFrom) {
   ProtectedDomain subject;
   subject.init();

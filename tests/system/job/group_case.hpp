@@ -20,6 +20,9 @@ class GroupCase : public testing::Test {
     first.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
     second.emplace(rig::DomainOptions{.disks = {{.image = {.file_system = true}}}});
     first->init();
+    share_repository();
+  }
+  void share_repository() {
     second->url = first->repository();
     std::filesystem::copy_file(first->key_file(), second->key_file());
   }

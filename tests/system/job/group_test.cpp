@@ -134,66 +134,83 @@ TEST_F(Group, ASlowSnapshotShowsInTheSpread) {
   EXPECT_THAT(first->must({"show", group_ids().at(0)}).output, HasSubstr("from the first snapshot's begin"));
 }
 
-// The folder for the second one's disk and overlays is so small.
-std::filesystem::path make_small_folder(ProtectedDomain& of) {
-  const auto small = of.domain.folder() / "small";
-  std::filesystem::create_directory(small);
-  if (::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m,mode=0755") != 0) throw std::runtime_error("no tmpfs");
-  of.domain.undo().folder(small);
-  rig::make_image(small / "vda.qcow2", {});
-  return small;
-}
+// The second one's disk and its overlays are on a small file system of their own.
+class GroupOnTwoFileSystems : public GroupCase {
+ protected:
+  void SetUp() override {
+    GroupCase::SetUp();
+    if (!second) return;
+    place = first->domain.folder() / "place";
+    small = place / "small";
+    std::filesystem::create_directories(small);
+    first->domain.undo().folder(small);
+    ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=16m,mode=0755"), 0);
+    rig::make_image(small / "vda.qcow2", {});
+    second.emplace(rig::DomainOptions{.disks = {{.existing = small / "vda.qcow2"}}});
+    share_repository();
+    start_paused();
+  }
+  void fill() const { std::ofstream(small / "big") << std::string(15 * k_mib, 'x'); }
+  bool second_is_on_its_base() const { return second->domain.live_source() == second->domain.disk_path(); }
+  // The first one's point is there all the same.
+  void expect_alone_failed(const rig::IcecoreOutcome& outcome) const {
+    EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
+    EXPECT_THAT(outcome.error_output, HasSubstr(small.string()));
+    EXPECT_EQ(first->points().size(), 1U);
+    EXPECT_EQ(first->domain.live_source(), first->domain.disk_path());
+    EXPECT_EQ(first->domain.inactive_source(), first->domain.disk_path());
+  }
+
+  std::filesystem::path place;
+  std::filesystem::path small;  // in it
+};
 
 // Its guest writes to an overlay for as long as the others are read.
-TEST_F(Group, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
-  const auto small = make_small_folder(*second);
-  ProtectedDomain third({.disks = {{.existing = small / "vda.qcow2"}}});
-  first->domain.start_paused();
-  third.domain.start_paused();
-  const std::vector<std::string> command = {"backup", "--group", first->domain.name(), third.domain.name()};
-  rig::IcecoreRun backup(first->with_options(command),
+TEST_F(GroupOnTwoFileSystems, OneThatWaitsIsGivenUpBeforeItsOverlayFillsItsFolder) {
+  rig::IcecoreRun backup(first->with_options(words({})),
                          {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause,backup.intent.sealed=pause"}});
   backup.wait_failpoint();
-  EXPECT_NE(third.domain.live_source(), third.domain.disk_path());
-  std::ofstream(small / "big") << std::string(15 * k_mib, 'x');
+  EXPECT_FALSE(second_is_on_its_base());
+  fill();
   backup.go_on();
   backup.wait_failpoint();  // the first one is read, but not merged yet
-  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path());
+  EXPECT_TRUE(second_is_on_its_base());
   backup.go_on();
-  const auto outcome = backup.wait();
-  EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
-  EXPECT_THAT(outcome.error_output, HasSubstr(small.string()));
-  EXPECT_EQ(first->points().size(), 1U);
-  first->expect_at_rest();
-  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path());
-  EXPECT_EQ(third.domain.inactive_source(), third.domain.disk_path());
+  expect_alone_failed(backup.wait());
+  EXPECT_EQ(second->domain.inactive_source(), second->domain.disk_path());
 }
 
 // And while another one's are merged, which takes as long as its guest has written for.
-TEST_F(Group, OneThatWaitsForAMergeIsGivenUpToo) {
-  const auto small = make_small_folder(*second);
-  ProtectedDomain third({.disks = {{.existing = small / "vda.qcow2"}}});
-  first->domain.start_paused();
-  third.domain.start_paused();
-  const std::vector<std::string> command = {"backup", "--group", first->domain.name(), third.domain.name()};
-  rig::IcecoreRun backup(first->with_options(command), {{"ICECORE_FAILPOINTS", "backup.intent.committing=pause"}});
+TEST_F(GroupOnTwoFileSystems, OneThatWaitsForAMergeIsGivenUpToo) {
+  rig::IcecoreRun backup(first->with_options(words({})), {{"ICECORE_FAILPOINTS", "backup.intent.committing=pause"}});
   backup.wait_failpoint();
   const pid_t merging = first->domain.qemu_pid();
   ::kill(merging, SIGSTOP);
   const base::ScopeExit go_on([&] { ::kill(merging, SIGCONT); });
-  EXPECT_NE(third.domain.live_source(), third.domain.disk_path());
-  std::ofstream(small / "big") << std::string(15 * k_mib, 'x');
+  EXPECT_FALSE(second_is_on_its_base());
+  fill();
   backup.go_on();
   const base::Stopwatch watch;
-  while (third.domain.live_source() != third.domain.disk_path() && watch.elapsed() < std::chrono::seconds(40))
+  while (!second_is_on_its_base() && watch.elapsed() < std::chrono::seconds(40))
     std::this_thread::sleep_for(base::Milliseconds(100));
-  EXPECT_EQ(third.domain.live_source(), third.domain.disk_path()) << "the first one is not merged yet";
+  EXPECT_TRUE(second_is_on_its_base()) << "the first one is not merged yet";
   ::kill(merging, SIGCONT);
-  const auto outcome = backup.wait();
-  EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
-  EXPECT_THAT(outcome.error_output, HasSubstr(small.string()));
-  EXPECT_EQ(first->points().size(), 1U);
-  first->expect_at_rest();
+  expect_alone_failed(backup.wait());
+}
+
+// Its path leads nowhere, which is not what an absent file is: the others are put back, and published, all the same.
+TEST_F(GroupOnTwoFileSystems, OneThatIsLostIsLostAlone) {
+  const std::filesystem::path away = place.string() + ".away";
+  rig::IcecoreRun backup(first->with_options(words({})), {{"ICECORE_FAILPOINTS", "backup.intent.sealed=pause:2"}});
+  backup.wait_failpoint();
+  std::filesystem::rename(place, away);
+  std::filesystem::create_symlink(place, place);
+  backup.go_on();
+  expect_alone_failed(backup.wait());
+  std::filesystem::remove(place);
+  std::filesystem::rename(away, place);
+  first->must({"recover"});
+  expect_at_rest();
 }
 
 TEST_F(Group, KilledAnywhereIsPutBackByRecover) {
