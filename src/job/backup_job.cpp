@@ -86,20 +86,13 @@ void BackupJob::name_the_job() {
   record.created = base::now();
 }
 
-void BackupJob::fail_strange_home(const PlannedDisk& disk, const std::string& strange) {
-  base::Error error(Fault::conflict, fmt::format("disk '{}': {}", disk.target, strange));
-  throw error.add_hint(fmt::format("another --change-map backs it up where it is, on '{}'", disk.base_path.string()));
-}
-
 // Where the disks on kept layers are at home is for the point, and for the day the layers end.
 void BackupJob::tell_homes() {
-  for (const PlannedDisk& disk : prepared_.plan.disks) {
-    if (!disk.keeps_overlay || disk.home.path.empty()) continue;
-    const std::string strange =
-        strange_home(domain_.connection(), steps_.journal(), domain_.uuid(), disk.base_path, disk.home.path);
-    if (!strange.empty()) fail_strange_home(disk, strange);
+  for (PlannedDisk& disk : prepared_.plan.disks) {
+    name_home(disk, steps_.journal(), domain_.uuid());
+    if (auto refused = refuse_strange_home(domain_.connection(), steps_.journal(), domain_.uuid(), disk))
+      throw std::move(*refused);
   }
-  name_homes(prepared_.plan, steps_.journal(), domain_.uuid());
   prepared_.current_xml = without_layers(prepared_.current_xml, steps_.journal());
   if (!prepared_.inactive_xml.empty())
     prepared_.inactive_xml = without_layers(prepared_.inactive_xml, steps_.journal());

@@ -67,7 +67,6 @@ class BackupJob {
  private:
   void name_the_job();
   void tell_homes();
-  [[noreturn]] static void fail_strange_home(const PlannedDisk& disk, const std::string& strange);
   void tell_what_is_left_out();
   void open_writer();
   void read();

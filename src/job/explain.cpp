@@ -10,6 +10,8 @@
 #include "job/domain_lock.hpp"
 #include "job/explain_disk.hpp"
 #include "job/explain_security.hpp"
+#include "job/journal.hpp"
+#include "job/kept_layer.hpp"
 #include "job/memory_plan.hpp"
 #include "job/off_consistency.hpp"
 
@@ -24,14 +26,16 @@ namespace {
 
 class Explainer {
  public:
-  Explainer(hypervisor::Connection& connection, hypervisor::Domain& domain, const BackupOptions& options)
-      : connection_(connection), domain_(domain), options_(options) {}
+  Explainer(hypervisor::Connection& connection, hypervisor::Domain& domain, const BackupOptions& options,
+            const std::filesystem::path& state_dir)
+      : connection_(connection), domain_(domain), options_(options), state_dir_(state_dir) {}
 
   Explanation run() {
     look();
     require_known_targets(now_, options_);
     tell_state();
     tell_disks();
+    tell_homes();
     if (!active_) tell_how_it_went_off();
     tell_memory();
     if (active_) tell_consistency();
@@ -159,6 +163,18 @@ class Explainer {
       refuse(base::Error(Fault::usage, fmt::format("domain '{}' has no disk to back up", domain_.name())));
   }
 
+  // As the journal of this host knows them, which a look does not make.
+  void tell_homes() {
+    if (!Journal::is_there(state_dir_)) return;
+    Journal journal(state_dir_);
+    for (ExplainedDisk& disk : result_.disks) {
+      if (disk.planned.home.path.empty()) continue;
+      name_home(disk.planned, journal, result_.uuid);
+      if (auto refused = refuse_strange_home(connection_, journal, result_.uuid, disk.planned))
+        refuse(std::move(*refused));
+    }
+  }
+
   void tell_firmware() {
     if (!now_.nvram.empty()) result_.firmware.push_back(fmt::format("variables (NVRAM) in '{}'", now_.nvram));
     if (now_.tpm) result_.firmware.emplace_back("the state of an emulated TPM");
@@ -170,6 +186,7 @@ class Explainer {
   hypervisor::Connection& connection_;
   hypervisor::Domain& domain_;
   const BackupOptions& options_;
+  const std::filesystem::path& state_dir_;
   hypervisor::DomainModel now_;
   std::optional<hypervisor::DomainModel> next_;
   std::string current_xml_;
@@ -183,7 +200,7 @@ class Explainer {
 Explanation explain_backup(const JobContext& context, const std::string& domain_name, const BackupOptions& options) {
   hypervisor::Connection connection(context.connect_uri);
   hypervisor::Domain domain = connection.domain(domain_name);
-  return Explainer(connection, domain, options).run();
+  return Explainer(connection, domain, options, context.state_dir).run();
 }
 
 }  // namespace icecore::job

@@ -130,12 +130,19 @@ std::string strange_home(hypervisor::Connection& connection, Journal& journal, c
   return "";
 }
 
-void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uuid) {
-  for (PlannedDisk& disk : plan.disks) {
-    if (disk.home.path.empty()) continue;
-    disk.home.definition = definition_of_home(journal, domain_uuid, disk.base_path, disk.home.path);
-    disk.home.settled_ns = home_settled_ns(journal, domain_uuid, disk.base_path);
-  }
+std::optional<base::Error> refuse_strange_home(hypervisor::Connection& connection, Journal& journal,
+                                               const std::string& domain_uuid, const PlannedDisk& disk) {
+  if (!disk.keeps_overlay || disk.home.path.empty()) return std::nullopt;
+  const std::string strange = strange_home(connection, journal, domain_uuid, disk.base_path, disk.home.path);
+  if (strange.empty()) return std::nullopt;
+  base::Error error(base::Fault::conflict, fmt::format("disk '{}': {}", disk.target, strange));
+  return error.add_hint(fmt::format("another --change-map backs it up where it is, on '{}'", disk.base_path.string()));
+}
+
+void name_home(PlannedDisk& disk, Journal& journal, const std::string& domain_uuid) {
+  if (disk.home.path.empty()) return;
+  disk.home.definition = definition_of_home(journal, domain_uuid, disk.base_path, disk.home.path);
+  disk.home.settled_ns = home_settled_ns(journal, domain_uuid, disk.base_path);
 }
 
 std::string without_layers(const std::string& xml, Journal& journal) {

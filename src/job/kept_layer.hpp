@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,12 @@ std::string definition_of_home(Journal& journal, const std::string& domain_uuid,
 std::string strange_home(hypervisor::Connection& connection, Journal& journal, const std::string& domain_uuid,
                          const std::filesystem::path& layer, const std::filesystem::path& home);
 
-// Fills in how the homes of the plan's disks were named, and when they were left below their layers.
-void name_homes(BackupPlan& plan, Journal& journal, const std::string& domain_uuid);
+// The same of a disk whose present layer is to be merged when it is given the next; Fault::conflict.
+std::optional<base::Error> refuse_strange_home(hypervisor::Connection& connection, Journal& journal,
+                                               const std::string& domain_uuid, const PlannedDisk& disk);
+
+// Fills in how the home of a disk on a layer was named, and when it was left below that.
+void name_home(PlannedDisk& disk, Journal& journal, const std::string& domain_uuid);
 
 // The domain's XML as it would be without kept layers, so that a restore brings the disks back where they are at home.
 std::string without_layers(const std::string& xml, Journal& journal);

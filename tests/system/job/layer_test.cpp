@@ -215,6 +215,7 @@ TEST_F(Layer, ThatWasPutOverATemplateIsNotMergedIntoIt) {
   const auto refused = subject.run({"backup", subject.domain.name(), "--change-map=layer"});
   EXPECT_EQ(refused.exit_code, 10) << refused.output;
   EXPECT_THAT(refused.error_output, testing::HasSubstr("which is not ours to write to"));
+  EXPECT_EQ(subject.run({"explain", subject.domain.name(), "--change-map=layer"}).exit_code, 10);
   std::filesystem::remove_all(subject.state_dir());  // then another domain's definition tells
   const rig::TestDomain other({.disks = {{.image = {.backing = golden}}}});
   for (const char* map : {"--change-map=auto", "--change-map=layer"}) {

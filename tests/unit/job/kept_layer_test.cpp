@@ -97,11 +97,9 @@ TEST_F(HomeDefinition, IsHandedOnFromRunToRun) {
                    .definition = "<disk layer='one'/>",
                    .keeps_overlay = true,
                    .home = {.path = "/images/a", .format = "raw", .definition = {}}};
-  BackupPlan plan;
-  plan.disks.push_back(next);
-  name_homes(plan, journal_, k_uuid);
-  EXPECT_EQ(plan.disks[0].home.definition, "<disk/>");
-  add_job(plan.disks[0]);
+  name_home(next, journal_, k_uuid);
+  EXPECT_EQ(next.home.definition, "<disk/>");
+  add_job(next);
   EXPECT_EQ(definition_of_home(journal_, k_uuid, two, "/images/a"), "<disk/>");
   EXPECT_EQ(definition_of_home(journal_, k_uuid, two, "/images/other"), "") << "it is at home elsewhere now";
   EXPECT_EQ(definition_of_home(journal_, "another", two, "/images/a"), "");
