@@ -101,9 +101,8 @@ std::optional<JobRecord> Journal::open_job(const std::string& id) {
   return std::move(found.front());
 }
 
-std::vector<JobRecord> Journal::backups_naming(const std::string& domain_uuid, const std::string& name) {
-  return query("WHERE domain_uuid=? AND kind='backup' AND instr(plan, ?) > 0 ORDER BY created LIMIT 50",
-               {domain_uuid, name});
+std::vector<JobRecord> Journal::backups_beginning(const std::string& domain_uuid, const std::string& digits) {
+  return query("WHERE id GLOB ? AND domain_uuid=? AND kind='backup'", {digits + "*", domain_uuid});
 }
 
 std::vector<JobRecord> Journal::query(const std::string& where_clause, const std::vector<std::string>& arguments) {

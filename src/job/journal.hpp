@@ -61,9 +61,8 @@ class Journal {
   // Jobs that are neither done nor failed, oldest first; of one domain when given.
   std::vector<JobRecord> open_jobs(const std::optional<std::string>& domain_uuid = std::nullopt);
 
-  // The oldest backups of the domain, in whatever state and 50 at most, whose plan has `name` in it: a file's name, of
-  // which JSON changes no letter. So the one that made the file is among them, however often it was met since.
-  std::vector<JobRecord> backups_naming(const std::string& domain_uuid, const std::string& name);
+  // The backups of the domain, in whatever state, whose ids begin with these hex digits: one, but for an accident.
+  std::vector<JobRecord> backups_beginning(const std::string& domain_uuid, const std::string& digits);
 
   // The job as it is now; nothing when it is done, failed or unknown.
   std::optional<JobRecord> open_job(const std::string& id);

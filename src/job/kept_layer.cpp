@@ -8,6 +8,7 @@
 #include <regex>
 
 #include "base/error.hpp"
+#include "disk/device_identity.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/file_use.hpp"
 #include "job/layers_below.hpp"
@@ -19,40 +20,31 @@ namespace {
 constexpr std::size_t k_run_digits = 8;
 constexpr std::string_view k_suffix = ".layer.qcow2";
 
-// What the plan of a job that put `layer` over something, or found it there, says of the disk's home.
-std::optional<LayerHome> home_in_plan(const BackupPlan& plan, const std::filesystem::path& layer) {
-  for (const PlannedDisk& disk : plan.disks) {
-    const bool made = disk.keeps_overlay && disk.overlay_path == layer;
-    if (made && disk.home.path.empty()) return LayerHome{disk.base_path, disk.format, disk.definition};
-    if (made || disk.base_path == layer) return disk.home;
-  }
-  return std::nullopt;
-}
-
-// The image that `layer` was put over as a disk's home, as its maker saw it.
-std::optional<disk::LayerFingerprint> first_home(const BackupPlan& plan, const std::filesystem::path& layer) {
-  for (const PlannedDisk& disk : plan.disks) {
-    const std::size_t below = disk.home.path.empty() ? 0 : 1;
-    if (disk.keeps_overlay && disk.overlay_path == layer && disk.chain.size() > below) return disk.chain[below];
-  }
-  return std::nullopt;
-}
-
-// A home may be moved: then it is the same file by another name.
-bool is_same(const disk::LayerFingerprint& known, const std::filesystem::path& home) {
-  if (known.path == home) return true;
-  struct stat status {};
-  return known.inode != 0 && ::stat(home.c_str(), &status) == 0 && status.st_ino == known.inode;
-}
-
-// As the job noted that left the layer there.
-std::int64_t home_settled_ns(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer) {
-  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
-    for (const PlannedDisk& disk : parse_backup_plan(job.plan, job.id).disks) {
-      if (disk.keeps_overlay && disk.overlay_path == layer) return disk.frozen_ns;
+// The disk in the plan of the job that put the layer there; nothing: the journal does not know.
+std::optional<PlannedDisk> made_by(Journal& journal, const std::string& domain_uuid,
+                                   const std::filesystem::path& layer) {
+  for (const JobRecord& job : journal.backups_beginning(domain_uuid, run_of_layer(layer))) {
+    for (PlannedDisk& disk : parse_backup_plan(job.plan, job.id).disks) {
+      if (disk.keeps_overlay && disk.overlay_path == layer) return std::move(disk);
     }
   }
-  return 0;
+  return std::nullopt;
+}
+
+// The image that its disk was at home in.
+LayerHome home_under(const PlannedDisk& made) {
+  return made.home.path.empty() ? LayerHome{made.base_path, made.format, made.definition} : made.home;
+}
+
+// A home may be moved: then it is the same file by another name, and the old one leads nowhere.
+bool was_put_over(const PlannedDisk& made, const std::filesystem::path& home) {
+  const std::filesystem::path then = home_under(made).path;
+  if (then == home || disk::is_same_image(then, home)) return true;
+  const std::size_t level = made.home.path.empty() ? 0 : 1;
+  struct stat status {};
+  const bool is_gone = ::stat(then.c_str(), &status) != 0;
+  return is_gone && level < made.chain.size() && made.chain[level].inode != 0 && ::stat(home.c_str(), &status) == 0 &&
+         status.st_ino == made.chain[level].inode;
 }
 
 }  // namespace
@@ -105,27 +97,22 @@ std::string no_layer_reason(const hypervisor::DiskModel& disk, const std::vector
 
 std::string definition_of_home(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer,
                                const std::filesystem::path& home) {
-  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
-    const std::optional<LayerHome> known = home_in_plan(parse_backup_plan(job.plan, job.id), layer);
-    if (known && known->path == home && !known->definition.empty()) return known->definition;
-  }
-  return "";
+  const std::optional<PlannedDisk> made = made_by(journal, domain_uuid, layer);
+  return made && home_under(*made).path == home ? home_under(*made).definition : "";
 }
 
 std::string strange_home(hypervisor::Connection& connection, Journal& journal, const std::string& domain_uuid,
                          const std::filesystem::path& layer, const std::filesystem::path& home) {
   if (is_kept_layer(home, domain_uuid)) return "";  // a merge that was not finished
-  for (const JobRecord& job : journal.backups_naming(domain_uuid, layer.filename().string())) {
-    const auto known = first_home(parse_backup_plan(job.plan, job.id), layer);
-    if (!known) continue;
-    if (is_same(*known, home)) return "";
+  if (const std::optional<PlannedDisk> made = made_by(journal, domain_uuid, layer)) {
+    if (was_put_over(*made, home)) return "";
     return fmt::format("its layer was put over '{}', and somebody put it over '{}', which is not ours to write to",
-                       known->path.string(), home.string());
+                       home_under(*made).path.string(), home.string());
   }
   for (const hypervisor::FileUse& use : hypervisor::users_of(connection, home, layers_below)) {
-    if (use.uuid != domain_uuid)
-      return fmt::format("'{}', over which its layer lies, is {} of domain '{}' too", home.string(), use.role,
-                         use.domain);
+    if (use.uuid == domain_uuid) continue;
+    return fmt::format("'{}', over which its layer lies, is {} of domain '{}' too", home.string(), use.role,
+                       use.domain);
   }
   return "";
 }
@@ -142,7 +129,7 @@ std::optional<base::Error> refuse_strange_home(hypervisor::Connection& connectio
 void name_home(PlannedDisk& disk, Journal& journal, const std::string& domain_uuid) {
   if (disk.home.path.empty()) return;
   disk.home.definition = definition_of_home(journal, domain_uuid, disk.base_path, disk.home.path);
-  disk.home.settled_ns = home_settled_ns(journal, domain_uuid, disk.base_path);
+  if (const auto made = made_by(journal, domain_uuid, disk.base_path)) disk.home.settled_ns = made->frozen_ns;
 }
 
 std::string without_layers(const std::string& xml, Journal& journal) {

@@ -36,8 +36,8 @@ std::string no_layer_reason(const hypervisor::DiskModel& disk, const std::vector
 // finished leaves.
 std::size_t count_kept_layers(const std::vector<disk::ImageInfo>& chain, const std::string& domain_uuid);
 
-// How a disk's home was named in the persistent definition before a layer was put over it; empty when no job of the
-// journal knows, or knows another home.
+// How a disk's home was named in the persistent definition before a layer was put over it; empty when the journal
+// does not know the job that did, or knows another home.
 std::string definition_of_home(Journal& journal, const std::string& domain_uuid, const std::filesystem::path& layer,
                                const std::filesystem::path& home);
 

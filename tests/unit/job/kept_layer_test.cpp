@@ -61,11 +61,11 @@ TEST(KeptLayer, WhyADiskIsGivenNone) {
 class HomeDefinition : public testing::Test {
  protected:
   void TearDown() override { std::filesystem::remove_all(folder_); }
-  void add_job(const PlannedDisk& disk) {
+  void add_job(const PlannedDisk& disk, const std::string& run) {
     BackupPlan plan;
     plan.disks.push_back(disk);
     JobRecord job;
-    job.id = base::random_id(16);
+    job.id = run + base::random_id(12);
     job.domain_uuid = k_uuid;
     job.domain_name = "web1";
     job.plan = to_json(plan);
@@ -87,7 +87,8 @@ TEST_F(HomeDefinition, IsHandedOnFromRunToRun) {
            .overlay_path = one,
            .chain = {},
            .definition = "<disk/>",
-           .keeps_overlay = true});
+           .keeps_overlay = true},
+          "11111111");
   EXPECT_EQ(definition_of_home(journal_, k_uuid, one, "/images/a"), "<disk/>");
   PlannedDisk next{.target = "vda",
                    .format = "qcow2",
@@ -99,7 +100,7 @@ TEST_F(HomeDefinition, IsHandedOnFromRunToRun) {
                    .home = {.path = "/images/a", .format = "raw", .definition = {}}};
   name_home(next, journal_, k_uuid);
   EXPECT_EQ(next.home.definition, "<disk/>");
-  add_job(next);
+  add_job(next, "22222222");
   EXPECT_EQ(definition_of_home(journal_, k_uuid, two, "/images/a"), "<disk/>");
   EXPECT_EQ(definition_of_home(journal_, k_uuid, two, "/images/other"), "") << "it is at home elsewhere now";
   EXPECT_EQ(definition_of_home(journal_, "another", two, "/images/a"), "");
