@@ -33,9 +33,6 @@ ChainFingerprint fingerprint_chain(const std::filesystem::path& path, const std:
 // Throws Fault::conflict naming the file and what differs. The modification time does not count.
 void expect_same_chain(const ChainFingerprint& recorded, const ChainFingerprint& now);
 
-// As expect_same_chain(), and nobody has written to any layer in between (frozen layers only).
-void expect_untouched_chain(const ChainFingerprint& recorded, const ChainFingerprint& now);
-
 // For the journal.
 base::Json to_json(const ChainFingerprint& chain);
 ChainFingerprint chain_from_json(const base::Json& record);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/error.hpp"
+#include "base/file_time.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain.hpp"
 #include "hypervisor/file_use.hpp"
@@ -63,7 +64,7 @@ std::int64_t last_written_ns(const std::filesystem::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) base::fail_errno(errno, "look at '" + file.string() + "'");
   if (!S_ISREG(status.st_mode)) return 0;
-  return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+  return base::to_ns(status.st_mtim);
 }
 
 void note_frozen_bases(BackupPlan& plan) {

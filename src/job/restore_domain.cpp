@@ -23,10 +23,6 @@ std::string for_eyes(const std::string& xml) { return hypervisor::normalised_xml
 
 constexpr std::size_t k_id_digits = 8;  // of a point, for people
 
-bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file) {
-  return std::filesystem::weakly_canonical(disk.source.path) == std::filesystem::weakly_canonical(file.path);
-}
-
 // A disk that is kept as it is must not lie where another one is restored to.
 void require_disks_apart(const RestorePlan& plan, const hypervisor::DomainModel& model) {
   for (const PlannedFile& file : plan.files) {
@@ -104,6 +100,10 @@ void require_replaceable(hypervisor::Domain domain, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file) {
+  return std::filesystem::weakly_canonical(disk.source.path) == std::filesystem::weakly_canonical(file.path);
+}
 
 void require_at_rest(hypervisor::Domain domain) {
   if (domain.migrated_away()) {

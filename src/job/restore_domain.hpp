@@ -6,6 +6,9 @@
 
 namespace icecore::job {
 
+// Whether the disk lies where the file goes, links followed.
+bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file);
+
 // Fault::conflict when a domain of that name or UUID exists (without replace); busy or conflict when the one to be
 // replaced runs or has a saved memory image.
 void require_place_for_domain(hypervisor::Connection& connection, const repository::Manifest& manifest,

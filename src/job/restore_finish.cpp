@@ -13,10 +13,12 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/file_time.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/storage_pool.hpp"
 #include "job/restore_blobs.hpp"
+#include "job/restore_domain.hpp"
 #include "job/restore_memory.hpp"
 
 namespace icecore::job {
@@ -47,7 +49,7 @@ std::optional<Written> look_at(const std::filesystem::path& file) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     base::fail_errno(errno, "look at '" + file.string() + "'");
   }
-  return Written{status.st_ino, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+  return Written{status.st_ino, base::to_ns(status.st_mtim)};
 }
 
 bool is_as_written(const PlannedFile& file) {
@@ -61,8 +63,7 @@ bool is_as_written(const PlannedFile& file) {
 bool lies_elsewhere(const hypervisor::DomainModel& model, const RestorePlan& plan) {
   return std::any_of(plan.files.begin(), plan.files.end(), [&](const PlannedFile& file) {
     const hypervisor::DiskModel* const disk = model.find_disk(file.target);
-    return disk != nullptr &&
-           std::filesystem::weakly_canonical(disk->source.path) != std::filesystem::weakly_canonical(file.path);
+    return disk != nullptr && !is_place_of(*disk, file);
   });
 }
 
