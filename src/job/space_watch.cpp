@@ -12,8 +12,8 @@ constexpr base::Milliseconds k_interval{500};
 }
 
 void SpaceWatch::check() {
-  if (since_check_.elapsed() < k_interval) return;
-  since_check_ = {};
+  if (since_check_ && since_check_->elapsed() < k_interval) return;
+  since_check_.emplace();
   if (age_.elapsed() > age_max_) {
     throw base::Error(base::Fault::unavailable,
                       fmt::format("the guest has been writing to an overlay for {} minutes, and the backup is not over",

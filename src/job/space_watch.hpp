@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/clock.hpp"
@@ -17,8 +18,8 @@ class SpaceWatch {
   SpaceWatch(std::filesystem::path overlay, double share_min, base::Milliseconds age_max)
       : overlay_(std::move(overlay)), share_min_(share_min), age_max_(age_max) {}
 
-  // Looks at most twice a second. Throws Fault::no_space when less than the share is free, Fault::unavailable when the
-  // overlay is too old.
+  // Looks when first asked, then at most twice a second. Throws Fault::no_space when less than the share is free,
+  // Fault::unavailable when the overlay is too old.
   void check();
 
  private:
@@ -26,7 +27,7 @@ class SpaceWatch {
   double share_min_;
   base::Milliseconds age_max_;
   base::Stopwatch age_;
-  base::Stopwatch since_check_;
+  std::optional<base::Stopwatch> since_check_;
 };
 
 }  // namespace icecore::job
