@@ -17,6 +17,7 @@
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/layer_commit.hpp"
+#include "job/base_growth.hpp"
 #include "job/base_use.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
@@ -37,6 +38,8 @@ LayerDisk to_layer(const PlannedDisk& disk) {
           .layer_path = disk.base_path.string(),
           .base_path = disk.home.path.string()};
 }
+
+MergePair to_pair(const PlannedDisk& disk) { return {disk.target, disk.base_path, disk.home.path, disk.home.format}; }
 
 class LayerMerge {
  public:
@@ -62,8 +65,7 @@ class LayerMerge {
   // True when no disk's chain has the layer any more.
   bool one_round() {
     if (disks_.empty()) return true;
-    for (const PlannedDisk& disk : disks_)
-      expect_room_in_device({disk.target, disk.base_path, disk.home.path, disk.home.format});
+    for (const PlannedDisk& disk : disks_) expect_room_in_device(to_pair(disk));
     base::failpoint("layer.before_commit");
     if (!connection_.has_domain(uuid_)) {
       for (const PlannedDisk& disk : disks_) require_not_parted(disk);
@@ -75,7 +77,10 @@ class LayerMerge {
 
   bool merge_live(Domain& domain) {
     std::vector<LayerDisk> layers;
-    for (const PlannedDisk& disk : disks_) layers.push_back(to_layer(disk));
+    for (const PlannedDisk& disk : disks_) {
+      let_base_grow(to_pair(disk), &domain);
+      layers.push_back(to_layer(disk));
+    }
     begin();
     const hypervisor::CommitOutcome outcome =
         hypervisor::commit_layers(domain, layers, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
@@ -128,6 +133,7 @@ class LayerMerge {
     if (!lies_over(disk, disk.base_path)) fail_strange_chain(disk);
     expect_known_chain(disk);
     const auto merge = [&] {
+      let_base_grow(to_pair(disk), nullptr);
       disk::commit_offline(disk.base_path, disk.home.path, disk.home.format, k_offline_deadline, stop_);
       base::failpoint("layer.committed_offline");
       disk::rebase_onto(disk.overlay_path, disk.home.path, disk.home.format);

@@ -17,6 +17,7 @@
 #include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
 #include "hypervisor/memory_job.hpp"
+#include "job/base_growth.hpp"
 #include "job/base_use.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
@@ -33,6 +34,8 @@ namespace {
 constexpr base::Milliseconds k_offline_deadline = std::chrono::hours(24);
 constexpr const char* k_was_on_base = "was on its base";
 constexpr const char* k_merged_live = "merged while running";
+
+MergePair to_pair(const PlannedDisk& disk) { return {disk.target, disk.overlay_path, disk.base_path, disk.format}; }
 
 class Return {
  public:
@@ -73,8 +76,7 @@ class Return {
 
   // True when every disk is on its base, live and persistent.
   bool one_round() {
-    for (const PlannedDisk& disk : plan_.disks)
-      expect_room_in_device({disk.target, disk.overlay_path, disk.base_path, disk.format});
+    for (const PlannedDisk& disk : plan_.disks) expect_room_in_device(to_pair(disk));
     detached_.clear();
     if (!connection_.has_domain(uuid_)) return merge_without_domain();
     Domain domain = connection_.domain(uuid_);
@@ -111,6 +113,7 @@ class Return {
     const std::vector<PlannedDisk*> disks = attached(model);
     if (disks.empty()) return true;
     std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
+    for (const PlannedDisk* disk : merging) let_base_grow(to_pair(*disk), &domain);
     remember(merging, MergeState::begun);
     for (PlannedDisk* disk : at(model, DiskPlace::committing)) {
       // Of one whose end was begun it stays unknown which file is the newer.
@@ -250,6 +253,7 @@ class Return {
   bool merge_files(const PlannedDisk& disk) {
     expect_known_chain(disk);
     const auto merge = [&] {
+      let_base_grow(to_pair(disk), nullptr);
       const std::optional<base::Passphrase> key = key_of(disk);
       disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_,
                            key ? &*key : nullptr);

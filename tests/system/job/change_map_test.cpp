@@ -199,5 +199,23 @@ TEST_F(ChangeMap, AKilledQemuMeansAScan) {
   expect_bitmap(back_up(subject), 0);
 }
 
+// QEMU grows no image with an inconsistent bitmap, and so merges nothing into it that is larger.
+TEST_F(ChangeMap, AKilledQemusBitmapIsNotInTheWayOfADiskThatGrows) {
+  ProtectedDomain subject;
+  begin(subject);
+  back_up(subject);
+  subject.domain.kill_qemu();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name(), "--quiesce=off"}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  tool({"virsh", "-q", "blockresize", subject.domain.name(), "vda", "96M"});
+  write(subject, 90 * k_mib, 0x67);
+  backup.go_on();
+  EXPECT_EQ(backup.wait().exit_code, 10) << "resized while it was read";
+  subject.expect_at_rest();
+  back_up(subject);
+}
+
 }  // namespace
 }  // namespace icecore::system_test
