@@ -80,7 +80,8 @@ struct RestoreReport {
   base::Milliseconds duration{0};
 };
 
-// Refuses to write over anything that exists or is in use, except with `replace`, where the old files give
+// Recovers first what earlier jobs of the domain left, and is refused (Fault::conflict) where that cannot be put in
+// order. Refuses to write over anything that exists or is in use, except with `replace`, where the old files give
 // way only when the new ones are complete. Fault::conflict, not_found, busy, no_space, corrupt
 // (verify found a difference; also a point that is noted to have lost blocks, without `allow_damaged`).
 RestoreReport run_restore(const JobContext& context, repository::Repository& repository,

@@ -46,7 +46,7 @@ TEST_F(ChangeMap, WhatIsWrittenAfterAPointWithMemoryIsInTheNext) {
     write(subject, pattern * k_mib, pattern);
     back_up(subject, {"--full-state"});
     write(subject, pattern * k_mib / 2, pattern);
-    back_up(subject);
+    expect_bitmap(back_up(subject), k_block);
   }
 }
 
