@@ -127,14 +127,19 @@ class DiskExplainer {
                                    : "a layer is kept from this point on; until now: " + disk.change_map_reason;
     }
     if (!on_layer) return;
-    const bool ends = !planned.keeps_overlay && plan.no_layer.empty() && !options_.copy;
+    const std::string obstacle = no_layer_reason(model_, plan.chain, domain_.now.uuid, false);
+    const bool ends = !planned.keeps_overlay && plan.no_layer.empty() && obstacle.empty() && !options_.copy;
     if (ends) tell_change_map(no_bitmap_reason(plan.chain.at(1)));
     if (!ends && !planned.keeps_overlay) tell_change_map("it stays on a kept layer");
-    disk.notes.push_back(fmt::format(
-        "it is on the kept layer '{}', {}, over '{}'; {}", planned.base_path.string(),
-        describe_layer(planned.base_path), planned.home.path.string(),
-        ends ? "this backup would merge it first, for good"
-             : fmt::format("icecore recover {} --merge-layers ends it", base::shell_operand(domain_.now.name))));
+    disk.notes.push_back(fmt::format("it is on the kept layer '{}', {}, over '{}'; {}", planned.base_path.string(),
+                                     describe_layer(planned.base_path), planned.home.path.string(),
+                                     what_ends_layer(ends, obstacle)));
+  }
+
+  std::string what_ends_layer(bool ends, const std::string& obstacle) const {
+    if (!obstacle.empty()) return "it stays on it: " + obstacle;
+    if (ends) return "this backup would merge it first, for good";
+    return fmt::format("icecore recover {} --merge-layers ends it", base::shell_operand(domain_.now.name));
   }
 
   void warn_of_writer(const ExplainedLayer& layer, const hypervisor::FileUse& use) {

@@ -11,6 +11,8 @@
 namespace icecore::system_test {
 namespace {
 
+using testing::HasSubstr;
+
 struct Kind {
   const char* name;
   const char* format;
@@ -355,6 +357,19 @@ TEST_F(Layer, DoctorAndExplainTellOfIt) {
             std::string::npos);
   expect_on_layer(subject);
   expect_error(subject.run({"recover", "--merge-layers"}), 2, "needs the domain");
+}
+
+TEST_F(Layer, ExplainTellsWhatABackupLeavesOnItsLayer) {
+  ProtectedDomain subject(one_disk("raw"));
+  begin_layers(subject);
+  back_up_layer(subject);
+  subject.domain.destroy();
+  const std::string layer = files(subject, ".layer.qcow2").at(0);
+  EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("would merge it first"));
+  tool({"qemu-img", "snapshot", "-c", "theirs", layer});
+  EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("it stays on it: '" + layer));
+  subject.must({"backup", subject.domain.name(), "--quiesce=off"});
+  EXPECT_EQ(subject.domain.inactive_source(), layer);
 }
 
 }  // namespace
