@@ -28,7 +28,9 @@ class Explainer {
  public:
   Explainer(hypervisor::Connection& connection, hypervisor::Domain& domain, const BackupOptions& options,
             const std::filesystem::path& state_dir)
-      : connection_(connection), domain_(domain), options_(options), state_dir_(state_dir) {}
+      : connection_(connection), domain_(domain), options_(options) {
+    if (Journal::is_there(state_dir)) journal_.emplace(state_dir);  // which a look does not make
+  }
 
   Explanation run() {
     look();
@@ -125,7 +127,8 @@ class Explainer {
     result_.consistency_reason = obstacle;
     if (options_.quiesce != Quiesce::required) return;
     base::Error error(Fault::unavailable, "the guest could not be frozen: " + obstacle);
-    refuse(error.add_hint("start the guest agent in the guest, or use --quiesce=try"));
+    refuse(error.add_hint(
+        "start the guest agent in the guest, or use --quiesce=try, in a policy <quiesce rule=\"try\"/>"));
   }
 
   void tell_how_it_went_off() {
@@ -153,8 +156,11 @@ class Explainer {
 
   void tell_disks() {
     const DomainView view{now_, next_ ? &*next_ : nullptr, inactive_xml_};
+    const HomeCheck check = [&](const std::filesystem::path& layer, const std::filesystem::path& home) {
+      return journal_ ? strange_home(connection_, *journal_, now_.uuid, layer, home) : std::string();
+    };
     for (const hypervisor::DiskModel& disk : now_.disks) {
-      DiskFinding finding = explain_disk(connection_, disk, view, active_, options_);
+      DiskFinding finding = explain_disk(connection_, disk, view, active_, options_, check);
       if (finding.refusal) refuse(*finding.refusal);
       result_.disks.push_back(std::move(finding.disk));
     }
@@ -163,14 +169,13 @@ class Explainer {
       refuse(base::Error(Fault::usage, fmt::format("domain '{}' has no disk to back up", domain_.name())));
   }
 
-  // As the journal of this host knows them, which a look does not make.
+  // As the journal of this host knows them.
   void tell_homes() {
-    if (!Journal::is_there(state_dir_)) return;
-    Journal journal(state_dir_);
+    if (!journal_) return;
     for (ExplainedDisk& disk : result_.disks) {
       if (disk.planned.home.path.empty()) continue;
-      name_home(disk.planned, journal, result_.uuid);
-      if (auto refused = refuse_strange_home(connection_, journal, result_.uuid, disk.planned))
+      name_home(disk.planned, *journal_, result_.uuid);
+      if (auto refused = refuse_strange_home(connection_, *journal_, result_.uuid, disk.planned))
         refuse(std::move(*refused));
     }
   }
@@ -186,7 +191,7 @@ class Explainer {
   hypervisor::Connection& connection_;
   hypervisor::Domain& domain_;
   const BackupOptions& options_;
-  const std::filesystem::path& state_dir_;
+  std::optional<Journal> journal_;
   hypervisor::DomainModel now_;
   std::optional<hypervisor::DomainModel> next_;
   std::string current_xml_;

@@ -129,11 +129,10 @@ void explain_changes(Explanation& explanation, repository::Repository& repositor
   explanation.repository = repository.storage().url();
   if (const auto place = first_place(repository)) explanation.repository_free_bytes = free_space(*place).first;
   if (options.change_map == ChangeMap::scan) return;
-  const bool running = explanation.mode != repository::CaptureMode::offline;
+  const bool running = explanation.state != hypervisor::DomainState::shut_off;
   ChangeExplainer explainer(repository, explanation.uuid, running, stop);
   for (ExplainedDisk& disk : explanation.disks) {
-    const bool stays_on_layer = options.copy && !disk.planned.home.path.empty();  // and is read as it is
-    if (disk.verdict.verdict == hypervisor::Verdict::include && !disk.chain.empty() && !stays_on_layer)
+    if (disk.verdict.verdict == hypervisor::Verdict::include && !disk.chain.empty() && !disk.stays_on_layer)
       explainer.explain(disk);
   }
 }

@@ -59,8 +59,8 @@ std::vector<hypervisor::FileUse> other_users(hypervisor::Connection& connection,
 class DiskExplainer {
  public:
   DiskExplainer(hypervisor::Connection& connection, const DiskModel& model, const DomainView& domain,
-                const BackupOptions& options)
-      : connection_(connection), model_(model), domain_(domain), options_(options) {}
+                const BackupOptions& options, const HomeCheck& check)
+      : connection_(connection), model_(model), domain_(domain), options_(options), check_(check) {}
 
   DiskFinding run(bool running) {
     ExplainedDisk& disk = finding_.disk;
@@ -127,16 +127,23 @@ class DiskExplainer {
                                    : "a layer is kept from this point on; until now: " + disk.change_map_reason;
     }
     if (!on_layer) return;
-    const std::string obstacle = no_layer_reason(model_, plan.chain, domain_.now.uuid, false);
+    const std::string obstacle = planned.keeps_overlay ? "" : layer_obstacle(plan);
     const bool ends = !planned.keeps_overlay && plan.no_layer.empty() && obstacle.empty() && !options_.copy;
-    if (ends) tell_change_map(no_bitmap_reason(plan.chain.at(1)));
-    if (!ends && !planned.keeps_overlay) tell_change_map("it stays on a kept layer");
+    disk.stays_on_layer = !ends && !planned.keeps_overlay;
+    if (ends) tell_change_map(no_bitmap_reason(plan.home()));
+    if (disk.stays_on_layer) tell_change_map("it stays on a kept layer");
     disk.notes.push_back(fmt::format("it is on the kept layer '{}', {}, over '{}'; {}", planned.base_path.string(),
                                      describe_layer(planned.base_path), planned.home.path.string(),
-                                     what_ends_layer(ends, obstacle)));
+                                     what_becomes_of_layer(ends, obstacle)));
   }
 
-  std::string what_ends_layer(bool ends, const std::string& obstacle) const {
+  // As a backup that merges it first asks.
+  std::string layer_obstacle(const DiskPlan& plan) const {
+    const std::string obstacle = no_layer_reason(model_, plan.chain, domain_.now.uuid, false);
+    return obstacle.empty() ? check_(plan.planned.base_path, plan.planned.home.path) : obstacle;
+  }
+
+  std::string what_becomes_of_layer(bool ends, const std::string& obstacle) const {
     if (!obstacle.empty()) return "it stays on it: " + obstacle;
     if (ends) return "this backup would merge it first, for good";
     return fmt::format("icecore recover {} --merge-layers ends it", base::shell_operand(domain_.now.name));
@@ -167,14 +174,15 @@ class DiskExplainer {
   const DiskModel& model_;
   const DomainView& domain_;
   const BackupOptions& options_;
+  const HomeCheck& check_;
   DiskFinding finding_;
 };
 
 }  // namespace
 
 DiskFinding explain_disk(hypervisor::Connection& connection, const DiskModel& disk, const DomainView& domain,
-                         bool running, const BackupOptions& options) {
-  return DiskExplainer(connection, disk, domain, options).run(running);
+                         bool running, const BackupOptions& options, const HomeCheck& check) {
+  return DiskExplainer(connection, disk, domain, options, check).run(running);
 }
 
 std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks) {

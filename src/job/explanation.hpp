@@ -59,7 +59,8 @@ struct ExplainedDisk {
   std::optional<std::uint64_t> read_bytes;  // what its bitmap marks, where that can be known
   std::uint64_t read_bytes_max = 0;         // what is allocated of its chain
   std::vector<std::string> notes;
-  PlannedDisk planned;  // when it is included
+  PlannedDisk planned;          // when it is included
+  bool stays_on_layer = false;  // on the one it is on, which is read with what lies below
 };
 
 struct Explanation {

@@ -218,6 +218,7 @@ TEST_F(Layer, ThatWasPutOverATemplateIsNotMergedIntoIt) {
   EXPECT_EQ(refused.exit_code, 10) << refused.output;
   EXPECT_THAT(refused.error_output, testing::HasSubstr("which is not ours to write to"));
   EXPECT_EQ(subject.run({"explain", subject.domain.name(), "--change-map=layer"}).exit_code, 10);
+  EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("it stays on it: its layer was put"));
   std::filesystem::remove_all(subject.state_dir());  // then another domain's definition tells
   const rig::TestDomain other({.disks = {{.image = {.backing = golden}}}});
   for (const char* map : {"--change-map=auto", "--change-map=layer"}) {
@@ -368,6 +369,9 @@ TEST_F(Layer, ExplainTellsWhatABackupLeavesOnItsLayer) {
   EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("would merge it first"));
   tool({"qemu-img", "snapshot", "-c", "theirs", layer});
   EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("it stays on it: '" + layer));
+  const base::Json disk = subject.must({"explain", subject.domain.name(), "--json"}).json().at("disks").at(0);
+  EXPECT_EQ(disk.at("change_map"), "scan");
+  EXPECT_THAT(disk.at("change_map_reason").get<std::string>(), HasSubstr("it stays on a kept layer"));
   subject.must({"backup", subject.domain.name(), "--quiesce=off"});
   EXPECT_EQ(subject.domain.inactive_source(), layer);
 }
