@@ -55,7 +55,7 @@ class Save {
     if (job.progress.total > 0 && done_ > k_rewrites_max * job.progress.total) {
       base::Error error(Fault::unavailable,
                         fmt::format("the guest '{}' writes its memory faster than it can be saved", domain_.name()));
-      throw error.add_hint("pause it meanwhile: --pause");
+      throw error.add_hint("pause it meanwhile: --pause, in a policy <capture pause=\"yes\"/>");
     }
     if (since_progress_.elapsed() < watch_.silence_max) return;
     base::fail(Fault::busy, "libvirt saved nothing more of the memory of '{}' for {} s", domain_.name(),

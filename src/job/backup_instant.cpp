@@ -112,7 +112,8 @@ class Instant {
     const std::string reason = not_quiesced(report);
     if (reason.empty() || options_.quiesce != Quiesce::required) return;
     base::Error error(Fault::unavailable, fmt::format("the guest could not be frozen: {}", reason));
-    throw error.add_hint("start the guest agent in the guest, or use --quiesce=try");
+    throw error.add_hint(
+        "start the guest agent in the guest, or use --quiesce=try, in a policy <quiesce rule=\"try\"/>");
   }
 
   void require_thaw_in_time() {

@@ -45,7 +45,7 @@ std::optional<base::Error> refuse_off(ShutOff how, const OffConsistency& off, co
   }
   if (options.quiesce != Quiesce::required || off.consistency != Consistency::crash) return std::nullopt;
   base::Error error(base::Fault::unavailable, "its file systems are not as a shutdown leaves them: " + off.reason);
-  return error.add_hint("start the guest and shut it down, or use --quiesce=try");
+  return error.add_hint("start the guest and shut it down, or use --quiesce=try, in a policy <quiesce rule=\"try\"/>");
 }
 
 std::optional<base::Error> refuse_written(const std::string& target, const std::filesystem::path& image) {

@@ -46,7 +46,8 @@ void require_room(const std::string& target, const fs::path& folder, double shar
       Fault::no_space,
       fmt::format("disk '{}': only {} ({:.0f} %) are free in '{}', where the guest's writes would go meanwhile", target,
                   base::format_size(bytes), share * 100, folder.string()));
-  throw error.add_hint("free some space there, or name another folder with --overlay-dir");
+  throw error.add_hint(
+      "free some space there, or name another folder: --overlay-dir DIR, in a policy <overlay folder=\"DIR\"/>");
 }
 
 std::uint64_t overlay_bytes_max(std::uint64_t virtual_size) {

@@ -83,8 +83,10 @@ void publish_sealed(Journal& journal, const OpenRepository& open_repository, Job
   if (!is_published(record.state) && !plan.published) {
     const std::shared_ptr<repository::Repository> repository = open(open_repository, plan);
     if (!repository) {
-      result.problem = fmt::format("restore point {} waits to be published; try: icecore recover -r {}",
-                                   base::short_id(record.id), base::shell_word(plan.repository_url));
+      result.problem = fmt::format(
+          "restore point {} waits to be published in '{}', which could not be opened; try: icecore "
+          "recover, with its key (--key-file FILE)",
+          base::short_id(record.id), plan.repository_url);
       return;
     }
     if (const std::string reason = publish_in(*repository, record, plan); !reason.empty())

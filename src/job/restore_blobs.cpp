@@ -7,6 +7,7 @@
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "hypervisor/domain_model.hpp"
 #include "hypervisor/state_folders.hpp"
 #include "job/blob.hpp"
@@ -38,7 +39,7 @@ void add(PreparedRestore& prepared, const ManifestBlob& blob, const fs::path& pa
          const std::string& job_id) {
   if (!replaces && fs::exists(path)) {
     throw base::Error(Fault::conflict, fmt::format("'{}' exists; a restore does not write over it", path.string()))
-        .add_hint("move it away, or restore over the old domain with --replace");
+        .add_hint("move it away");
   }
   PlannedFile file{.target = blob.kind, .format = "raw", .path = path};
   file.work_path = path.string() + ".icecore-" + job_id.substr(0, k_id_digits);
@@ -50,7 +51,7 @@ void require_folder(const fs::path& path, const std::string& kind) {
   if (fs::is_directory(path.parent_path())) return;
   throw base::Error(Fault::not_found,
                     fmt::format("there is no folder '{}' for the {}", path.parent_path().string(), kind))
-      .add_hint("make it, or name another with --to DIR");
+      .add_hint(fmt::format("mkdir -p {}", base::shell_word(path.parent_path().string())));
 }
 
 // ---- firmware variables
@@ -172,7 +173,7 @@ void verify_blobs(repository::Repository& repository, const PreparedRestore& pre
     if (has_content_of(repository, *planned.blob, planned.file.work_path, lost)) continue;
     throw base::Error(Fault::corrupt, fmt::format("verify the {} in '{}': what was written reads back differently",
                                                   planned.blob->kind, planned.file.path.string()))
-        .add_hint("the disk it is on is not to be trusted: restore to another one with --to DIR");
+        .add_hint("what it is on is not to be trusted: restore to another disk");
   }
 }
 

@@ -38,7 +38,10 @@ std::optional<repository::DamageMark> accepted_damage(repository::Repository& re
   throw base::Error(Fault::corrupt,
                     fmt::format("restore point {} of '{}' has lost blocks of {} disks", base::short_id(manifest.id),
                                 manifest.domain_name, damage->disks.size()))
-      .add_hint("take another point, or --allow-damaged: lost ranges then read as zeroes; `icecore show` lists them");
+      .add_hint(
+          fmt::format("take another point, or --allow-damaged: lost ranges then read as zeroes; `icecore show {}` "
+                      "lists them",
+                      base::short_id(manifest.id)));
 }
 
 std::vector<std::string> damage_notes(const repository::DamageMark& damage, std::uint64_t block_bytes) {

@@ -67,9 +67,17 @@ std::vector<hypervisor::DiskPlacement> place_disks(hypervisor::Connection& conne
   return placements;
 }
 
-[[noreturn]] void fail_domain_exists(const std::string& what) {
-  base::Error error(Fault::conflict, what);
+[[noreturn]] void fail_domain_exists(const std::string& name) {
+  base::Error error(Fault::conflict, fmt::format("domain '{}' exists", name));
   throw error.add_hint("restore under another name with --as NAME, or in its place with --replace");
+}
+
+// Which is another domain for all icecore knows: nothing of it is replaced.
+[[noreturn]] void fail_name_taken(const std::string& name) {
+  base::Error error(Fault::conflict, fmt::format("another domain is called '{}', with another UUID", name));
+  throw error.add_hint(
+      fmt::format("restore under another name with --as NAME, or rename that one: virsh domrename {} NAME",
+                  base::shell_operand(name)));
 }
 
 [[noreturn]] void fail_same_identity(const std::string& name) {
@@ -130,8 +138,8 @@ void require_place_for_domain(hypervisor::Connection& connection, const Manifest
     return;
   }
   if (has_uuid && options.keep_identity) fail_same_identity(connection.domain(manifest.domain_uuid).name());
-  if (has_uuid) fail_domain_exists(fmt::format("domain '{}' exists", connection.domain(manifest.domain_uuid).name()));
-  if (connection.has_domain(name)) fail_domain_exists(fmt::format("another domain is called '{}'", name));
+  if (has_uuid) fail_domain_exists(connection.domain(manifest.domain_uuid).name());
+  if (connection.has_domain(name)) fail_name_taken(name);
 }
 
 void require_no_overlays(hypervisor::Connection& connection, const Manifest& manifest, const RestoreOptions& options) {

@@ -69,7 +69,7 @@ void require_as_it_was(const ManifestDisk& disk, const std::string& format, bool
                                               "restored {}",
                                               disk.target, onto_device ? "onto a device" : "as " + format));
   throw error.add_hint(onto_device
-                           ? "restore it to a file: --to DIR, or --disk-path TARGET=FILE"
+                           ? "restore it to a file with --disk-path TARGET=FILE"
                            : "leave out --disk-format; `qemu-img convert` makes another one of the restored file");
 }
 
@@ -84,10 +84,16 @@ std::string format_of(const ManifestDisk& disk, const RestoreOptions& options, b
 
 // ---- refusals
 
-void require_free_path(const PlannedFile& file) {
+// Which every kind of restore takes.
+std::string another_path(const PlannedFile& file) {
+  return fmt::format("restore it elsewhere with --disk-path {}=PATH", file.target);
+}
+
+void require_free_path(const PlannedFile& file, const RestoreOptions& options) {
   if (file.replaces || !fs::exists(file.path)) return;
   base::Error error(Fault::conflict, fmt::format("'{}' exists; a restore does not write over it", file.path.string()));
-  throw error.add_hint("restore elsewhere with --to DIR, or over the old domain with --replace");
+  const bool may_replace = !options.new_name && !options.disks_only && !options.disk_paths.contains(file.target);
+  throw error.add_hint(another_path(file) + (may_replace ? ", or over the old domain with --replace" : ""));
 }
 
 // What gives way is the domain's: where a disk of the point lay then there may be a file of somebody's now.
@@ -98,7 +104,7 @@ void require_file_of_domain(hypervisor::Connection& connection, const PlannedFil
   }
   base::Error error(Fault::conflict, fmt::format("'{}', where disk '{}' was, exists and is no disk of domain '{}' now",
                                                  file.path.string(), file.target, connection.domain(uuid).name()));
-  throw error.add_hint(fmt::format("move it away, or restore to another file with --disk-path {}=PATH", file.target));
+  throw error.add_hint("move it away, or " + another_path(file));
 }
 
 // A file there would lie in the memory of /dev.
@@ -108,9 +114,7 @@ void require_no_device_folder(const PlannedFile& file) {
       Fault::conflict,
       fmt::format("disk '{}' would be restored to '{}', a place for devices, and there is none of that name",
                   file.target, file.path.string()));
-  throw error.add_hint(fmt::format(
-      "restore it to a file with --to DIR, or onto a device with --disk-path {}=/dev/... --overwrite-device",
-      file.target));
+  throw error.add_hint(another_path(file) + ", onto a device with --overwrite-device");
 }
 
 void require_folder(const PlannedFile& file) {
@@ -120,14 +124,14 @@ void require_folder(const PlannedFile& file) {
   if (fs::is_directory(folder)) return;
   base::Error error(Fault::not_found,
                     fmt::format("there is no folder '{}' for disk '{}'", folder.string(), file.target));
-  throw error.add_hint("make it, or name another with --to DIR");
+  throw error.add_hint("make it, or " + another_path(file));
 }
 
 void require_consent(const PlannedFile& file, const RestoreOptions& options) {
   if (options.overwrite_device) return;
   base::Error error(Fault::conflict, fmt::format("disk '{}' would be written over what device '{}' holds now",
                                                  file.target, file.path.string()));
-  throw error.add_hint("say so with --overwrite-device, or restore to a file with --to DIR");
+  throw error.add_hint("say so with --overwrite-device, or " + another_path(file));
 }
 
 void require_fitting_device(const PlannedFile& file, const ManifestDisk& disk) {
@@ -135,7 +139,7 @@ void require_fitting_device(const PlannedFile& file, const ManifestDisk& disk) {
   if (size >= disk.virtual_size) return;
   base::Error error(Fault::no_space, fmt::format("device '{}' has {} bytes, disk '{}' has {}", file.path.string(), size,
                                                  file.target, disk.virtual_size));
-  throw error.add_hint("make the device larger, or restore to a file with --to DIR");
+  throw error.add_hint("make the device larger, or " + another_path(file));
 }
 
 void require_usable_device(const PlannedFile& file, const ManifestDisk& disk, const RestoreOptions& options) {
@@ -159,21 +163,18 @@ void require_places_apart(const std::vector<PlannedFile>& files) {
   base::Error error(Fault::conflict, fmt::format("'{}' is {} of domain '{}', which would lie over another content then",
                                                  file.path.string(), use.role, use.domain));
   throw error.add_hint(
-      fmt::format("`icecore recover {} --merge-layers` puts the domain on it, if it is icecore's; or "
-                  "restore to a file with --to DIR",
-                  base::shell_operand(use.domain)));
+      fmt::format("`icecore recover {} --merge-layers` puts the domain on it, if it is icecore's; or {}",
+                  base::shell_operand(use.domain), another_path(file)));
 }
 
 // By a QEMU that no domain of this libvirt accounts for.
-void require_closed(const fs::path& path) {
-  if (!fs::exists(path) || !disk::is_open_in_qemu(path, disk::ImageUser::any)) return;
+void require_closed(const PlannedFile& file) {
+  if (!fs::exists(file.path) || !disk::is_open_in_qemu(file.path, disk::ImageUser::any)) return;
   base::Error error(Fault::busy, fmt::format("'{}' is open in a QEMU, and by no domain of this libvirt that runs: "
                                              "the domain may run on another host",
-                                             path.string()));
-  throw error.add_hint(
-      fmt::format("`fuser -v {}` names the process, if it is on this host; or restore elsewhere with "
-                  "--to DIR",
-                  base::shell_word(path.string())));
+                                             file.path.string()));
+  throw error.add_hint(fmt::format("`fuser -v {}` names the process, if it is on this host; or {}",
+                                   base::shell_word(file.path.string()), another_path(file)));
 }
 
 }  // namespace
@@ -219,10 +220,9 @@ void require_unused(hypervisor::Connection& connection, const PlannedFile& file,
     }
     base::Error error(Fault::busy, fmt::format("'{}' is {} of {}domain '{}'", file.path.string(), use.role,
                                                use.running ? "the running " : "", use.domain));
-    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_operand(use.domain)
-                                     : "restore elsewhere with --to DIR");
+    throw error.add_hint(use.running ? "virsh shutdown " + base::shell_operand(use.domain) : another_path(file));
   }
-  require_closed(file.path);
+  require_closed(file);
 }
 
 void require_free_places(hypervisor::Connection* connection, const PreparedRestore& prepared, const Manifest& manifest,
@@ -235,7 +235,7 @@ void require_free_places(hypervisor::Connection* connection, const PreparedResto
     } else {
       require_no_device_folder(file);
       if (!options.to || options.disk_paths.contains(file.target)) require_folder(file);
-      require_free_path(file);
+      require_free_path(file, options);
     }
     if (connection == nullptr) continue;
     require_unused(*connection, file, replaceable_domain(manifest, options));

@@ -66,7 +66,7 @@ class Room {
     base::Error error(Fault::no_space,
                       fmt::format("the restore needs {} in '{}', which has {} free", base::format_size(place.needed),
                                   place.folder.string(), base::format_size(place.available)));
-    throw error.add_hint("free some space, or restore to another folder with --to DIR");
+    throw error.add_hint("free some space, or restore disks elsewhere with --disk-path TARGET=PATH");
   }
 
   std::map<dev_t, FileSystem> places_;

@@ -117,7 +117,7 @@ class Comparison {
   [[noreturn]] void fail_at(std::uint64_t block) const {
     base::Error error(base::Fault::corrupt, fmt::format("what was written reads back differently: {} bytes at byte {}",
                                                         block_bytes_, block * block_bytes_));
-    throw error.add_hint("the disk it is on is not to be trusted: restore to another one with --to DIR");
+    throw error.add_hint("what it is on is not to be trusted: restore to another disk");
   }
 
   ExpectedBlocks& expected_;
