@@ -49,7 +49,7 @@ Consistency consistency_of(const PreparedBackup& prepared, const InstantFacts& f
   if (facts.memory) return Consistency::full_state;
   const bool frozen =
       facts.freeze && facts.freeze->state == hypervisor::FreezeState::frozen && facts.freeze->file_systems > 0;
-  const bool held = facts.thaw && !facts.thaw->early;
+  const bool held = facts.thaw && facts.thaw->thawed && !facts.thaw->early;
   return frozen && held ? Consistency::filesystem : Consistency::crash;
 }
 

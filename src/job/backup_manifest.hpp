@@ -35,8 +35,8 @@ struct InstantFacts {
   FirmwareCopy firmware;
 };
 
-// Full state with the memory; else crash, or filesystem when the agent froze at least one and nobody thawed early. Of a
-// domain that is off what it was left as, unless somebody started it before the snapshot.
+// Full state with the memory; else crash, or filesystem when the agent froze at least one and confirmed a thaw that was
+// not early. Of a domain that is off what it was left as, unless somebody started it before the snapshot.
 repository::Consistency consistency_of(const PreparedBackup& prepared, const InstantFacts& facts);
 
 // How long the guest was frozen; 0: it was not.
