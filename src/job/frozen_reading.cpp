@@ -13,18 +13,26 @@ namespace icecore::job {
 
 using base::Fault;
 
+namespace {
+
+std::vector<WatchedFile> overlays_of(const PreparedBackup& prepared) {
+  std::vector<WatchedFile> overlays;
+  for (std::size_t i = 0; i < prepared.plan.disks.size(); ++i) {
+    const PlannedDisk& disk = prepared.plan.disks[i];
+    overlays.push_back({disk.overlay_path, disk.base_path, prepared.images[i].virtual_size});
+  }
+  return overlays;
+}
+
+}  // namespace
+
 FrozenReading::FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
                              repository::BlockWriter& writer, JobNotes& notes)
     : prepared_(prepared),
       context_(context),
       writer_(writer),
-      increments_(writer.repository(), options, notes, context.stop) {
-  for (const PlannedDisk& disk : prepared.plan.disks) {
-    budget_.with([&](auto& watches) {
-      watches.emplace_back(disk.overlay_path, options.overlay_free_share_min, options.overlay_age_max);
-    });
-  }
-}
+      increments_(writer.repository(), options, notes, context.stop),
+      budget_(overlays_of(prepared), options.overlay_free_share_min, options.overlay_age_max) {}
 
 void FrozenReading::read(repository::Manifest& manifest) {
   if (!prepared_.plan.memory_file.empty()) {
@@ -96,9 +104,7 @@ std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::
 }
 
 void FrozenReading::keep_within_budget() {
-  budget_.with([&](std::vector<SpaceWatch>& watches) {
-    for (SpaceWatch& watch : watches) watch.check();
-  });
+  budget_.with([](SpaceWatch& watch) { watch.check(); });
   // Our own overlays are looked at by the other threads meanwhile.
   if (const std::unique_lock turn(beside_turn_, std::try_to_lock); turn && beside_) beside_();
   stop_here_if_asked(context_, prepared_.model.name);

@@ -53,7 +53,7 @@ class FrozenReading {
   repository::BlockWriter& writer_;
   Increments increments_;
   std::vector<disk::ImageInfo> frozen_;
-  base::Guarded<std::vector<SpaceWatch>> budget_;  // of each overlay
+  base::Guarded<SpaceWatch> budget_;  // of the overlays
   std::function<void()> beside_;
   std::mutex beside_turn_;
 };

@@ -16,7 +16,9 @@ using base::Fault;
 
 namespace {
 
-constexpr const char* k_disks_alone = "back up its disks alone: leave out --full-state, or use --full-state=try";
+constexpr const char* k_disks_alone =
+    "back up its disks alone: without --full-state, or --full-state=try, in a policy <capture "
+    "mode=\"full-state-try\"/>";
 
 // The guest has the content of its disks in its memory: it can only go on with all of them.
 void require_all_disks(const hypervisor::DomainModel& model, const std::vector<repository::SkippedDisk>& skipped,
@@ -94,7 +96,8 @@ std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupO
 hypervisor::SnapshotReport take_with_memory(hypervisor::Snapshot& snapshot, const PreparedBackup& prepared,
                                             const BackupOptions& options, const JobContext& context) {
   context.progress.phase(prepared.model.name, "save memory");
-  SpaceWatch space(prepared.plan.memory_file, options.overlay_free_share_min, options.overlay_age_max);
+  SpaceWatch space({{.file = prepared.plan.memory_file, .base = {}}}, options.overlay_free_share_min,
+                   options.overlay_age_max);
   const hypervisor::MemoryWatch watch{.on_progress =
                                           [&](std::uint64_t done, std::uint64_t total) {
                                             base::failpoint("backup.memory_progress");
