@@ -146,12 +146,16 @@ class GroupBackup {
   void store_and_merge(Member& member) {
     member.waits = false;
     if (member.error) return;
-    for_itself(member, [&] { member.job->store([&] { look_at_waiting(); }); });
-    if (!member.error) merge(member);
+    for_itself(
+        member, [&] { member.job->store([&] { look_at_waiting(); }); },
+        [&](base::Error& error) { beside_waiting([&] { member.job->give_up(error); }); });
+    if (!member.error) beside_waiting([&] { member.job->merge(); });
   }
 
-  void merge(Member& member) {
-    flow::Ahead<void> merging([&] { member.job->merge(); });
+  // Merging takes as long as its guest has written for.
+  template <typename Action>
+  void beside_waiting(Action&& action) {
+    flow::Ahead<void> merging(std::forward<Action>(action));
     while (!merging.wait_for(k_budget_pause)) look_at_waiting();
     merging.get();
   }
@@ -159,22 +163,25 @@ class GroupBackup {
   // Their guests write to overlays until it is their turn.
   void look_at_waiting() {
     for (Member& member : members_) {
-      if (member.waits && !member.error) for_itself(member, [&] { member.job->keep_within_budget(); });
+      if (!member.waits || member.error) continue;
+      for_itself(
+          member, [&] { member.job->keep_within_budget(); }, [&](base::Error& error) { member.job->give_up(error); });
     }
   }
 
   // What goes wrong ends the backup of this member only.
-  template <typename Action>
-  static void for_itself(Member& member, Action&& action) {
+  template <typename Action, typename GiveUp>
+  static void for_itself(Member& member, Action&& action, GiveUp&& give_up) {
+    std::optional<base::Error> failure;
     try {
       of_member(member, action);
-    } catch (base::Error& error) {
-      member.job->give_up(error);
-      member.error = error;
+    } catch (const base::Error& error) {
+      failure = error;
     } catch (const std::exception& error) {
-      member.error = base::Error(Fault::internal, error.what());
-      member.job->give_up(*member.error);
+      failure = base::Error(Fault::internal, error.what());
     }
+    if (failure) give_up(*failure);
+    member.error = std::move(failure);
   }
 
   GroupMemberReport finish(Member& member) {
