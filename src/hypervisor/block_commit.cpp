@@ -197,8 +197,9 @@ bool repair_persistent(Domain& domain, std::span<const OverlayDisk> disks) {
   for (const OverlayDisk& disk : disks) {
     const DomainModel persistent = domain.inactive_model();
     const DiskModel* now = persistent.find_disk(disk.target);
-    if (now == nullptr) continue;
-    const std::string& format = live.find_disk(disk.target)->source.format;
+    const DiskModel* running = live.find_disk(disk.target);
+    if (now == nullptr || running == nullptr) continue;  // detached a moment ago
+    const std::string& format = running->source.format;
     if (chain_has(*now, disk.overlay_path)) {
       repaired = redefine_on_base(domain, disk, format) || repaired;
     } else if (now->source.path == disk.base_path) {

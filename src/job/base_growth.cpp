@@ -28,26 +28,38 @@ namespace {
                   pair.base_format, base::shell_word(pair.base.string()), base::shell_word(bitmap.name)));
 }
 
-void remove(const MergePair& pair, const disk::ImageInfo& base, const disk::ImageBitmap& bitmap,
-            hypervisor::Domain* running) {
-  base::log_info("the bitmap '{}' keeps '{}' from growing, and is of no use: removed", bitmap.name, base.path.string());
-  if (running == nullptr) return disk::remove_bitmap(base, bitmap.name);
-  hypervisor::Checkpoints(*running).discard(bitmap.name, {pair.target});
+// Ours that are in the way. Of the base alone, since a bitmap of an image that is written to may be sound.
+std::vector<std::string> bitmaps_in_the_way(const MergePair& pair) {
+  if (pair.base_format != "qcow2") return {};
+  const disk::ImageInfo base = disk::inspect_image(pair.base, pair.base_format);
+  const auto broken = [](const disk::ImageBitmap& bitmap) { return bitmap.in_use; };
+  if (std::none_of(base.bitmaps.begin(), base.bitmaps.end(), broken)) return {};
+  if (disk::inspect_image(pair.overlay, "qcow2").virtual_size <= base.virtual_size) return {};
+  std::vector<std::string> names;
+  for (const disk::ImageBitmap& bitmap : base.bitmaps) {
+    if (!broken(bitmap)) continue;
+    if (!parse_bitmap_name(bitmap.name)) fail_in_the_way(pair, bitmap);
+    base::log_info("the bitmap '{}' keeps '{}' from growing, and is of no use", bitmap.name, base.path.string());
+    names.push_back(bitmap.name);
+  }
+  return names;
 }
 
 }  // namespace
 
-void let_base_grow(const MergePair& pair, hypervisor::Domain* running) {
-  if (pair.base_format != "qcow2") return;
-  const disk::ImageInfo base = disk::inspect_image(pair.base, pair.base_format);
-  const auto broken = [](const disk::ImageBitmap& bitmap) { return bitmap.in_use; };
-  if (std::none_of(base.bitmaps.begin(), base.bitmaps.end(), broken)) return;
-  if (disk::inspect_image(pair.overlay, "qcow2").virtual_size <= base.virtual_size) return;
-  for (const disk::ImageBitmap& bitmap : base.bitmaps) {
-    if (broken(bitmap) && !parse_bitmap_name(bitmap.name)) fail_in_the_way(pair, bitmap);
-  }
-  for (const disk::ImageBitmap& bitmap : base.bitmaps) {
-    if (broken(bitmap)) remove(pair, base, bitmap, running);
+void let_base_grow(const MergePair& pair) {
+  for (const std::string& name : bitmaps_in_the_way(pair))
+    disk::remove_bitmap(disk::inspect_image(pair.base, pair.base_format), name);
+}
+
+bool let_live_base_grow(const MergePair& pair, hypervisor::Domain& domain) {
+  try {
+    for (const std::string& name : bitmaps_in_the_way(pair))
+      hypervisor::Checkpoints(domain).discard(name, {pair.target});
+    return true;
+  } catch (const base::Error&) {
+    if (domain.active()) throw;
+    return false;
   }
 }
 

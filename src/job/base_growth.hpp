@@ -9,9 +9,11 @@
 namespace icecore::job {
 
 // Takes such bitmaps out of a base that is smaller than its overlay: ours, which nothing can count from any more.
-// `running` is the domain that has both images open, with no block job on them; null: nobody has them open. Throws
-// Fault::conflict where another tool's bitmap is in the way, busy where somebody opened the base; then nothing but
-// bitmaps that are of no use is missing.
-void let_base_grow(const MergePair& pair, hypervisor::Domain* running);
+// Nobody has the images open. Throws Fault::conflict where another program's bitmap is in the way, busy where somebody
+// opened the base; then nothing but bitmaps that are of no use is missing.
+void let_base_grow(const MergePair& pair);
+
+// The same where the running domain has both open, with no block job on them. False: it ended meanwhile.
+bool let_live_base_grow(const MergePair& pair, hypervisor::Domain& domain);
 
 }  // namespace icecore::job

@@ -49,6 +49,7 @@ void merge_level(const JobContext& context, hypervisor::Domain& domain, const st
   BackupPlan plan;
   plan.connect_uri = domain.connection().uri();
   plan.transient = !domain.persistent();
+  plan.snapshotted = true;  // the layers are there
   for (const LayeredDisk& disk : disks) plan.disks.push_back(plan_merge(disk, steps.journal(), domain.uuid()));
   record.plan = to_json(plan);
   steps.begin();

@@ -19,6 +19,7 @@
 #include "hypervisor/layer_commit.hpp"
 #include "job/base_growth.hpp"
 #include "job/base_use.hpp"
+#include "job/io_error.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
 
@@ -59,6 +60,7 @@ class LayerMerge {
     std::erase_if(disks_, [](const PlannedDisk& disk) { return !std::filesystem::exists(disk.base_path); });
     rounds_.run("layers", [this] { return one_round(); });
     unlink_layers();
+    if (!disks_.empty()) resume_after_io_error(connection_, uuid_, progress_);
   }
 
  private:
@@ -77,11 +79,11 @@ class LayerMerge {
 
   bool merge_live(Domain& domain) {
     std::vector<LayerDisk> layers;
+    begin();
     for (const PlannedDisk& disk : disks_) {
-      let_base_grow(to_pair(disk), &domain);
+      if (!let_live_base_grow(to_pair(disk), domain)) return false;
       layers.push_back(to_layer(disk));
     }
-    begin();
     const hypervisor::CommitOutcome outcome =
         hypervisor::commit_layers(domain, layers, {}, stop_, [&](std::uint64_t done, std::uint64_t total) {
           progress_.transfer({.bytes_total = total, .bytes_done = done});
@@ -133,7 +135,7 @@ class LayerMerge {
     if (!lies_over(disk, disk.base_path)) fail_strange_chain(disk);
     expect_known_chain(disk);
     const auto merge = [&] {
-      let_base_grow(to_pair(disk), nullptr);
+      let_base_grow(to_pair(disk));
       disk::commit_offline(disk.base_path, disk.home.path, disk.home.format, k_offline_deadline, stop_);
       base::failpoint("layer.committed_offline");
       disk::rebase_onto(disk.overlay_path, disk.home.path, disk.home.format);

@@ -19,6 +19,7 @@
 #include "hypervisor/memory_job.hpp"
 #include "job/base_growth.hpp"
 #include "job/base_use.hpp"
+#include "job/io_error.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
 
@@ -55,9 +56,9 @@ class Return {
     for (const PlannedDisk& disk : plan_.disks) result_.push_back({disk.target, k_was_on_base});
     rounds_.run("overlays", [this] { return one_round(); });
     leave_unmerged();
-    unlink_overlays();
+    const bool gave_room = unlink_overlays();
     remove_memory(plan_);
-    resume_after_error();
+    if (gave_room) resume_after_io_error(connection_, uuid_, progress_);
     require_none_detached();
     require_none_left();
     return result_;
@@ -113,8 +114,10 @@ class Return {
     const std::vector<PlannedDisk*> disks = attached(model);
     if (disks.empty()) return true;
     std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
-    for (const PlannedDisk* disk : merging) let_base_grow(to_pair(*disk), &domain);
     remember(merging, MergeState::begun);
+    for (const PlannedDisk* disk : merging) {
+      if (!let_live_base_grow(to_pair(*disk), domain)) return false;
+    }
     for (PlannedDisk* disk : at(model, DiskPlace::committing)) {
       // Of one whose end was begun it stays unknown which file is the newer.
       if (disk->merge != MergeState::ending) remember({disk}, MergeState::begun);
@@ -208,9 +211,10 @@ class Return {
   // The domain has ended and is defined no more: no XML can say where the newest data is, only the journal. QEMU keeps
   // an overlay whole until its commit is pivoted, which neither it nor libvirt does by itself.
   bool merge_without_domain() {
-    return std::all_of(plan_.disks.begin(), plan_.disks.end(), [&](PlannedDisk& disk) {
+    const bool merged = std::all_of(plan_.disks.begin(), plan_.disks.end(), [&](PlannedDisk& disk) {
       return disk.merge == MergeState::done || disk.merge == MergeState::left || merge_alone(disk);
     });
+    return merged && !connection_.has_domain(uuid_);  // defined anew, it may be on the overlays again
   }
 
   bool merge_alone(PlannedDisk& disk) {
@@ -253,7 +257,7 @@ class Return {
   bool merge_files(const PlannedDisk& disk) {
     expect_known_chain(disk);
     const auto merge = [&] {
-      let_base_grow(to_pair(disk), nullptr);
+      let_base_grow(to_pair(disk));
       const std::optional<base::Passphrase> key = key_of(disk);
       disk::commit_offline(disk.overlay_path, disk.base_path, disk.format, k_offline_deadline, stop_,
                            key ? &*key : nullptr);
@@ -312,31 +316,19 @@ class Return {
                     base::shell_operand(model.name), disk.overlay_path.string()));
   }
 
-  // Only reached when live and persistent XML show the bases.
-  void unlink_overlays() {
+  // Only reached when live and persistent XML show the bases. True when there were any.
+  bool unlink_overlays() {
     base::failpoint("return.before_unlink");
+    bool any = false;
     for (const PlannedDisk& disk : plan_.disks) {
       if (is_detached(disk) || disk.merge == MergeState::left) continue;
       std::error_code failure;
       const bool removed = std::filesystem::remove(disk.overlay_path, failure);
       if (failure) base::fail_errno(failure.value(), "remove the merged overlay '" + disk.overlay_path.string() + "'");
       if (removed) base::sync_folder(disk.overlay_path.parent_path());
+      any = any || removed;
     }
-  }
-
-  // An overlay had no room for what the guest wrote. Its base, and the room the overlay took, are there now.
-  void resume_after_error() {
-    const bool merged = std::any_of(result_.begin(), result_.end(),
-                                    [](const ReturnedDisk& disk) { return disk.action == k_merged_live; });
-    if (!merged) return;
-    try {
-      Domain domain = connection_.domain(uuid_);
-      if (!domain.paused_by_io_error()) return;
-      domain.resume();
-      progress_.note(domain.name(), "the guest was paused by an I/O error on its overlay, and goes on");
-    } catch (const base::Error& error) {
-      base::log_warning("a guest that an I/O error may have paused could not be resumed: {}", error.what());
-    }
+    return any;
   }
 
   void note(const std::string& target, const std::string& action) {

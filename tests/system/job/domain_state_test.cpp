@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Domains that are neither simply running nor simply shut off: paused, transient, saved, started or gone meanwhile.
 #include <gmock/gmock.h>
-#include <sys/mount.h>
 
 #include <thread>
 
@@ -81,33 +80,6 @@ TEST_F(DomainState, AGuestPausedByItsUserStaysSoAndGoesOnAfterwards) {
   const rig::ChainState log = rig::read_log(folder / "vda.qcow2", "qcow2");
   EXPECT_TRUE(log.unbroken);
   EXPECT_GT(log.records, 0U);
-}
-
-// QEMU pauses a guest whose write finds no room. The room is there again once the overlay is merged.
-TEST_F(DomainState, AGuestThatFilledItsOverlaysFolderGoesOn) {
-  ICECORE_NEEDS("guest");
-  ProtectedDomain subject({.disks = {{.image = {.file_system = true}}}});
-  subject.init();
-  const auto small = subject.domain.folder() / "small";
-  std::filesystem::create_directory(small);
-  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=8m,mode=0755"), 0);
-  subject.domain.undo().folder(small);
-  subject.domain.start();
-  rig::Guest guest(subject.domain);
-  guest.wait_agent();
-  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name(), "--overlay-dir", small}),
-                         {{"ICECORE_FAILPOINTS", "backup.fact.thawed=pause"}});
-  backup.wait_failpoint();
-  guest.shell("dd if=/dev/urandom of=/mnt/big bs=1M count=16 conv=fsync >/dev/null 2>&1 &");
-  const base::Stopwatch watch;
-  while (state_of(subject) != VIR_DOMAIN_PAUSED && watch.elapsed() < std::chrono::seconds(90))
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  ASSERT_EQ(state_of(subject), VIR_DOMAIN_PAUSED);
-  backup.go_on();
-  EXPECT_THAT(backup.wait().error_output, HasSubstr("was paused by an I/O error on its overlay, and goes on"));
-  EXPECT_EQ(state_of(subject), VIR_DOMAIN_RUNNING);
-  guest.shell("while pidof dd >/dev/null; do sleep 1; done; sync; [ $(stat -c %s /mnt/big) = 16777216 ]");
-  subject.expect_at_rest();
 }
 
 TEST_F(DomainState, ATransientDomainIsBackedUpAndComesBackForGood) {
