@@ -25,9 +25,28 @@ struct BackupCommandOptions {
   bool group = false;
 };
 
+void declare_overlays(WordList& words, BackupCommandOptions& options) {
+  words.option("--overlay-dir", "DIR",
+               "where the guest writes meanwhile, instead of beside each disk; with less than 5 % free there a backup "
+               "is refused, "
+               "or ended early",
+               WordList::into(options.backup.overlay_folder));
+  words.option("--device-overlay-dir", "DIR",
+               "the same for disks that are block devices, which have no place beside them "
+               "(ICECORE_DEVICE_OVERLAY_DIR)",
+               WordList::into(options.backup.device_overlay_folder));
+  words.option("--overlay-age-max", "MINUTES",
+               "end the backup when the guest has written to its overlay for so long; default: a day",
+               WordList::whole_number(options.overlay_age_minutes, 1, k_overlay_age_minutes_max));
+}
+
 void declare(WordList& words, BackupCommandOptions& options) {
   words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
-  words.flag("--group", "all at one instant: frozen together, one set of points, or none", options.group);
+  words.flag(
+      "--group",
+      "all at one instant: frozen and snapshotted together, or none; one that fails after that leaves the others "
+      "their points",
+      options.group);
   words.option("--quiesce", "RULE",
                "required: no frozen file systems (of a domain that is off: no shutdown), no backup; "
                "try (default): freeze if the agent does; off",
@@ -36,7 +55,8 @@ void declare(WordList& words, BackupCommandOptions& options) {
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
   words.flag_or_value(
       "--full-state", "[=RULE]", "required",
-      "the guest's memory too, so that it goes on where it was: required (default): no memory, no backup; "
+      "the guest's memory too, so that it goes on where it was, of a domain that runs, with all its writable disks; "
+      "nothing is frozen for it. required (default): no memory, no backup; "
       "try: disks alone when it cannot be saved, also when that turns out underway; off",
       WordList::choice<job::FullState>(
           options.backup.full_state,
@@ -45,7 +65,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
   words.option("--mode", "MODE",
                "disks (default), or copy: a point beside the others, which leaves bitmaps and layers alone",
                WordList::choice<bool>(options.backup.copy, {{"disks", false}, {"copy", true}}));
-  words.option("--freeze-limit", "MS", "thaw after so many milliseconds whatever happens",
+  words.option("--freeze-limit", "MS", "thaw after so many milliseconds whatever happens; default: 30000, Windows 8000",
                WordList::whole_number(options.freeze_limit_ms, k_freeze_limit_ms_min, k_freeze_limit_ms_max));
   words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",
                    WordList::into(options.backup.include_disks));
@@ -65,15 +85,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
       "of every 1000 blocks that a bitmap or layer calls unchanged so many are read and compared all the same; "
       "default: 1; never more than 256 blocks",
       WordList::whole_number(options.backup.recheck_per_mille, 0, k_recheck_max));
-  words.option("--overlay-dir", "DIR", "where the guest writes meanwhile, instead of beside each disk",
-               WordList::into(options.backup.overlay_folder));
-  words.option("--device-overlay-dir", "DIR",
-               "the same for disks that are block devices, which have no place beside them "
-               "(ICECORE_DEVICE_OVERLAY_DIR)",
-               WordList::into(options.backup.device_overlay_folder));
-  words.option("--overlay-age-max", "MINUTES",
-               "end the backup when the guest has written to its overlay for so long; default: a day",
-               WordList::whole_number(options.overlay_age_minutes, 1, k_overlay_age_minutes_max));
+  declare_overlays(words, options);
   words.flag("--no-wait",
              "of a staged backup: end when the guest is on its disks again, and leave the upload to "
              "`icecore upload`",

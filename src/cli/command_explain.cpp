@@ -110,7 +110,9 @@ Command make_explain_command() {
            "would be read, and how much that is; of a running domain only QEMU knows whether a bitmap is sound, and "
            "none "
            "of it is a promise. Nobody is asked for a passphrase. Reads only. Exit code 0 when a backup would begin, "
-           "else the one it would end with.",
+           "else the one it would end with; what an interrupted job left counts as a refusal, though a backup puts it "
+           "in "
+           "order first.",
        .examples = {{"sudo icecore explain web1", "before its first backup"},
                     {"sudo icecore explain web1 --policy policies/web-servers.xml", "as that policy has it"},
                     {"sudo icecore explain web1 -r /var/backups/icecore --key-file /root/icecore.key",

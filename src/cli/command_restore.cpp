@@ -67,7 +67,11 @@ void declare(WordList& words, RestoreCommandOptions& options) {
                WordList::into(restore.new_name));
   words.flag("--keep-identity", "with --as: the same machine under another name, with the UUID and addresses it had",
              restore.keep_identity);
-  words.flag("--group", "all points of the same instant", options.group);
+  words.flag("--group",
+             "all points of the same instant: checked together, then restored one after the other; one that fails "
+             "leaves those "
+             "before it restored",
+             options.group);
   words.flag("--replace", "in the place of the domain it was made of, which must be shut off", restore.replace);
   words.flag("--disks-only", "only the disks, no domain; needs a place for them", restore.disks_only);
   declare_places(words, restore);
