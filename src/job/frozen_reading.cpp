@@ -3,6 +3,8 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/log.hpp"
+#include "flow/periodic.hpp"
 #include "job/backup_manifest.hpp"
 #include "job/capture.hpp"
 #include "job/disk_content.hpp"
@@ -31,10 +33,36 @@ FrozenReading::FrozenReading(const PreparedBackup& prepared, const BackupOptions
     : prepared_(prepared),
       context_(context),
       writer_(writer),
-      increments_(writer.repository(), options, notes, context.stop),
+      on_stop_(context.stop, [this] { end_.request_stop(); }),
+      increments_(writer.repository(), options, notes, end_.get_token()),
       budget_(overlays_of(prepared), options.overlay_free_share_min, options.overlay_age_max) {}
 
 void FrozenReading::read(repository::Manifest& manifest) {
+  constexpr base::Milliseconds k_pause(500);
+  keep_within_budget();
+  try {
+    const flow::Periodic looking("budget", k_pause, [this] { look_from_beside(); });
+    read_all(manifest);
+  } catch (const base::Error&) {
+    used_up_.with([](const std::optional<base::Error>& error) {
+      if (error) throw base::Error(*error);
+    });
+    throw;
+  }
+}
+
+void FrozenReading::look_from_beside() noexcept {
+  try {
+    keep_within_budget();
+  } catch (const base::Error& error) {
+    used_up_.with([&](std::optional<base::Error>& why) { why = error; });
+    end_.request_stop();
+  } catch (const std::exception& error) {
+    base::log_warning("the room of the overlays could not be looked at: {}", error.what());
+  }
+}
+
+void FrozenReading::read_all(repository::Manifest& manifest) {
   if (!prepared_.plan.memory_file.empty()) {
     base::with_context([&] { read_memory(manifest); }, "read the memory of domain '{}'", prepared_.model.name);
   }
@@ -51,11 +79,8 @@ void FrozenReading::read_memory(repository::Manifest& manifest) {
   const std::uint64_t total = std::filesystem::file_size(prepared_.plan.memory_file);
   const StoredMemory stored = store_memory(
       writer_, prepared_.plan.memory_file,
-      [&](std::uint64_t done) {
-        keep_within_budget();
-        context_.progress.transfer({.bytes_total = total, .bytes_done = done});
-      },
-      context_.stop);
+      [&](std::uint64_t done) { context_.progress.transfer({.bytes_total = total, .bytes_done = done}); },
+      end_.get_token());
   manifest.blobs.insert(manifest.blobs.end(), stored.blobs.begin(), stored.blobs.end());
   manifest.bytes_read += stored.bytes_read;
   if (!stored.note.empty()) context_.progress.note(prepared_.model.name, stored.note);
@@ -77,14 +102,13 @@ void FrozenReading::read_disk(const PlannedDisk& disk, repository::ManifestDisk&
   const Captured captured = capture_disk(
       *source, writer_,
       [&](std::uint64_t done) {
-        keep_within_budget();
         const repository::WriteStats now = writer_.stats();
         context_.progress.transfer({.bytes_total = total,
                                     .bytes_done = done,
                                     .bytes_new = now.new_bytes - before.new_bytes,
                                     .bytes_stored = now.compressed_bytes - before.compressed_bytes});
       },
-      context_.stop, increment);
+      end_.get_token(), increment);
   fill_disk(entry, captured, before, writer_.stats());
 }
 
@@ -99,13 +123,13 @@ std::optional<Increment> FrozenReading::choose_increment(const PlannedDisk& disk
 }
 
 std::uint64_t FrozenReading::bytes_to_read(disk::DiskSource& source, const std::optional<Increment>& increment) const {
-  if (!increment) return source.data_bytes({}, context_.stop);
-  return increment->changed.empty() ? 0 : source.data_bytes(increment->changed, context_.stop);
+  if (!increment) return source.data_bytes({}, end_.get_token());
+  return increment->changed.empty() ? 0 : source.data_bytes(increment->changed, end_.get_token());
 }
 
 void FrozenReading::keep_within_budget() {
   budget_.with([](SpaceWatch& watch) { watch.check(); });
-  // Our own overlays are looked at by the other threads meanwhile.
+  // One look at them may take long: whoever comes meanwhile goes on.
   if (const std::unique_lock turn(beside_turn_, std::try_to_lock); turn && beside_) beside_();
   stop_here_if_asked(context_, prepared_.model.name);
 }

@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -23,14 +25,15 @@ class FrozenReading {
   FrozenReading(const PreparedBackup& prepared, const BackupOptions& options, const JobContext& context,
                 repository::BlockWriter& writer, JobNotes& notes);
 
-  // Reads all disks of the plan and completes the manifest's entries of them. Fault::no_space or busy when the budget
-  // is used up, cancelled on a stop.
+  // Reads all disks of the plan and completes the manifest's entries of them. The budget is looked at before, and
+  // meanwhile from a thread of its own, however long the repository or an image keeps this one. Fault::no_space or
+  // unavailable when it is used up, cancelled on a stop.
   void read(repository::Manifest& manifest);
 
   // The bases in the order of the plan, as they were read.
   const std::vector<disk::ImageInfo>& frozen() const noexcept { return frozen_; }
 
-  // Called while blocks are stored, and while a full spool makes them wait; any thread.
+  // Throws when the budget is used up, or on a stop: called where read() is not at work too; any thread.
   void keep_within_budget();
   // What else is looked at then, by one thread at a time.
   void look_beside(std::function<void()> look) { beside_ = std::move(look); }
@@ -40,6 +43,8 @@ class FrozenReading {
   void require_unchanged() const;
 
  private:
+  void look_from_beside() noexcept;
+  void read_all(repository::Manifest& manifest);
   void read_memory(repository::Manifest& manifest);
   void read_disk(const PlannedDisk& disk, repository::ManifestDisk& entry);
   std::optional<Increment> choose_increment(const PlannedDisk& disk, disk::DiskSource& source,
@@ -51,6 +56,9 @@ class FrozenReading {
   const PreparedBackup& prepared_;
   const JobContext& context_;
   repository::BlockWriter& writer_;
+  std::stop_source end_;  // of read(): the user's stop, or a budget that is used up
+  std::stop_callback<std::function<void()>> on_stop_;
+  base::Guarded<std::optional<base::Error>> used_up_;
   Increments increments_;
   std::vector<disk::ImageInfo> frozen_;
   base::Guarded<SpaceWatch> budget_;  // of the overlays

@@ -152,6 +152,13 @@ class GroupOnTwoFileSystems : public GroupCase {
   }
   void fill() const { std::ofstream(small / "big") << std::string(15 * k_mib, 'x'); }
   bool second_is_on_its_base() const { return second->domain.live_source() == second->domain.disk_path(); }
+  template <typename Condition>
+  static void wait_until(const Condition& condition) {
+    const base::Stopwatch watch;
+    while (!condition() && watch.elapsed() < std::chrono::seconds(40))
+      std::this_thread::sleep_for(base::Milliseconds(100));
+    EXPECT_TRUE(condition());
+  }
   // The first one's point is there all the same.
   void expect_alone_failed(const rig::IcecoreOutcome& outcome) const {
     EXPECT_EQ(outcome.exit_code, 3) << outcome.error_output;
@@ -190,11 +197,23 @@ TEST_F(GroupOnTwoFileSystems, OneThatWaitsForAMergeIsGivenUpToo) {
   EXPECT_FALSE(second_is_on_its_base());
   fill();
   backup.go_on();
-  const base::Stopwatch watch;
-  while (!second_is_on_its_base() && watch.elapsed() < std::chrono::seconds(40))
-    std::this_thread::sleep_for(base::Milliseconds(100));
-  EXPECT_TRUE(second_is_on_its_base()) << "the first one is not merged yet";
+  wait_until([&] { return second_is_on_its_base(); });  // and the first one is not merged yet
   ::kill(merging, SIGCONT);
+  expect_alone_failed(backup.wait());
+}
+
+// And while nothing is stored, which a repository or an image may take long for.
+TEST_F(GroupOnTwoFileSystems, OneThatWaitsForASlowReadingIsGivenUpToo) {
+  const auto tool = place / "qemu-img";  // whose map takes until it is told to go on
+  std::ofstream(tool) << "#!/bin/sh\nif [ \"$1\" = map ]; then\n  touch \"$0.asked\"\n"
+                         "  until [ -e \"$0.go\" ]; do sleep 0.1; done\nfi\nexec /usr/bin/qemu-img \"$@\"\n";
+  std::filesystem::permissions(tool, std::filesystem::perms(0755));
+  rig::IcecoreRun backup(first->with_options(words({})), {{"PATH", place.string() + ":" + std::getenv("PATH")}});
+  wait_until([&] { return std::filesystem::exists(tool.string() + ".asked"); });
+  EXPECT_FALSE(second_is_on_its_base());
+  fill();
+  wait_until([&] { return second_is_on_its_base(); });
+  std::ofstream(tool.string() + ".go") << "";
   expect_alone_failed(backup.wait());
 }
 
