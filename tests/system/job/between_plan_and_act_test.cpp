@@ -298,7 +298,7 @@ TEST_F(BetweenPlanAndAct, ABlockDeviceNeedsAFolderForItsOverlayAndAFileToComeBac
   subject.domain.undo().domain(copy);
   const auto into_dev = subject.run({"restore", "latest", "--as", copy});
   EXPECT_EQ(into_dev.exit_code, 10) << into_dev.error_output;
-  EXPECT_NE(into_dev.error_output.find("--to"), std::string::npos) << into_dev.error_output;
+  EXPECT_NE(into_dev.error_output.find("--disk-path vdb=PATH"), std::string::npos) << into_dev.error_output;
   subject.must({"restore", "latest", "--as", copy, "--to", folder.path()});
   EXPECT_EQ(rig::content_hash(folder.path() / (copy + ".vdb.raw"), "raw"), rig::content_hash(image, "raw"));
 }
