@@ -50,7 +50,8 @@ class RemoteCrash : public testing::Test {
 
 // The remote is dead when somebody recovers. One guest for some of them: a boot takes longer than a step.
 void RemoteCrash::die_at_each(const std::vector<std::string>& steps) {
-  std::string last;
+  remote_->subject.must({"backup", remote_->subject.domain.name()});  // all the others may die before they are points
+  std::string last = remote_->subject.restored_hash("latest");
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
     const std::set<std::string> before = ids();
