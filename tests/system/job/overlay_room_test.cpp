@@ -93,10 +93,12 @@ TEST_F(FullOverlayFolder, IsGivenTheRoomOfTheLayerThatIsMerged) {
 
 // What the guest wrote is there twice until it is merged: a backup ends while there is room for that.
 TEST_F(FullOverlayFolder, IsNotReachedBeforeTheMergeThatNeedsRoomToo) {
-  const rig::TestFolder small;
-  ASSERT_EQ(::mount("tmpfs", small.path().c_str(), "tmpfs", 0, "size=48m,mode=0755"), 0);
-  rig::make_image(small.path() / "vda.qcow2", {});
-  ProtectedDomain tight(rig::DomainOptions{.disks = {{.existing = small.path() / "vda.qcow2"}}});
+  const rig::TestFolder folder;
+  const auto small = folder.path() / "small";
+  std::filesystem::create_directory(small);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=48m,mode=0755"), 0);
+  rig::make_image(small / "vda.qcow2", {});
+  ProtectedDomain tight(rig::DomainOptions{.disks = {{.existing = small / "vda.qcow2"}}});
   tight.init();
   tight.domain.start_paused();
   rig::IcecoreRun backup(tight.with_options({"backup", tight.domain.name()}),
