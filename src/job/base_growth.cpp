@@ -29,9 +29,7 @@ namespace {
 }
 
 // Ours that are in the way. Of the base alone, since a bitmap of an image that is written to may be sound.
-std::vector<std::string> bitmaps_in_the_way(const MergePair& pair) {
-  if (pair.base_format != "qcow2") return {};
-  const disk::ImageInfo base = disk::inspect_image(pair.base, pair.base_format);
+std::vector<std::string> bitmaps_in_the_way(const MergePair& pair, const disk::ImageInfo& base) {
   const auto broken = [](const disk::ImageBitmap& bitmap) { return bitmap.in_use; };
   if (std::none_of(base.bitmaps.begin(), base.bitmaps.end(), broken)) return {};
   if (disk::inspect_image(pair.overlay, "qcow2").virtual_size <= base.virtual_size) return {};
@@ -45,17 +43,22 @@ std::vector<std::string> bitmaps_in_the_way(const MergePair& pair) {
   return names;
 }
 
+template <typename Remove>
+void remove_from(const MergePair& pair, Remove&& remove) {
+  if (pair.base_format != "qcow2") return;
+  const disk::ImageInfo base = disk::inspect_image(pair.base, pair.base_format);
+  for (const std::string& name : bitmaps_in_the_way(pair, base)) remove(base, name);
+}
+
 }  // namespace
 
-void let_base_grow(const MergePair& pair) {
-  for (const std::string& name : bitmaps_in_the_way(pair))
-    disk::remove_bitmap(disk::inspect_image(pair.base, pair.base_format), name);
-}
+void let_base_grow(const MergePair& pair) { remove_from(pair, disk::remove_bitmap); }
 
 bool let_live_base_grow(const MergePair& pair, hypervisor::Domain& domain) {
   try {
-    for (const std::string& name : bitmaps_in_the_way(pair))
+    remove_from(pair, [&](const disk::ImageInfo&, const std::string& name) {
       hypervisor::Checkpoints(domain).discard(name, {pair.target});
+    });
     return true;
   } catch (const base::Error&) {
     if (domain.active()) throw;
