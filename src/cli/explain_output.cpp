@@ -33,7 +33,7 @@ std::string format_layer(const ExplainedLayer& layer) {
 }
 
 std::string format_room(const job::OverlayRoom& room) {
-  return fmt::format("{} free, {} of them for the guest to write; at most {} can be needed",
+  return fmt::format("{} free, {} of them for what the guest writes and its merge; at most {} can be needed",
                      base::format_size(room.free_bytes), base::format_size(room.usable_bytes),
                      base::format_size(room.needed_max));
 }

@@ -167,7 +167,15 @@ class DiskExplainer {
     const double whole = share > 0 ? static_cast<double>(bytes) / share : 0;
     const auto kept = static_cast<std::uint64_t>(whole * options_.overlay_free_share_min);
     room.usable_bytes = bytes > kept ? bytes - kept : 0;
-    room.needed_max = overlay_bytes_max(disk.chain.front().image.virtual_size);
+    room.needed_max = overlay_bytes_max(disk.chain.front().image.virtual_size) + growth_max(room.folder);
+  }
+
+  // By what the base may grow in the folder's file system when all of the disk is merged into it.
+  std::uint64_t growth_max(const std::filesystem::path& folder) const {
+    const disk::ImageInfo& base = finding_.disk.chain.front().image;
+    const bool is_apart = std::filesystem::is_block_file(base.path) || base.actual_size >= base.virtual_size ||
+                          file_system_of(base.path.parent_path()) != file_system_of(folder);
+    return is_apart ? 0 : base.virtual_size - base.actual_size;
   }
 
   hypervisor::Connection& connection_;
@@ -197,8 +205,8 @@ std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks) {
   for (const auto& [device, room] : file_systems) {
     if (room.needed_max <= room.usable_bytes) continue;
     advice.push_back(
-        {fmt::format("the guest may write {} to '{}' while it is being backed up; then the backup is ended early. All "
-                     "its disks written anew would take {}",
+        {fmt::format("what the guest writes while it is being backed up, and its merge, may take {} of '{}'; then the "
+                     "backup is ended early. All its disks written anew would take {}",
                      base::format_size(room.usable_bytes), room.folder.string(), base::format_size(room.needed_max)),
          "name a folder with more room: --overlay-dir"});
   }

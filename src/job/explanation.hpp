@@ -33,8 +33,8 @@ struct ExplainedLayer {
 struct OverlayRoom {
   std::filesystem::path folder;
   std::uint64_t free_bytes = 0;
-  std::uint64_t usable_bytes = 0;  // until the backup is ended early, for all overlays in its file system together
-  std::uint64_t needed_max = 0;    // when the guest writes its whole disk anew meanwhile
+  std::uint64_t usable_bytes = 0;  // until the backup is ended early, for all overlays and merges there together
+  std::uint64_t needed_max = 0;    // when the guest writes its whole disk anew meanwhile; to merge it there as well
 };
 
 // The file the guest's memory would be saved to for the time of the backup.
