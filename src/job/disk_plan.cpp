@@ -44,8 +44,8 @@ void plan_layer(DiskPlan& plan, const DiskModel& disk, const DomainView& domain,
   plan.no_layer = no_layer_reason(disk, plan.chain, domain.now.uuid, domain.next_start == nullptr);
   if (!plan.no_layer.empty()) return;
   if (plan.layers > 0) {
-    const WatchedFile layer{plan.planned.base_path, plan.home().path, plan.home().virtual_size};
-    require_room_to_merge(disk.target, layer, options.overlay_free_share_min);
+    const WatchedFile layer{plan.planned.base_path, plan.home().path, plan.chain.front().virtual_size};
+    require_room_to_merge(domain.now.name, disk.target, layer, options.overlay_free_share_min);
   }
   plan.planned.keeps_overlay = true;
   plan.planned.overlay_path.replace_filename(layer_name(domain.now.uuid, disk.target, job_id));

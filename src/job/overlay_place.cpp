@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/overlay_place.hpp"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <system_error>
 
 #include "base/bytes.hpp"
@@ -54,6 +57,12 @@ std::uint64_t overlay_bytes_max(std::uint64_t virtual_size) {
   // 8 bytes of mapping and 2 of reference count for each 64 KiB, and the first clusters.
   constexpr std::uint64_t k_share_of_tables = 6000;
   return virtual_size + virtual_size / k_share_of_tables + base::k_mib;
+}
+
+dev_t file_system_of(const fs::path& folder) {
+  struct stat found {};
+  if (::stat(folder.c_str(), &found) != 0) base::fail_errno(errno, "look at '" + folder.string() + "'");
+  return found.st_dev;
 }
 
 std::pair<std::uint64_t, double> free_space(const fs::path& folder) {

@@ -2,6 +2,8 @@
 // Where a disk's overlay lies, and what room the guest has there for what it writes during a backup.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <utility>
@@ -23,6 +25,9 @@ void require_room(const std::string& target, const std::filesystem::path& folder
 
 // What an overlay takes when the guest writes its whole disk anew: that, and qcow2's tables.
 std::uint64_t overlay_bytes_max(std::uint64_t virtual_size);
+
+// The device number of the file system that holds it. Throws as errno tells.
+dev_t file_system_of(const std::filesystem::path& folder);
 
 // Bytes free for an ordinary user on the file system of `folder`, and their share of the whole.
 std::pair<std::uint64_t, double> free_space(const std::filesystem::path& folder);

@@ -32,12 +32,6 @@ std::uint64_t bytes_given_back(const PlannedFile& file) {
   return static_cast<std::uint64_t>(old.st_blocks) * k_block_bytes;
 }
 
-dev_t file_system_of(const fs::path& folder) {
-  struct stat found {};
-  if (::stat(folder.c_str(), &found) != 0) base::fail_errno(errno, "look at '" + folder.string() + "'");
-  return found.st_dev;
-}
-
 struct FileSystem {
   fs::path folder;  // the first of it that something goes to
   std::uint64_t available = 0;

@@ -8,6 +8,7 @@
 
 #include "base/bytes.hpp"
 #include "base/error.hpp"
+#include "base/shell_word.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -30,12 +31,6 @@ std::optional<std::uint64_t> allocated_bytes(const fs::path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   return static_cast<std::uint64_t>(status.st_blocks) * k_sector;
-}
-
-dev_t file_system_of(const fs::path& folder) {
-  struct stat status {};
-  if (::stat(folder.c_str(), &status) != 0) base::fail_errno(errno, "look at '" + folder.string() + "'");
-  return status.st_dev;
 }
 
 std::map<dev_t, FileSystem> file_systems_of(const std::vector<WatchedFile>& files, double share_min) {
@@ -80,7 +75,8 @@ std::uint64_t growth_of_base(const WatchedFile& watched) {
   return std::min(*written, watched.base_size - *held);
 }
 
-void require_room_to_merge(const std::string& target, const WatchedFile& layer, double share_min) {
+void require_room_to_merge(const std::string& domain, const std::string& target, const WatchedFile& layer,
+                           double share_min) {
   const FileSystem place{.folder = layer.base.parent_path(), .share_min = share_min, .needed = growth_of_base(layer)};
   if (place.needed == 0) return;
   const auto [bytes, share] = free_space(place.folder);
@@ -89,7 +85,8 @@ void require_room_to_merge(const std::string& target, const WatchedFile& layer, 
       base::Fault::no_space,
       fmt::format("disk '{}': to merge its layer into '{}' may take {}, and {} ({:.1f} %) are free there", target,
                   layer.base.string(), base::format_size(place.needed), base::format_size(bytes), share * 100));
-  throw error.add_hint("free some space there; `icecore recover DOMAIN --merge-layers` merges without asking");
+  throw error.add_hint(fmt::format("free some space there; `icecore recover {} --merge-layers` merges without asking",
+                                   base::shell_operand(domain)));
 }
 
 void SpaceWatch::check() {

@@ -26,7 +26,8 @@ std::uint64_t growth_of_base(const WatchedFile& watched);
 
 // Fault::no_space when the file system of the base may not have the room to merge a layer into it and keep `share_min`
 // of it free, 0 to 1.
-void require_room_to_merge(const std::string& target, const WatchedFile& layer, double share_min);
+void require_room_to_merge(const std::string& domain, const std::string& target, const WatchedFile& layer,
+                           double share_min);
 
 // One thread at a time.
 class SpaceWatch {

@@ -64,9 +64,9 @@ TEST_F(GrowthOfBase, HasToFitBesideTheShare) {
   const auto overlay = file("overlay", 4 * k_mib);
   const auto base = file("base", 0);
   const WatchedFile watched{overlay, base, more_than_there_is};
-  EXPECT_NO_THROW(require_room_to_merge("vda", watched, 0));
-  EXPECT_THROW(require_room_to_merge("vda", watched, 1), base::Error);
-  EXPECT_NO_THROW(require_room_to_merge("vda", {overlay, base, 0}, 1)) << "nothing to grow";
+  EXPECT_NO_THROW(require_room_to_merge("web1", "vda", watched, 0));
+  EXPECT_THROW(require_room_to_merge("web1", "vda", watched, 1), base::Error);
+  EXPECT_NO_THROW(require_room_to_merge("web1", "vda", {overlay, base, 0}, 1)) << "nothing to grow";
 }
 
 }  // namespace
