@@ -152,12 +152,8 @@ class GroupOnTwoFileSystems : public GroupCase {
   }
   void fill() const { std::ofstream(small / "big") << std::string(15 * k_mib, 'x'); }
   bool second_is_on_its_base() const { return second->domain.live_source() == second->domain.disk_path(); }
-  template <typename Condition>
-  static void wait_until(const Condition& condition) {
-    const base::Stopwatch watch;
-    while (!condition() && watch.elapsed() < std::chrono::seconds(40))
-      std::this_thread::sleep_for(base::Milliseconds(100));
-    EXPECT_TRUE(condition());
+  void wait_until_given_up() const {
+    wait_until("the second one is on its base", [&] { return second_is_on_its_base(); });
   }
   // The first one's point is there all the same.
   void expect_alone_failed(const rig::IcecoreOutcome& outcome) const {
@@ -197,7 +193,7 @@ TEST_F(GroupOnTwoFileSystems, OneThatWaitsForAMergeIsGivenUpToo) {
   EXPECT_FALSE(second_is_on_its_base());
   fill();
   backup.go_on();
-  wait_until([&] { return second_is_on_its_base(); });  // and the first one is not merged yet
+  wait_until_given_up();  // and the first one is not merged yet
   ::kill(merging, SIGCONT);
   expect_alone_failed(backup.wait());
 }
@@ -209,10 +205,10 @@ TEST_F(GroupOnTwoFileSystems, OneThatWaitsForASlowReadingIsGivenUpToo) {
                          "  until [ -e \"$0.go\" ]; do sleep 0.1; done\nfi\nexec /usr/bin/qemu-img \"$@\"\n";
   std::filesystem::permissions(tool, std::filesystem::perms(0755));
   rig::IcecoreRun backup(first->with_options(words({})), {{"PATH", place.string() + ":" + std::getenv("PATH")}});
-  wait_until([&] { return std::filesystem::exists(tool.string() + ".asked"); });
+  wait_until("the first one's image is mapped", [&] { return std::filesystem::exists(tool.string() + ".asked"); });
   EXPECT_FALSE(second_is_on_its_base());
   fill();
-  wait_until([&] { return second_is_on_its_base(); });
+  wait_until_given_up();
   std::ofstream(tool.string() + ".go") << "";
   expect_alone_failed(backup.wait());
 }

@@ -4,9 +4,7 @@
 #include <sys/mount.h>
 
 #include <optional>
-#include <thread>
 
-#include "base/clock.hpp"
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
 #include "rig/undo.hpp"
@@ -45,9 +43,7 @@ class FullOverlayFolder : public testing::Test {
   // More than there is room for; the guest stands still afterwards.
   void fill(int mib) {
     guest->shell(fmt::format("dd if=/dev/urandom of=/mnt/big bs=1M count={} conv=fsync >/dev/null 2>&1 &", mib));
-    const base::Stopwatch watch;
-    while (state_of(*subject) != VIR_DOMAIN_PAUSED && watch.elapsed() < std::chrono::seconds(90))
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    wait_until("there is no room any more", [&] { return state_of(*subject) == VIR_DOMAIN_PAUSED; });
     ASSERT_EQ(state_of(*subject), VIR_DOMAIN_PAUSED);
   }
   void expect_gone_on(const rig::IcecoreOutcome& outcome, int mib) {

@@ -3,7 +3,9 @@
 
 #include <set>
 #include <sstream>
+#include <thread>
 
+#include "base/clock.hpp"
 #include "base/id.hpp"
 #include "rig/disk_image.hpp"
 
@@ -74,6 +76,14 @@ void ProtectedDomain::expect_at_rest() const {
     const bool of_ours = finding.dump().find(domain.name()) != std::string::npos || finding.at("subject") == "journal";
     EXPECT_FALSE(of_ours && finding.at("severity") == "problem") << finding.dump();
   }
+}
+
+void wait_until(const std::string& what, const std::function<bool()>& condition) {
+  for (const base::Stopwatch watch; watch.elapsed() < std::chrono::minutes(1);) {
+    if (condition()) return;
+    std::this_thread::sleep_for(base::Milliseconds(20));
+  }
+  ADD_FAILURE() << "in a minute it did not come to this: " << what;
 }
 
 }  // namespace icecore::system_test

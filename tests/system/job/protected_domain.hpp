@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,5 +49,8 @@ class ProtectedDomain {
   // journal.
   void expect_at_rest() const;
 };
+
+// Tried until it is so; fails the test after a minute.
+void wait_until(const std::string& what, const std::function<bool()>& condition);
 
 }  // namespace icecore::system_test

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system/job/remote_guest.hpp"
 
-#include <thread>
-
 #include "base/bytes.hpp"
 
 namespace icecore::system_test {
 
 namespace {
 
-constexpr base::Milliseconds k_poll{20};
 constexpr std::uint64_t k_slow_rate = 2 * base::k_mib;
 constexpr std::uint64_t k_middle = base::k_mib / 2;
 
@@ -20,14 +17,6 @@ rig::DomainOptions with_file_system() {
 }
 
 }  // namespace
-
-void wait_until(const std::string& what, const std::function<bool()>& condition) {
-  for (const base::Stopwatch watch; watch.elapsed() < std::chrono::minutes(1);) {
-    if (condition()) return;
-    std::this_thread::sleep_for(k_poll);
-  }
-  ADD_FAILURE() << "in a minute it did not come to this: " << what;
-}
 
 RemoteGuest::RemoteGuest(unsigned noise_mib)
     : server({.service = rig::SftpService::chroot, .configuration = {}}),

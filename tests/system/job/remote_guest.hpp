@@ -52,7 +52,4 @@ class RemoteGuest {
   unsigned files_ = 0;
 };
 
-// Tried until it is so; fails the test after a minute.
-void wait_until(const std::string& what, const std::function<bool()>& condition);
-
 }  // namespace icecore::system_test
