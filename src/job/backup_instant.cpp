@@ -3,8 +3,8 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
-#include "job/encrypted_disk.hpp"
 #include "job/memory_plan.hpp"
+#include "job/own_overlays.hpp"
 
 namespace icecore::job {
 
@@ -29,11 +29,12 @@ class Instant {
         context_(context),
         steps_(steps),
         notes_(notes),
-        meet_(meet) {}
+        meet_(meet),
+        own_overlays_(needs_own_overlays(domain, prepared)) {}
 
   // What can be slow (helper processes, connections) happens before the window.
   InstantFacts take() {
-    if (needs_own_overlays(prepared_.plan)) make_own_overlays();
+    if (own_overlays_) make_own_overlays();
     hypervisor::Snapshot snapshot(domain_, overlays(), snapshot_options());
     const FirmwareFiles firmware = firmware_files(prepared_.model, domain_.connection().uri());
     std::optional<hypervisor::Freeze> freeze;
@@ -141,7 +142,7 @@ class Instant {
     return disks;
   }
   hypervisor::SnapshotOptions snapshot_options() const {
-    hypervisor::SnapshotOptions snapshot{.overlays_exist = needs_own_overlays(prepared_.plan)};
+    hypervisor::SnapshotOptions snapshot{.overlays_exist = own_overlays_};
     if (!prepared_.plan.memory_file.empty()) snapshot.memory = {prepared_.plan.memory_file.string(), options_.pause};
     return snapshot;
   }
@@ -159,6 +160,7 @@ class Instant {
   JobSteps& steps_;
   JobNotes& notes_;
   const std::function<void()>& meet_;
+  const bool own_overlays_;
   InstantFacts facts_;
 };
 

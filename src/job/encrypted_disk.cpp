@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/encrypted_disk.hpp"
 
-#include <algorithm>
-#include <optional>
-
 #include "base/error.hpp"
-#include "disk/overlay_image.hpp"
 #include "hypervisor/disk_encryption.hpp"
-#include "job/file_owner.hpp"
 #include "job/overlay_place.hpp"
 
 namespace icecore::job {
@@ -32,14 +27,6 @@ void require_one_encrypted_file(const DiskModel& disk, const DiskPlan& plan) {
                image.path.string());
 }
 
-// QEMU's user must get at it as it gets at the base, where libvirt does not see to that.
-void give_as_base(const std::filesystem::path& overlay, const std::filesystem::path& base) {
-  constexpr unsigned k_owner_and_group = 0660;
-  FileOwner owner = owner_of(base);
-  owner.mode &= k_owner_and_group;
-  give_to(owner, overlay);
-}
-
 }  // namespace
 
 void plan_encryption(hypervisor::Connection& connection, const DiskModel& disk, DiskPlan& plan) {
@@ -48,22 +35,6 @@ void plan_encryption(hypervisor::Connection& connection, const DiskModel& disk, 
   base::with_context([&] { hypervisor::read_passphrase(connection, disk.encryption); },
                      "disk '{}' is encrypted by QEMU", disk.target);
   plan.planned.encryption = hypervisor::overlay_encryption(disk.encryption);
-}
-
-bool needs_own_overlays(const BackupPlan& plan) {
-  return std::any_of(plan.disks.begin(), plan.disks.end(),
-                     [](const PlannedDisk& disk) { return !disk.encryption.empty(); });
-}
-
-void make_overlays(hypervisor::Connection& connection, const PreparedBackup& prepared, const std::stop_token& stop) {
-  for (const PlannedDisk& disk : prepared.plan.disks) {
-    std::optional<base::Passphrase> key;
-    if (!disk.encryption.empty()) key.emplace(hypervisor::read_passphrase(connection, disk.encryption));
-    // It may have been grown since it was planned: a guest must not find its disk shorter.
-    const disk::ImageInfo image = disk::inspect_image(disk.base_path, disk.format);
-    disk::create_overlay(disk.overlay_path, image, key ? &*key : nullptr, stop);
-    give_as_base(disk.overlay_path, disk.base_path);
-  }
 }
 
 std::string note_on_encryption(const DiskModel& disk) {
