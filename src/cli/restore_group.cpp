@@ -4,11 +4,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.hpp"
 #include "cli/point_output.hpp"
 #include "hypervisor/connection.hpp"
 #include "hypervisor/domain.hpp"
+#include "hypervisor/network_map.hpp"
 #include "job/restore_checks.hpp"
 #include "job/restore_room.hpp"
 
@@ -54,9 +56,24 @@ void start_all(JobSession& jobs, const std::vector<job::RestoreReport>& reports)
   }
 }
 
+std::set<std::string> networks_of(const Manifest& member) {
+  return hypervisor::mappable_networks(member.inactive_xml.empty() ? member.live_xml : member.inactive_xml);
+}
+
+// A network that is mapped is one of some member's, and seldom of each.
+void require_mappable_networks(const std::vector<const Manifest*>& members, const job::RestoreOptions& options) {
+  std::set<std::string> known;
+  for (const Manifest* member : members) known.merge(networks_of(*member));
+  for (const hypervisor::NetworkMapping& mapping : options.networks) hypervisor::require_mappable(mapping, known);
+}
+
 // Disk files alone are named by their targets: each domain has a folder of its own.
 job::RestoreOptions options_for(const Manifest& member, job::RestoreOptions options) {
   if (options.disks_only && options.to) *options.to /= member.domain_name;
+  // Of disks alone a mapping is refused, which is said elsewhere.
+  if (options.disks_only || options.networks.empty()) return options;
+  const std::set<std::string> known = networks_of(member);
+  std::erase_if(options.networks, [&](const auto& mapping) { return !known.contains(mapping.from); });
   return options;
 }
 
@@ -84,6 +101,7 @@ std::vector<job::RestoreReport> restore_group(JobSession& jobs, repository::Repo
                                               const job::RestoreOptions& options) {
   require_one_for_all(options);
   const std::vector<const Manifest*> members = members_of(points, group);
+  if (!options.disks_only) require_mappable_networks(members, options);
   job::RestoreOptions each = options;
   each.start = false;
   each.dry_run = true;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -72,28 +71,38 @@ void put_onto(XmlNode card, const Place& place, bool names_port_group) {
   if (slash != std::string::npos) source.set_attribute("portgroup", place.name.substr(slash + 1));
 }
 
-[[noreturn]] void fail_unused(const NetworkMapping& mapping, const std::vector<XmlNode>& cards) {
-  std::set<std::string> known;
+std::set<std::string> names_of_all(const std::vector<XmlNode>& cards) {
+  std::set<std::string> all;
   for (const XmlNode& card : cards) {
-    for (std::string& name : names_of(card)) known.insert(std::move(name));
+    for (std::string& name : names_of(card)) all.insert(std::move(name));
   }
-  base::Error error(Fault::usage, fmt::format("no interface of the domain is on '{}'", mapping.from));
-  throw error.add_hint(known.empty() ? "it has no interface on a network or bridge"
-                                     : fmt::format("they are on: {}", fmt::join(known, ", ")));
+  return all;
 }
 
 }  // namespace
 
+std::set<std::string> mappable_networks(std::string_view domain_xml) {
+  const XmlDocument document = XmlDocument::parse(domain_xml, "the domain's XML");
+  return names_of_all(document.root().child("devices").children("interface"));
+}
+
+void require_mappable(const NetworkMapping& mapping, const std::set<std::string>& known) {
+  if (known.contains(mapping.from)) return;
+  base::Error error(Fault::usage, fmt::format("no interface is on '{}'", mapping.from));
+  throw error.add_hint(known.empty() ? "there is none on a network or bridge"
+                                     : fmt::format("they are on: {}", fmt::join(known, ", ")));
+}
+
 void map_networks(const XmlNode& devices, const std::vector<NetworkMapping>& mappings) {
   const std::vector<XmlNode> cards = devices.children("interface");
+  const std::set<std::string> known = names_of_all(cards);
   // All are matched before any is changed: a=b together with b=a exchanges the two.
   std::vector<std::pair<XmlNode, const NetworkMapping*>> changes;
   for (const NetworkMapping& mapping : mappings) {
-    const std::size_t before = changes.size();
+    require_mappable(mapping, known);
     for (const XmlNode& card : cards) {
       if (names(card, mapping.from)) changes.emplace_back(card, &mapping);
     }
-    if (changes.size() == before) fail_unused(mapping, cards);
   }
   for (const auto& [card, mapping] : changes) {
     const bool names_port_group =

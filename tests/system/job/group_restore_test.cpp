@@ -64,6 +64,34 @@ TEST_F(GroupRestore, OfThreeElsewhereStartsThem) {
   }
 }
 
+// A network is seldom one of every member's.
+TEST_F(GroupRestore, PutsEachMembersInterfacesOntoOtherNetworks) {
+  const auto with_card = [&](std::optional<ProtectedDomain>& member, const std::string& bridge) {
+    rig::DomainOptions options{.disks = {{.image = {.file_system = true}}}};
+    options.devices_xml = "<interface type='bridge'><source bridge='" + bridge + "'/></interface>";
+    member.emplace(options);
+  };
+  with_card(first, "icecore-a");
+  with_card(second, "icecore-b");
+  first->init();
+  share_repository();
+  first->must(words({}));
+  for (const ProtectedDomain* of : {&*first, &*second}) virDomainUndefine(of->domain.handle());
+  const std::filesystem::path folder = first->domain.folder() / "elsewhere";
+  std::vector<std::string> restore = {"restore", "latest", "--group", "--to", folder};
+  for (const char* mapping : {"icecore-a=bridge:lo", "icecore-b=bridge:lo", "icecore-z=bridge:lo"})
+    restore.insert(restore.end(), {"--map-network", mapping});
+  const rig::IcecoreOutcome unknown = first->run(restore);
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.error_output, HasSubstr("no interface is on 'icecore-z'"));
+  EXPECT_THAT(unknown.error_output, HasSubstr("icecore-a, icecore-b"));
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  restore.resize(restore.size() - 2);
+  first->must(restore);
+  for (ProtectedDomain* of : {&*first, &*second})
+    EXPECT_THAT(of->domain.inactive_xml(), HasSubstr("<source bridge='lo'/>"));
+}
+
 // What does not fit is found before anything is written, though each member would.
 TEST_F(GroupRestore, HasRoomForAllOrForNone) {
   start_paused();
