@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <string>
 
 #include "base/error.hpp"
@@ -99,6 +100,26 @@ void write_durably(const std::filesystem::path& path, std::span<const ByteView> 
 
 void write_durably(const std::filesystem::path& path, ByteView bytes, unsigned mode) {
   write_durably(path, std::span(&bytes, 1), mode);
+}
+
+bool is_same_file(const std::filesystem::path& one, const std::filesystem::path& other) {
+  std::error_code missing;
+  return std::filesystem::equivalent(one, other, missing);
+}
+
+bool rename_to_free_name(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
+  const bool unknown = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+  const bool linked = unknown && ::link(from.c_str(), to.c_str()) == 0;
+  const bool without_links = unknown && !linked && errno != EEXIST;
+  if (without_links && !std::filesystem::exists(to) && ::rename(from.c_str(), to.c_str()) == 0) return true;
+  const int why = errno;
+  if (is_same_file(from, to)) {
+    if (::unlink(from.c_str()) != 0) fail_errno(errno, "remove '" + from.string() + "'");
+    return true;
+  }
+  if (why == EEXIST || std::filesystem::exists(to)) return false;
+  fail_errno(why, "rename '" + from.string() + "' to '" + to.string() + "'");
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -18,6 +18,14 @@ namespace icecore::base {
 void write_durably(const std::filesystem::path& path, std::span<const ByteView> parts, unsigned mode = 0600);
 void write_durably(const std::filesystem::path& path, ByteView bytes, unsigned mode = 0600);
 
+// Whether both are names of one file. False where either is missing.
+bool is_same_file(const std::filesystem::path& one, const std::filesystem::path& other);
+
+// Renames a file within its file system; false, and nothing is changed, when the name is taken. Where the file system
+// knows no such rename (NFS among others) the file gets the new name before it loses the old one: after a death in
+// between it has both, and the same call ends it. Not durable before sync_folder().
+bool rename_to_free_name(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // fsync of a folder, so that names created or removed in it stay so.
 void sync_folder(const std::filesystem::path& folder);
 

@@ -236,11 +236,7 @@ void Recovery::restore(JobRecord& record, RecoveredJob& result) {
   if (complete && !untouched && !is_left_as_it_is(record, plan, result)) return finish_restore(record, plan, result);
   result.actions.push_back("remove the unfinished restore's files");
   for (const PlannedFile& file : plan.files) {
-    if (!file.begun) continue;
-    result.actions.push_back(
-        fmt::format("device '{}' was being written over and holds neither its old content nor disk '{}': restore onto "
-                    "it again",
-                    file.path.string(), file.target));
+    if (file.begun) result.actions.push_back(tell_device(file));
   }
   if (given_up && record.state == JobState::written) tell_files_in_place(plan, result);
   if (!dry_run_) {

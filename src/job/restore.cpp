@@ -30,7 +30,7 @@
 #include "job/restore_room.hpp"
 #include "job/restore_verify.hpp"
 #include "repository/damage_mark.hpp"
-#include "repository/repository_lock.hpp"
+#include "repository/reader_lock.hpp"
 
 namespace icecore::job {
 
@@ -52,11 +52,6 @@ disk::TargetLayout layout_of(const ManifestDisk& disk, const std::string& format
           .extended_l2 = disk.extended_l2};
 }
 
-std::string lost_content(const PlannedFile& file) {
-  return fmt::format("device '{}' has lost its old content and does not hold disk '{}' either", file.path.string(),
-                     file.target);
-}
-
 class RestoreJob {
  public:
   RestoreJob(const JobContext& context, repository::Repository& repository, const Manifest& manifest,
@@ -67,7 +62,7 @@ class RestoreJob {
         manifest_(manifest),
         options_(options),
         connection_(connection),
-        repository_lock_(repository, repository::LockMode::shared, "restore of '" + record.domain_name + "'"),
+        repository_lock_(repository, "restore of '" + record.domain_name + "'"),
         journal_(context.state_dir),
         record_(std::move(record)),
         prepared_(std::move(prepared)),
@@ -245,13 +240,13 @@ class RestoreJob {
   }
 
   void give_up(base::Error& cause) {
-    for (const PlannedFile& file : prepared_.plan.files) {
-      if (file.begun && record_.state != JobState::written) cause.add_context(lost_content(file));
-    }
     try {
       if (is_past_undoing()) {
         if (cause.hint().empty()) cause.add_hint("icecore recover " + base::shell_operand(record_.domain_name));
         return journal_.set_error(record_, cause.what());
+      }
+      for (const PlannedFile& file : prepared_.plan.files) {
+        if (file.begun) cause.add_context(tell_device(file));
       }
       // Unnamed files need no intent, and their room may be what the journal lacks.
       if (record_.state != JobState::written) remove_files(prepared_.plan, false);
@@ -280,7 +275,7 @@ class RestoreJob {
   const Manifest& manifest_;
   const RestoreOptions& options_;
   hypervisor::Connection* connection_;
-  repository::RepositoryLock repository_lock_;
+  repository::ReaderLock repository_lock_;
   Journal journal_;
   JobRecord record_;
   PreparedRestore prepared_;

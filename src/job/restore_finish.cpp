@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/restore_finish.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -25,13 +24,17 @@ namespace icecore::job {
 
 namespace {
 
+void replace_by(const PlannedFile& file) {
+  if (::rename(file.work_path.c_str(), file.path.c_str()) != 0)
+    base::fail_errno(errno, "rename '" + file.work_path.string() + "' to '" + file.path.string() + "'");
+}
+
 void name_file(const PlannedFile& file) {
   if (file.device || !std::filesystem::exists(file.work_path)) return;
-  const unsigned flags = file.replaces ? 0 : RENAME_NOREPLACE;
-  if (::renameat2(AT_FDCWD, file.work_path.c_str(), AT_FDCWD, file.path.c_str(), flags) != 0) {
-    if (errno == EEXIST)
-      base::fail(base::Fault::conflict, "'{}' appeared while the restore was running", file.path.string());
-    base::fail_errno(errno, "rename '" + file.work_path.string() + "' to '" + file.path.string() + "'");
+  if (file.replaces) {
+    replace_by(file);
+  } else if (!base::rename_to_free_name(file.work_path, file.path)) {
+    base::fail(base::Fault::conflict, "'{}' appeared while the restore was running", file.path.string());
   }
   base::sync_folder(file.path.parent_path());
   base::failpoint("restore.named");
@@ -71,6 +74,7 @@ bool lies_elsewhere(const hypervisor::DomainModel& model, const RestorePlan& pla
 
 void note_written(RestorePlan& plan) {
   for (PlannedFile& file : plan.files) {
+    file.whole = true;
     if (file.device) continue;
     const auto written = look_at(file.work_path);
     if (!written) base::fail(base::Fault::conflict, "'{}' was removed while it was restored", file.work_path.string());
@@ -101,6 +105,15 @@ bool any_named(const RestorePlan& plan) {
                      [](const PlannedFile& file) { return file.device || !std::filesystem::exists(file.work_path); });
 }
 
+std::string tell_device(const PlannedFile& file) {
+  if (file.whole)
+    return fmt::format("device '{}' was given disk '{}' of the point; its old content is gone", file.path.string(),
+                       file.target);
+  return fmt::format(
+      "device '{}' was being written over and holds neither its old content nor disk '{}': restore onto it again",
+      file.path.string(), file.target);
+}
+
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) {
   if (plan.define_xml.empty()) return;
   base::with_context([&] { connection.define(plan.define_xml); }, "define domain '{}'", plan.domain_name);
@@ -122,8 +135,8 @@ void remove_files(const RestorePlan& plan, bool also_named) {
   remove_memory_file(plan);
   for (const PlannedFile& file : plan.files) {
     if (file.device) continue;
-    // A work file that is gone was renamed by this job: only then is the named one ours to remove.
-    const bool was_named = !std::filesystem::exists(file.work_path);
+    // A work file that is gone was renamed by this job, or is about to be: only then is the named one ours to remove.
+    const bool was_named = !std::filesystem::exists(file.work_path) || base::is_same_file(file.work_path, file.path);
     std::error_code failure;
     std::filesystem::remove(file.work_path, failure);
     if (!failure && also_named && was_named && !file.replaces) std::filesystem::remove(file.path, failure);

@@ -25,6 +25,9 @@ void name_files(hypervisor::Connection* connection, const RestorePlan& plan);
 // Whether name_files() has begun, or a device was written over: there is no way back. Only from `written` on.
 bool any_named(const RestorePlan& plan);
 
+// What has become of a device that was begun, for people.
+std::string tell_device(const PlannedFile& file);
+
 // Defines the domain of the plan, if it has one. Defining it again changes nothing.
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);
 

@@ -21,11 +21,11 @@ using repository::ManifestDisk;
 namespace {
 
 Json file_to_json(const PlannedFile& file) {
-  return {{"target", file.target},        {"format", file.format},
-          {"path", file.path.string()},   {"work_path", file.work_path.string()},
-          {"replaces", file.replaces},    {"device", file.device},
-          {"begun", file.begun},          {"inode", file.inode},
-          {"written_ns", file.written_ns}};
+  return {{"target", file.target},      {"format", file.format},
+          {"path", file.path.string()}, {"work_path", file.work_path.string()},
+          {"replaces", file.replaces},  {"device", file.device},
+          {"begun", file.begun},        {"whole", file.whole},
+          {"inode", file.inode},        {"written_ns", file.written_ns}};
 }
 
 PlannedFile parse_file(const Json& json, bool plan_replaces, const std::string& what) {
@@ -36,6 +36,7 @@ PlannedFile parse_file(const Json& json, bool plan_replaces, const std::string& 
           .replaces = json.value("replaces", plan_replaces),
           .device = json.value("device", false),
           .begun = json.value("begun", false),
+          .whole = json.value("whole", false),
           .inode = json.value("inode", std::uint64_t{0}),
           .written_ns = json.value("written_ns", std::int64_t{0})};
 }

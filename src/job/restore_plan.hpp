@@ -25,7 +25,8 @@ struct PlannedFile {
   std::filesystem::path work_path = {};  // until then; beside it, named by the job
   bool replaces = false;                 // a file at `path` gives way
   bool device = false;                   // a block device, written in place: work_path is path
-  bool begun = false;                    // its old content may be gone
+  bool begun = false;                    // a device whose old content may be gone
+  bool whole = false;                    // it holds the disk
   std::uint64_t inode = 0;      // of the complete file, by which it is known again under either name; 0: of none
   std::int64_t written_ns = 0;  // when it was written to last, in ns since 1970
 };

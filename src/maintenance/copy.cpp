@@ -4,6 +4,7 @@
 #include "base/id.hpp"
 #include "maintenance/copy_image.hpp"
 #include "repository/group.hpp"
+#include "repository/reader_lock.hpp"
 #include "repository/repository_lock.hpp"
 
 namespace icecore::maintenance {
@@ -19,7 +20,7 @@ class CopyJob {
       : source_(source),
         target_(target),
         watch_(watch),
-        source_lock_(source, repository::LockMode::shared, "copy to another repository"),
+        source_lock_(source, "copy to another repository"),
         target_lock_(target, repository::LockMode::shared, "copy from another repository") {
     watch_.on_tick = [this, outer = watch.on_tick] {
       source_lock_.refresh();
@@ -71,7 +72,7 @@ class CopyJob {
   repository::Repository& source_;
   repository::Repository& target_;
   Watch watch_;
-  repository::RepositoryLock source_lock_;
+  repository::ReaderLock source_lock_;
   repository::RepositoryLock target_lock_;
   CopiedNames names_;
   CopyReport report_;

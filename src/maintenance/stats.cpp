@@ -6,7 +6,7 @@
 
 #include "maintenance/survey.hpp"
 #include "repository/index_object.hpp"
-#include "repository/repository_lock.hpp"
+#include "repository/reader_lock.hpp"
 
 namespace icecore::maintenance {
 
@@ -127,7 +127,7 @@ double Amounts::dedup_ratio() const { return ratio(logical_bytes, unique_bytes);
 double Amounts::compression_ratio() const { return ratio(unique_bytes, stored_bytes); }
 
 RepositoryStats collect_stats(repository::Repository& repository, const Watch& watch) {
-  repository::RepositoryLock lock(repository, repository::LockMode::shared, "stats");
+  repository::ReaderLock lock(repository, "stats");
   Watch own = watch;
   own.on_tick = [&] {
     lock.refresh();

@@ -9,7 +9,7 @@
 #include "maintenance/read_packs.hpp"
 #include "repository/envelope.hpp"
 #include "repository/prune_mark.hpp"
-#include "repository/repository_lock.hpp"
+#include "repository/reader_lock.hpp"
 #include "storage/get_if_there.hpp"
 
 namespace icecore::maintenance {
@@ -24,7 +24,7 @@ class Verify {
       : repository_(repository),
         options_(options),
         watch_(watch),
-        lock_(repository, repository::LockMode::shared, "verify"),
+        lock_(repository, "verify"),
         survey_(repository, watch_) {
     watch_.on_tick = [this, outer = watch.on_tick] {
       lock_.refresh();
@@ -155,7 +155,7 @@ class Verify {
   repository::Repository& repository_;
   const VerifyOptions& options_;
   Watch watch_;
-  repository::RepositoryLock lock_;
+  repository::ReaderLock lock_;
   Survey survey_;
   VerifyReport report_;
 };

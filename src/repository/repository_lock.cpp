@@ -89,11 +89,11 @@ void RepositoryLock::refresh() {
 
 void RepositoryLock::beat() {
   has_beaten_ = true;
+  since_beat_ = {};  // one that fails is not tried again at once
   for (const LockInfo& lock : held_) {
     repository_.storage().replace(heartbeat_object(lock.id),
                                   encode_heartbeat(repository_.keys(), lock.id, base::now()));
   }
-  since_beat_ = {};
 }
 
 void RepositoryLock::make_exclusive() { take(LockMode::exclusive); }

@@ -55,6 +55,23 @@ TEST_F(Restore, OnlyTheDiskAskedFor) {
   expect_error(subject.run({"restore", "latest", "--disks-only", "--disk", "vdz", "--to", folder}), 4, "vdz");
 }
 
+// As a snapshot of it, or a disk that is kept from being written to.
+TEST_F(Restore, FromARepositoryThatCanOnlyBeRead) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.must({"backup", subject.domain.name()});
+  const std::string kept = subject.repository();
+  ASSERT_EQ(::mount(kept.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr), 0);
+  ASSERT_EQ(::mount(nullptr, kept.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  const auto folder = subject.domain.folder() / "out";
+  const auto told = subject.must({"restore", "latest", "--disks-only", "--to", folder});
+  EXPECT_THAT(told.error_output, HasSubstr("without a lock"));
+  EXPECT_EQ(rig::content_hash(folder / "vda.qcow2", "qcow2"), subject.domain.hash_disk());
+  for (const char* command : {"list", "stats", "verify"}) subject.must({command});
+  expect_error(subject.run({"backup", subject.domain.name()}), 7, "Read-only");
+  subject.expect_at_rest();
+}
+
 TEST_F(Restore, TwoFoldersOfOneFileSystemShareItsRoom) {
   ProtectedDomain subject({.disks = {{.target = "vda"}, {.target = "vdb"}}});
   subject.init();

@@ -2,6 +2,13 @@
 #include "base/durable_file.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <array>
+#include <cstddef>
 
 #include "base/buffer.hpp"
 #include "base/error.hpp"
@@ -62,6 +69,45 @@ TEST_F(DurableFile, MissingIsNotFound) {
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::not_found);
   }
+}
+
+// As NFS does, which has no such rename.
+void refuse_renameat2() {
+  const std::array<sock_filter, 4> filter = {{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
+                                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+                                              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(3);
+}
+
+class RenameToFreeName : public DurableFile {
+ protected:
+  void expect_all() {
+    write_durably(folder_ / "a", as_bytes("one"));
+    EXPECT_TRUE(rename_to_free_name(folder_ / "a", folder_ / "b"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "a"));
+    write_durably(folder_ / "a", as_bytes("two"));
+    EXPECT_FALSE(rename_to_free_name(folder_ / "a", folder_ / "b"));
+    EXPECT_EQ(to_string(read_file(folder_ / "a")) + to_string(read_file(folder_ / "b")), "twoone");
+    std::filesystem::create_hard_link(folder_ / "b", folder_ / "c");  // as a death in between leaves it
+    EXPECT_TRUE(rename_to_free_name(folder_ / "c", folder_ / "b"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "c"));
+    EXPECT_EQ(to_string(read_file(folder_ / "b")), "one");
+    EXPECT_THROW(rename_to_free_name(folder_ / "missing", folder_ / "d"), Error);
+  }
+};
+
+TEST_F(RenameToFreeName, IsAllOrNothing) { expect_all(); }
+
+TEST_F(RenameToFreeName, IsSoWhereTheFileSystemKnowsNoSuchRename) {
+  const auto without_it = [&] {
+    refuse_renameat2();
+    expect_all();
+    ::_exit(HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(without_it(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/restore_plan.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
@@ -9,6 +10,8 @@
 
 namespace icecore::job {
 namespace {
+
+using testing::HasSubstr;
 
 repository::Manifest point() {
   repository::Manifest manifest;
@@ -110,6 +113,9 @@ TEST(RestorePlan, ADeviceIsNeverRemovedAndHasNoWayBack) {
   remove_files(plan, true);
   EXPECT_TRUE(std::filesystem::exists(node));
   EXPECT_TRUE(any_named(plan));
+  EXPECT_THAT(tell_device(plan.files[0]), HasSubstr("neither"));
+  note_written(plan);
+  EXPECT_THAT(tell_device(parse_restore_plan(to_json(plan), "job").files[0]), HasSubstr("was given disk 'vda'"));
   std::filesystem::remove(node);
 }
 
