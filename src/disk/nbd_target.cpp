@@ -48,10 +48,12 @@ NbdTarget::NbdTarget(const TargetOptions& options)
   server_.forget_socket();
 }
 
-// qemu-nbd ends by itself when the last client says goodbye, closing the image. It never flushes:
-// our fsync of the closed file is the one that counts.
+// qemu-nbd ends by itself when the last client says goodbye, closing the image, and with success whatever became of the
+// tables it still had cached: only a flush tells. It does not reach the device: our fsync of the closed file is the one
+// that counts.
 void NbdTarget::finish(const std::stop_token& stop) {
   for (const auto& each : writers_) each->drain(stop);
+  if (!writers_.empty()) writers_.front()->flush(stop);
   for (const auto& each : writers_) each->disconnect();
   writers_.clear();
   server_.expect_clean_end(k_close_max);
@@ -84,6 +86,10 @@ void NbdTarget::Writer::drain(const std::stop_token& stop) {
 void NbdTarget::Writer::retire_oldest(const std::stop_token& stop) {
   connection_.wait(in_flight_.front(), fmt::format("write '{}'", path_), stop);
   in_flight_.pop_front();
+}
+
+void NbdTarget::Writer::flush(const std::stop_token& stop) {
+  base::with_context([&] { connection_.flush(stop); }, "write '{}'", path_);
 }
 
 void NbdTarget::Writer::disconnect() { connection_.disconnect(); }

@@ -26,6 +26,7 @@ class NbdTarget final : public DiskTarget {
     Writer(NbdConnection connection, const TargetOptions& options);
     void write(std::uint64_t offset, base::ByteView bytes, const std::stop_token& stop) override;
     void drain(const std::stop_token& stop) override;
+    void flush(const std::stop_token& stop);
     void disconnect();
 
    private:

@@ -4,8 +4,10 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
 #include <thread>
 
+#include "base/handle.hpp"
 #include "disk/disk_source.hpp"
 #include "disk/image.hpp"
 #include "unit/disk/image_fixture.hpp"
@@ -147,6 +149,28 @@ TEST_F(DiskTargetTest, AFullTargetDiskIsNoSpace) {
   const auto target = DiskTarget::open({.image = "/dev/full", .layout = layout, .writers = 1});
   const base::Bytes bytes(base::k_mib, std::byte{1});
   EXPECT_EQ(error_of([&] { target->writer(0).write(0, bytes, {}); }).fault(), Fault::no_space);
+}
+
+// qemu-nbd then ends with success. Its first table is written when it is made, the next time it is written is the end.
+TEST_F(DiskTargetTest, ATableThatCannotBeWrittenAtTheEndIsAFailure) {
+  std::ofstream(file("blkdebug")) << "[set-state]\nevent = \"l2_update\"\nnew_state = \"2\"\n\n"
+                                  << "[inject-error]\nevent = \"l2_update\"\nstate = \"2\"\nerrno = \"5\"\n";
+  std::ofstream(file("qemu-nbd")) << "#!/bin/sh\nfor word; do shift; set -- \"$@\" \"$(printf %s \"$word\" | sed "
+                                  << "'s|file.driver=file,file.|file.driver=blkdebug,file.config="
+                                  << file("blkdebug").string()
+                                  << ",file.image.driver=file,file.image.|')\"; done\nexec /usr/bin/qemu-nbd \"$@\"\n";
+  std::filesystem::permissions(file("qemu-nbd"), std::filesystem::perms::owner_all);
+  const std::string path = ::getenv("PATH");
+  ASSERT_EQ(::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1), 0);
+  const base::ScopeExit back([&] { ::setenv("PATH", path.c_str(), 1); });
+  const TargetLayout layout{.virtual_size = 4 * base::k_mib};
+  create_image(file("a.qcow2"), layout);
+  const auto target = DiskTarget::open({.image = file("a.qcow2"), .layout = layout, .writers = 1});
+  const base::Bytes bytes(base::k_mib, std::byte{1});
+  target->writer(0).write(0, bytes, {});
+  target->writer(0).drain({});
+  const base::Error error = error_of([&] { target->finish({}); });
+  EXPECT_NE(std::string(error.what()).find("a.qcow2"), std::string::npos) << error.what();
 }
 
 }  // namespace
