@@ -158,7 +158,7 @@ class Restorer {
   // Where it lies now, which need not be where it lay then: an old file there would be taken for the disk.
   void keep_disk(XmlNode disk, const std::string& target) {
     if (const XmlNode now = find_disk(present_disks(), target)) return copy_image(disk, now);
-    if (!options_.single_disks || !present_) return;
+    if (!present_) return;
     notice(fmt::format("disk {} was not restored and is left out of the domain, which has none now", target));
     disk.remove();
   }
@@ -174,8 +174,10 @@ class Restorer {
       return notice(
           fmt::format("disk {} is not in the restore point and is left out of the domain; its image stays", target));
     XmlNode kept = devices.add_copy(disk);
-    // Another device of the point may be there.
-    for (const char* gone : {"address", "alias"}) kept.child(gone).remove();
+    // Another device of the point may be there, or boot by such numbers; libvirt refuses two of one.
+    for (const char* gone : {"address", "alias", "boot"}) kept.child(gone).remove();
+    const bool same_threads = domain_.child("iothreads").text() == present_->root().child("iothreads").text();
+    if (!same_threads) kept.child("driver").remove_attribute("iothread");
   }
 
   std::vector<XmlNode> present_disks() const {

@@ -108,7 +108,10 @@ TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersInTheDomain) {
   ProtectedDomain subject(two_disks());
   back_up_and_change(subject);
   const ino_t second = inode_of(subject.domain.disk_path("vdb"));
+  const std::string changed = subject.domain.hash_disk("vda");
   subject.must({"restore", "latest", "--replace", "--disk", "vda"});
+  EXPECT_EQ(subject.domain.hash_disk("vda"), subject.restored_hash("latest", "vda"));
+  EXPECT_NE(subject.domain.hash_disk("vda"), changed);
   EXPECT_EQ(subject.domain.inactive_source("vdb"), subject.domain.disk_path("vdb"));
   EXPECT_EQ(inode_of(subject.domain.disk_path("vdb")), second);
   subject.domain.start_paused();

@@ -10,6 +10,7 @@
 namespace icecore::hypervisor {
 namespace {
 
+using testing::AnyOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
@@ -150,10 +151,19 @@ TEST(RestoreXml, KeepsTheIdentityWhenItReplaces) {
 std::string changed_since() {
   std::string xml = set_disk_source(fixture_xml("running"), "vdc", "/moved/scratch.raw", "raw");
   const std::string more =
-      "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/vm/more.qcow2'/>"
-      "<target dev='vdz' bus='virtio'/><address type='pci' domain='0x0000' bus='0x04' slot='0x00' function='0x0'/>"
+      "<disk type='file' device='disk'><driver name='qemu' type='qcow2' iothread='2'/><source "
+      "file='/srv/vm/more.qcow2'/>"
+      "<target dev='vdz' bus='virtio'/><boot order='1'/><address type='pci' domain='0x0000' bus='0x04' slot='0x00' "
+      "function='0x0'/>"
       "</disk>";
-  return xml.insert(xml.find("</devices>"), more);
+  xml.insert(xml.find("</devices>"), more);
+  return xml.insert(xml.find("<devices>"), "<iothreads>2</iothreads>");
+}
+
+std::string without_disk(std::string xml, const std::string& target) {
+  const std::size_t at = xml.find("<target dev='" + target + "'");
+  const std::size_t from = xml.rfind("<disk ", at);
+  return xml.erase(from, xml.find("</disk>", at) + std::string("</disk>").size() - from);
 }
 
 TEST(RestoreXml, KeepsOtherDisksWhereTheyLieNow) {
@@ -170,6 +180,7 @@ TEST(RestoreXml, KeepsOtherDisksWhereTheyLieNow) {
   ASSERT_NE(model.find_disk("vdz"), nullptr);
   EXPECT_EQ(model.find_disk("vdz")->source.path, "/srv/vm/more.qcow2");
   EXPECT_THAT(made.notices, Not(Contains(HasSubstr("vdz"))));
+  EXPECT_THAT(made.xml, Not(AnyOf(HasSubstr("boot order=\"1\""), HasSubstr("iothread=\"2\""))));
 }
 
 TEST(RestoreXml, TellsOfADiskThatCameAfterThePointAndOfOneThatWent) {
@@ -180,6 +191,11 @@ TEST(RestoreXml, TellsOfADiskThatCameAfterThePointAndOfOneThatWent) {
   const RestoreXml whole = make_restore_xml(fixture_xml("running"), options);
   EXPECT_EQ(parse_domain(whole.xml).find_disk("vdz"), nullptr);
   EXPECT_THAT(whole.notices, Contains(HasSubstr("disk vdz")));
+  // At its old path may be another domain's by now.
+  options.present_xml = without_disk(fixture_xml("running"), "vdc");
+  const RestoreXml gone = make_restore_xml(fixture_xml("running"), options);
+  EXPECT_EQ(parse_domain(gone.xml).find_disk("vdc"), nullptr);
+  EXPECT_THAT(gone.notices, Contains(HasSubstr("disk vdc was not restored")));
   options.single_disks = true;
   const RestoreXml without = make_restore_xml(changed_since(), [&] {
     options.present_xml = fixture_xml("running");
