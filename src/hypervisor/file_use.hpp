@@ -23,7 +23,8 @@ struct FileUse {
 using ChainReader = std::function<std::vector<std::string>(const std::string& path, const std::string& format)>;
 
 // Every use of the file by any domain, running (live and persistent XML) or not, links followed. Persistent XML rarely
-// names backing images: with `chain_of` they are looked up too.
+// names backing images: with `chain_of` they are looked up too. Throws Fault::unavailable when the file system of any
+// image does not answer.
 std::vector<FileUse> users_of(Connection& connection, const std::filesystem::path& file,
                               const ChainReader& chain_of = {});
 
