@@ -193,7 +193,7 @@ std::vector<JsonField> explanation_fields() {
       {"mode", "disk-only, full-state, offline or copy"},
       {"consistency, consistency_reason", "what the point would be, and why"},
       {"freeze_limit_ms", "the longest the guest would be frozen; 0: not at all"},
-      {"firmware[]", "NVRAM, TPM state and boot files the domain has"},
+      {"firmware[]", "NVRAM, TPM state and boot files the domain has, and what of them would not be in the point"},
       {"repository, repository_note", "that was asked, or null and why not"},
       {"repository_free_bytes", "where new blocks are written first; null: not on this host"},
       {"read_bytes_max", "of all disks, and so the most that can be new"},

@@ -6,10 +6,12 @@
 
 #include "base/shell_word.hpp"
 #include "hypervisor/freeze.hpp"
+#include "job/boot_files.hpp"
 #include "job/disk_choice.hpp"
 #include "job/domain_lock.hpp"
 #include "job/explain_disk.hpp"
 #include "job/explain_security.hpp"
+#include "job/firmware.hpp"
 #include "job/journal.hpp"
 #include "job/kept_layer.hpp"
 #include "job/memory_plan.hpp"
@@ -85,7 +87,8 @@ class Explainer {
       if (disk.verdict.verdict == Verdict::skip) skipped.push_back({disk.target, disk.verdict.reason});
       if (disk.verdict.verdict == Verdict::include && folder.empty()) folder = disk.room.folder;
     }
-    MemoryFinding found = look_at_memory(now_, result_.state, current_xml_, skipped, folder);
+    MemoryFinding found =
+        look_at_memory(now_, result_.state, current_xml_, skipped, folder, options_.overlay_free_share_min);
     if (active_) result_.full_state_blockers = found.blockers;
     if (!asked) return;
     if (active_) result_.memory = {found.folder, found.needed_bytes, found.free_bytes, options_.pause};
@@ -181,9 +184,14 @@ class Explainer {
   }
 
   void tell_firmware() {
-    if (!now_.nvram.empty()) result_.firmware.push_back(fmt::format("variables (NVRAM) in '{}'", now_.nvram));
-    if (now_.tpm) result_.firmware.emplace_back("the state of an emulated TPM");
-    if (!now_.kernel.empty()) result_.firmware.push_back(fmt::format("kernel '{}', booted directly", now_.kernel));
+    const FirmwareFiles files = firmware_files(now_, connection_.uri());
+    const auto tell = [&](std::string text) { result_.firmware.push_back(std::move(text)); };
+    // Chosen by libvirt, it is there only once the domain was started.
+    if (!files.nvram.empty() && std::filesystem::exists(files.nvram))
+      tell(fmt::format("variables (NVRAM) in '{}'", files.nvram.string()));
+    if (!files.tpm_folder.empty()) tell(fmt::format("the state of an emulated TPM in '{}'", files.tpm_folder.string()));
+    for (const BootFile& file : boot_files(now_)) tell(fmt::format("{} '{}', booted directly", file.kind, file.path));
+    for (const std::string& note : files.notes) tell(note);
   }
 
   void refuse(base::Error error) { result_.refusals.push_back(std::move(error)); }

@@ -161,12 +161,8 @@ class DiskExplainer {
                                          : overlay_pattern(domain_.now.uuid, model_.target);
     OverlayRoom& room = disk.room;
     room.folder = planned.overlay_path.parent_path();
-    const auto [bytes, share] = free_space(room.folder);
-    room.free_bytes = bytes;
-    // A file system with nothing free at all is refused before.
-    const double whole = share > 0 ? static_cast<double>(bytes) / share : 0;
-    const auto kept = static_cast<std::uint64_t>(whole * options_.overlay_free_share_min);
-    room.usable_bytes = bytes > kept ? bytes - kept : 0;
+    room.free_bytes = free_space(room.folder).first;
+    room.usable_bytes = usable_space(room.folder, options_.overlay_free_share_min);
     room.needed_max = overlay_bytes_max(disk.chain.front().image.virtual_size) + growth_max(room.folder);
   }
 

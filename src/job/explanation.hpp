@@ -75,7 +75,7 @@ struct Explanation {
   std::string repository;                              // that was asked; empty: none
   std::string repository_note;                         // why not, then
   std::optional<std::uint64_t> repository_free_bytes;  // where new blocks are written first, if that is on this host
-  std::vector<std::string> firmware;                   // what of it there is, all of which goes into the point
+  std::vector<std::string> firmware;                   // what of it goes into the point, and what does not
   std::vector<std::string> full_state_blockers;
   std::optional<MemoryRoom> memory;  // of a running domain, when its memory was asked for
   std::string memory_note;           // why it would be left out, where that may be

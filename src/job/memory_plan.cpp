@@ -56,10 +56,12 @@ std::optional<base::Error> refuse_blocked(const std::string& name, const std::ve
 
 // LIVE writes some pages more than once: what the guest changes meanwhile has to fit too.
 std::optional<base::Error> refuse_room(const MemoryFinding& found) {
-  if (found.folder.empty() || found.free_bytes >= found.needed_bytes) return std::nullopt;
-  base::Error error(Fault::no_space, fmt::format("the guest's memory takes up to {}, and only {} are free in '{}'",
-                                                 base::format_size(found.needed_bytes),
-                                                 base::format_size(found.free_bytes), found.folder.string()));
+  if (found.folder.empty() || found.usable_bytes >= found.needed_bytes) return std::nullopt;
+  base::Error error(Fault::no_space,
+                    fmt::format("the guest's memory takes up to {}, and of the {} that are free in '{}' only {} may be "
+                                "used",
+                                base::format_size(found.needed_bytes), base::format_size(found.free_bytes),
+                                found.folder.string(), base::format_size(found.usable_bytes)));
   return error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
@@ -67,11 +69,14 @@ std::optional<base::Error> refuse_room(const MemoryFinding& found) {
 
 MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
                              const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
-                             const std::filesystem::path& folder) {
+                             const std::filesystem::path& folder, double free_share_min) {
   hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(current_xml);
   require_all_disks(model, skipped, needs.blockers);
   MemoryFinding found{.folder = folder, .needed_bytes = needs.memory_bytes, .blockers = std::move(needs.blockers)};
-  if (!folder.empty()) found.free_bytes = free_space(folder).first;
+  if (!folder.empty()) {
+    found.free_bytes = free_space(folder).first;
+    found.usable_bytes = usable_space(folder, free_share_min);
+  }
   found.refusal = refuse_state(model.name, state);
   if (!found.refusal) found.refusal = refuse_blocked(model.name, found.blockers);
   if (!found.refusal) found.refusal = refuse_room(found);
@@ -83,8 +88,9 @@ std::string without_memory(const std::string& reason) { return "without memory: 
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared) {
   if (options.full_state == FullState::off) return std::nullopt;
-  const MemoryFinding found = look_at_memory(prepared.model, domain.state(), prepared.current_xml, prepared.skipped,
-                                             prepared.plan.disks.front().overlay_path.parent_path());
+  const MemoryFinding found =
+      look_at_memory(prepared.model, domain.state(), prepared.current_xml, prepared.skipped,
+                     prepared.plan.disks.front().overlay_path.parent_path(), options.overlay_free_share_min);
   if (found.refusal) {
     if (options.full_state == FullState::attempt) return without_memory(found.refusal->what());
     throw base::Error(*found.refusal);

@@ -20,14 +20,16 @@ struct MemoryFinding {
   std::filesystem::path folder;  // it goes to; empty: not known
   std::uint64_t needed_bytes = 0;
   std::uint64_t free_bytes = 0;        // in the folder
+  std::uint64_t usable_bytes = 0;      // but for what stays free
   std::vector<std::string> blockers;   // of the domain, whatever its state
   std::optional<base::Error> refusal;  // of a backup that must have it: Fault::conflict, usage (not running), no_space
 };
 
-// `folder`: of the first overlay, beside which it goes. `skipped`: the disks that are left out.
+// `folder`: of the first overlay, beside which it goes; `free_share_min` of its file system is to stay free. `skipped`:
+// the disks that are left out.
 MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
                              const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
-                             const std::filesystem::path& folder);
+                             const std::filesystem::path& folder, double free_share_min);
 
 // The note of a backup that was to have it, and goes without.
 std::string without_memory(const std::string& reason);

@@ -27,6 +27,13 @@ fs::path configured_folder(const hypervisor::DiskModel& disk, const BackupOption
       "<overlay device-folder=\"DIR\"/> in the policy");
 }
 
+fs::space_info space_of(const fs::path& folder) {
+  std::error_code failure;
+  const fs::space_info space = fs::space(folder, failure);
+  if (failure) base::fail_errno(failure.value(), "free space of '" + folder.string() + "'");
+  return space;
+}
+
 }  // namespace
 
 bool is_device(const hypervisor::DiskModel& disk) {
@@ -66,11 +73,15 @@ dev_t file_system_of(const fs::path& folder) {
 }
 
 std::pair<std::uint64_t, double> free_space(const fs::path& folder) {
-  std::error_code failure;
-  const fs::space_info space = fs::space(folder, failure);
-  if (failure) base::fail_errno(failure.value(), "free space of '" + folder.string() + "'");
+  const fs::space_info space = space_of(folder);
   return {space.available,
           space.capacity == 0 ? 0.0 : static_cast<double>(space.available) / static_cast<double>(space.capacity)};
+}
+
+std::uint64_t usable_space(const fs::path& folder, double share_min) {
+  const fs::space_info space = space_of(folder);
+  const auto kept = static_cast<std::uint64_t>(static_cast<double>(space.capacity) * share_min);
+  return space.available > kept ? space.available - kept : 0;
 }
 
 }  // namespace icecore::job

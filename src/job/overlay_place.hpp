@@ -32,4 +32,7 @@ dev_t file_system_of(const std::filesystem::path& folder);
 // Bytes free for an ordinary user on the file system of `folder`, and their share of the whole.
 std::pair<std::uint64_t, double> free_space(const std::filesystem::path& folder);
 
+// Those of them that may be used when `share_min` of the file system stays free.
+std::uint64_t usable_space(const std::filesystem::path& folder, double share_min);
+
 }  // namespace icecore::job

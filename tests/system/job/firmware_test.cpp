@@ -102,6 +102,7 @@ TEST_F(Firmware, NvramThatLibvirtChoseIsFoundOfAShutOffDomainToo) {
   subject.domain.start_paused();
   const fs::path nvram = nvram_of(subject.domain.live_xml());
   subject.domain.destroy();
+  EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr(nvram.string()));
   subject.must({"backup", subject.domain.name()});
   EXPECT_EQ(blob_of(subject, "nvram").at("path"), nvram.string());
 }
@@ -132,6 +133,7 @@ TEST_F(Firmware, AKernelOfTheHostIsPartOfAPointAndOneThatIsGoneIsNamed) {
   options.os_xml = fmt::format("<kernel>{}</kernel><initrd>{}</initrd>", kernel.string(), initrd.string());
   ProtectedDomain subject(options);
   subject.init();
+  EXPECT_THAT(subject.must({"explain", subject.domain.name()}).output, HasSubstr("initrd '" + initrd.string()));
   const auto outcome = subject.must({"backup", subject.domain.name()});
   EXPECT_THAT(outcome.error_output, HasSubstr("the initrd it boots from is not in the backup"));
   EXPECT_EQ(blob_of(subject, "kernel").at("size"), 300'000);
