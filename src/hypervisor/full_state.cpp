@@ -24,6 +24,7 @@ class Look {
     look_at_host_devices();
     look_at_disks();
     for (const XmlNode& folder : devices_.children("filesystem")) look_at_folder(folder);
+    for (const XmlNode& video : devices_.children("video")) look_at_video(video);
     for (const XmlNode& memory : devices_.children("shmem")) look_at_shared_memory(memory);
     if (domain_.child("launchSecurity")) block("its memory is encrypted against the host (launchSecurity)");
     needs_.memory_bytes = memory_bytes() + k_beside_ram;
@@ -73,6 +74,12 @@ class Look {
   void look_at_folder(const XmlNode& folder) {
     if (folder.child("driver").attribute("type") == "virtiofs")
       block(fmt::format("it shares the folder '{}' by virtiofs", folder.child("source").attribute("dir")));
+  }
+
+  // "virgl is not yet migratable" (QEMU, hw/display/virtio-gpu-gl.c).
+  void look_at_video(const XmlNode& video) {
+    if (video.child("model").child("acceleration").attribute("accel3d") == "yes")
+      block("its video card is accelerated by the host (accel3d)");
   }
 
   void look_at_shared_memory(const XmlNode& memory) {

@@ -20,6 +20,8 @@ Fault refined_fault(const LibvirtError& error) {
   if (contains(error.message, "Permission denied")) return Fault::denied;
   if (contains(error.message, "cannot acquire state change lock")) return Fault::busy;
   if (contains(error.message, "Is another process using the image")) return Fault::busy;
+  // Of a device that QEMU cannot save: trying again helps no one.
+  if (contains(error.message, "cannot migrate domain")) return Fault::conflict;
   return fault_of(error.code);
 }
 

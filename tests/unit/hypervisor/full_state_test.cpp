@@ -39,22 +39,23 @@ TEST_P(FullStateBlocker, IsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(
     Each, FullStateBlocker,
-    testing::Values(Blocker{domain("", "<hostdev mode='subsystem' type='pci'/>"), "pci"},
-                    Blocker{domain("", "<interface type='hostdev'/>"), "network card"},
-                    Blocker{domain("", "<interface type='vdpa'/>"), "vdpa"},
-                    Blocker{domain("", "<filesystem><driver type='virtiofs'/><source dir='/srv'/></filesystem>"),
-                            "/srv"},
-                    Blocker{domain("", "<shmem name='x' role='peer'/>"), "shmem"},
-                    Blocker{domain("", "<disk type='file'><target dev='vdb'/><transient/></disk>"), "vdb is transient"},
-                    Blocker{domain("", "<disk type='nvme'><target dev='vdb'/></disk>"), "NVMe"},
-                    Blocker{domain("", "<disk type='file'><target dev='vdb'/><mirror/></disk>"), "block job"},
-                    Blocker{domain("",
-                                   "<disk type='file'><source file='/a'><encryption format='luks'/></source>"
-                                   "<target dev='vdb'/></disk>"),
-                            "vdb is encrypted by QEMU"},
-                    Blocker{domain("<cpu><feature name='invtsc' policy='require'/></cpu>"), "invtsc"},
-                    Blocker{domain("<cpu migratable='off'/>"), "not migratable"},
-                    Blocker{domain("<launchSecurity type='sev'/>"), "launchSecurity"}),
+    testing::Values(
+        Blocker{domain("", "<hostdev mode='subsystem' type='pci'/>"), "pci"},
+        Blocker{domain("", "<interface type='hostdev'/>"), "network card"},
+        Blocker{domain("", "<interface type='vdpa'/>"), "vdpa"},
+        Blocker{domain("", "<filesystem><driver type='virtiofs'/><source dir='/srv'/></filesystem>"), "/srv"},
+        Blocker{domain("", "<shmem name='x' role='peer'/>"), "shmem"},
+        Blocker{domain("", "<video><model type='virtio'><acceleration accel3d='yes'/></model></video>"), "accel3d"},
+        Blocker{domain("", "<disk type='file'><target dev='vdb'/><transient/></disk>"), "vdb is transient"},
+        Blocker{domain("", "<disk type='nvme'><target dev='vdb'/></disk>"), "NVMe"},
+        Blocker{domain("", "<disk type='file'><target dev='vdb'/><mirror/></disk>"), "block job"},
+        Blocker{domain("",
+                       "<disk type='file'><source file='/a'><encryption format='luks'/></source>"
+                       "<target dev='vdb'/></disk>"),
+                "vdb is encrypted by QEMU"},
+        Blocker{domain("<cpu><feature name='invtsc' policy='require'/></cpu>"), "invtsc"},
+        Blocker{domain("<cpu migratable='off'/>"), "not migratable"},
+        Blocker{domain("<launchSecurity type='sev'/>"), "launchSecurity"}),
     [](const auto& blocker) { return "blocker_" + std::to_string(blocker.index); });
 
 TEST(FullStateNeeds, AnInvariantClockOfKnownPaceIsFine) {
