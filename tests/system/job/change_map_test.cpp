@@ -35,6 +35,15 @@ TEST_F(ChangeMap, ASecondPointReadsOnlyWhatWasWritten) {
   expect_bitmap(back_up(subject), k_block);
 }
 
+TEST_F(ChangeMap, ABitmapThatIsAskedForIsUsedOrItsAbsenceTold) {
+  ProtectedDomain subject;
+  begin(subject);
+  const std::vector<std::string> words = {"backup", subject.domain.name(), "--quiesce=off", "--change-map=bitmap"};
+  EXPECT_NE(subject.must(words).error_output.find("disk 'vda' was read in full"), std::string::npos);
+  write(subject, 16 * k_mib, 0x22);
+  expect_bitmap(back_up(subject, {"--change-map=bitmap"}), k_block);
+}
+
 // QEMU lets go of the images while it saves the memory, and takes their bitmaps up again.
 TEST_F(ChangeMap, WhatIsWrittenAfterAPointWithMemoryIsInTheNext) {
   ICECORE_NEEDS("guest");

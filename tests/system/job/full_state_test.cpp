@@ -6,8 +6,9 @@
 #include <sys/mount.h>
 
 #include <fstream>
-
+#include <map>
 #include <sstream>
+#include <thread>
 
 #include "base/id.hpp"
 #include "repository/manifest.hpp"
@@ -157,6 +158,36 @@ TEST_F(FullState, PausedMeanwhileAndRestoredPaused) {
   ASSERT_EQ(virDomainResume(subject.domain.handle()), 0);
   guest.wait_agent();
   EXPECT_EQ(guest.shell(k_boot_id), boot_id);
+}
+
+// By looking often while libvirt is at it.
+TEST_F(FullState, TheGuestRunsOnWhileItIsSavedOrStandsStillAsAsked) {
+  rig::DomainOptions options = with_file_system();
+  options.memory_mib = 256;
+  ProtectedDomain subject(options);
+  boot(subject);
+  rig::Guest guest(subject.domain);
+  guest.shell("dd if=/dev/urandom of=/run/fill bs=1M count=64 2>/dev/null");  // so that it takes its time
+  for (const bool pauses : {false, true}) {
+    SCOPED_TRACE(pauses);
+    std::vector<std::string> words = {"backup", subject.domain.name(), "--full-state"};
+    if (pauses) words.emplace_back("--pause");
+    std::map<std::string, unsigned> seen;
+    {
+      std::jthread watch([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+          virDomainJobInfo job = {};
+          virDomainGetJobInfo(subject.domain.handle(), &job);
+          if (job.type != VIR_DOMAIN_JOB_NONE && job.memTotal > 0) ++seen[state_of(subject)];
+        }
+      });
+      subject.must(words);
+    }
+    EXPECT_GT(seen["running"] + seen["paused"], 0U);
+    EXPECT_EQ(seen["paused"] > seen["running"], pauses) << seen["paused"] << " against " << seen["running"];
+    EXPECT_EQ(state_of(subject), "running");
+    subject.expect_at_rest();
+  }
 }
 
 // QEMU would keep its disks to itself, and no overlay could be merged, until it runs again.

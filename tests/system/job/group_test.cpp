@@ -54,6 +54,25 @@ TEST_F(Group, IsFrozenAndThawedTogether) {
   }
 }
 
+TEST_F(Group, AllAreFrozenBeforeTheFirstSnapshotAndUntilTheLast) {
+  ICECORE_NEEDS("guest");
+  first->domain.start();
+  second->domain.start();
+  rig::Guest one(first->domain);
+  rig::Guest two(second->domain);
+  for (rig::Guest* guest : {&one, &two}) guest->wait_agent();
+  for (const std::string place : {"intent.snapshotted", "acted.snapshotted"}) {
+    SCOPED_TRACE(place);
+    rig::IcecoreRun backup(first->with_options(words({})), {{"ICECORE_FAILPOINTS", "backup." + place + "=pause"}});
+    backup.wait_failpoint();
+    for (rig::Guest* guest : {&one, &two}) EXPECT_EQ(guest->freeze_status(), "frozen");
+    backup.go_on();
+    EXPECT_EQ(backup.wait().exit_code, 0);
+    for (rig::Guest* guest : {&one, &two}) wait_thawed(*guest);
+    expect_at_rest();
+  }
+}
+
 TEST_F(Group, OneThatCannotBeFrozenDecidesForAllOrForItself) {
   ICECORE_NEEDS("guest");
   first->domain.start();

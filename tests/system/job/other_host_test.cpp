@@ -205,7 +205,7 @@ TEST_F(OnAnotherHost, AGuestGoesOnWithItsMemoryFirmwareAndTpm) {
   expect_at_home(*domain);
   expect_goes_on(*domain, synced);
   EXPECT_EQ(nvram_of(*domain), there_->disks() / (domain->name() + "_VARS.fd"));
-  EXPECT_TRUE(fs::exists(there_->outside(nvram_of(*domain))));
+  EXPECT_EQ(base::read_file(there_->outside(nvram_of(*domain))), base::read_file(nvram_of(subject_->domain)));
   EXPECT_TRUE(fs::exists(there_->outside(tpm_state_of(subject_->domain.uuid()))));
 }
 

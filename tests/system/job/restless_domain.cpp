@@ -40,7 +40,8 @@ void define(const ProtectedDomain& subject, virConnectPtr connection, const std:
 
 }  // namespace
 
-RestlessDomain::RestlessDomain(Dice& dice) : subject({.disks = disks()}), dice_(dice), targets_({"vda", "vdb", "sda"}) {
+RestlessDomain::RestlessDomain(Dice& dice)
+    : subject({.disks = disks(), .kernel = false}), dice_(dice), targets_({"vda", "vdb", "sda"}) {
   for (const std::string& target : targets_) {
     images_[target] = target;
     sizes_[target] = k_disk_bytes;
@@ -195,6 +196,11 @@ void RestlessDomain::define_anew(bool with_another_uuid) {
 void RestlessDomain::kill_qemu() {
   if (subject.domain.is_running()) subject.domain.kill_qemu();
   if (dice_.below(2) == 0) subject.domain.start_paused();
+}
+
+void RestlessDomain::run_vcpus(bool run) {
+  ASSERT_EQ(run ? ::virDomainResume(subject.domain.handle()) : ::virDomainSuspend(subject.domain.handle()), 0)
+      << ::virGetLastErrorMessage();
 }
 
 void RestlessDomain::stop_or_start() {

@@ -33,7 +33,8 @@ struct Dice {
   std::string told;
 };
 
-// Three disks: vda and vdb on one bus, sda on another; qcow2, raw, and qcow2 of small clusters. vCPUs never run.
+// Three disks: vda and vdb on one bus, sda on another; qcow2, raw, and qcow2 of small clusters. Its vCPUs run only when
+// told to, and then find nothing to boot from: they write nothing.
 class RestlessDomain {
  public:
   explicit RestlessDomain(Dice& dice);
@@ -60,6 +61,7 @@ class RestlessDomain {
   void exchange_image();
   void kill_qemu();
   void stop_or_start();
+  void run_vcpus(bool run);
   void redefine() { define_anew(false); }
 
   // No job may be open that says where disks are, or what the domain's UUID is.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A long, seeded series of whatever may happen to a domain and its backups: all that a RestlessDomain does, backups of
-// its disks in every mode, with writes inside their window, failures, crashes at any step, forgets, prunes. What the
-// disks held at the instant of each point is remembered, and every point that is left must give it back, byte for byte.
+// its disks in every mode, with its memory or without, with writes inside their window, failures, crashes at any step,
+// forgets, prunes. What the disks held at the instant of each point is remembered, and every point that is left must
+// give it back, byte for byte.
 //
 // ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one.
 #include <gtest/gtest.h>
@@ -120,8 +121,16 @@ class Series {
 
   void back_up() {
     const Instant now = instant();
-    const std::vector<std::string> words = backup_words();
+    std::vector<std::string> words = backup_words();
+    const bool with_memory = subject_.domain.is_running() && dice_.below(4) == 0;
+    if (with_memory) {
+      words.insert(words.begin() + 2, {"--full-state"});
+      if (dice_.below(2) == 0) words.insert(words.begin() + 3, "--pause");
+      dice_.tell(" with memory");
+      domain_.run_vcpus(true);
+    }
     subject_.must(words);
+    if (with_memory) domain_.run_vcpus(false);
     expect_point(now, words);
   }
 
