@@ -73,8 +73,9 @@ void fill_from_environment(job::BackupOptions& options, const Environment& envir
 }
 
 void require_sound_memory(const job::BackupOptions& options) {
-  if (options.pause && options.full_state == job::FullState::off)
-    base::fail(base::Fault::usage, "--pause goes with --full-state");
+  if ((options.pause || options.live) && options.full_state == job::FullState::off)
+    base::fail(base::Fault::usage, "--pause and --live go with --full-state");
+  if (options.pause && options.live) base::fail(base::Fault::usage, "--pause and --live exclude each other");
 }
 
 std::vector<DomainOutcome> back_up_domains(JobSession& jobs, repository::Repository& repository,

@@ -40,6 +40,23 @@ void declare_overlays(WordList& words, BackupCommandOptions& options) {
                WordList::whole_number(options.overlay_age_minutes, 1, k_overlay_age_minutes_max));
 }
 
+void declare_memory(WordList& words, job::BackupOptions& options) {
+  words.flag_or_value(
+      "--full-state", "[=RULE]", "required",
+      "the guest's memory too, so that it goes on where it was, of a domain that runs, with all its writable disks; "
+      "nothing is frozen for it. required (default): no memory, no backup; "
+      "try: disks alone when it cannot be saved, also when that turns out underway; off",
+      WordList::choice<job::FullState>(
+          options.full_state,
+          {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
+  words.flag("--pause", "with --full-state: the guest stands still while its memory is saved", options.pause);
+  words.flag(
+      "--live",
+      "with --full-state: the guest runs on meanwhile even where QEMU misses some of what it writes (before 9.0, "
+      "without KVM), and it stands still by default",
+      options.live);
+}
+
 void declare(WordList& words, BackupCommandOptions& options) {
   words.positional("DOMAIN", "name or UUID", Count::at_least_one, WordList::into(options.domains));
   words.flag(
@@ -53,15 +70,7 @@ void declare(WordList& words, BackupCommandOptions& options) {
                WordList::choice<job::Quiesce>(
                    options.backup.quiesce,
                    {{"required", job::Quiesce::required}, {"try", job::Quiesce::attempt}, {"off", job::Quiesce::off}}));
-  words.flag_or_value(
-      "--full-state", "[=RULE]", "required",
-      "the guest's memory too, so that it goes on where it was, of a domain that runs, with all its writable disks; "
-      "nothing is frozen for it. required (default): no memory, no backup; "
-      "try: disks alone when it cannot be saved, also when that turns out underway; off",
-      WordList::choice<job::FullState>(
-          options.backup.full_state,
-          {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
-  words.flag("--pause", "with --full-state: the guest stands still while its memory is saved", options.backup.pause);
+  declare_memory(words, options.backup);
   words.option("--mode", "MODE",
                "disks (default), or copy: a point beside the others, which leaves bitmaps and layers alone",
                WordList::choice<bool>(options.backup.copy, {{"disks", false}, {"copy", true}}));

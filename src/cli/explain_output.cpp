@@ -198,7 +198,7 @@ std::vector<JsonField> explanation_fields() {
       {"repository_free_bytes", "where new blocks are written first; null: not on this host"},
       {"read_bytes_max", "of all disks, and so the most that can be new"},
       {"memory", "folder, needed_bytes_max, free_bytes, pauses: where it would be saved; null: not asked for, or off"},
-      {"memory_note", "why its memory would be left out, where that may be"},
+      {"memory_note", "why its memory would be left out, where that may be, or what to know of it"},
       {"full_state_blockers[]", "why its memory could not be saved"},
       {"disks[].target, bus, source", "each disk, and its image as the XML names it"},
       {"disks[].verdict, reason", "include, skip, refuse or busy; why, but for include"},

@@ -189,6 +189,12 @@ unsigned long Connection::library_version() {
   return version;
 }
 
+unsigned long Connection::hypervisor_version() {
+  unsigned long version = 0;
+  check(virConnectGetVersion(raw(), &version), "asking libvirt for the version of QEMU");
+  return version;
+}
+
 std::vector<DomainSummary> Connection::domains() {
   std::vector<DomainSummary> summaries;
   std::optional<LibvirtError> failure = list_domains(raw(), summaries);

@@ -56,6 +56,8 @@ class Connection {
   const std::string& uri() const noexcept { return uri_; }
   // libvirt's own version, 9000000 for 9.0.0.
   unsigned long library_version();
+  // QEMU's, in the same form, as it is installed now.
+  unsigned long hypervisor_version();
 
   // All domains, running or not, by name.
   std::vector<DomainSummary> domains();

@@ -28,6 +28,7 @@ class Look {
     for (const XmlNode& memory : devices_.children("shmem")) look_at_shared_memory(memory);
     if (domain_.child("launchSecurity")) block("its memory is encrypted against the host (launchSecurity)");
     needs_.memory_bytes = memory_bytes() + k_beside_ram;
+    needs_.emulated = domain_.attribute("type") == "qemu";
     return std::move(needs_);
   }
 
@@ -105,6 +106,11 @@ class Look {
 FullStateNeeds full_state_needs(std::string_view live_xml) {
   const XmlDocument document = XmlDocument::parse(live_xml, "the domain's XML");
   return Look(document.root()).run();
+}
+
+bool misses_writes(const FullStateNeeds& needs, unsigned long qemu_version) noexcept {
+  constexpr unsigned long k_cured = 9'000'000;
+  return needs.emulated && qemu_version < k_cured;
 }
 
 }  // namespace icecore::hypervisor

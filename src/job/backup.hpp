@@ -39,6 +39,7 @@ struct BackupOptions {
   Quiesce quiesce = Quiesce::attempt;
   FullState full_state = FullState::off;
   bool pause = false;                      // the guest stands still while its memory is saved
+  bool live = false;                       // it does not, even where QEMU misses some of what it writes
   base::Milliseconds freeze_limit{0};      // 0: the guest's own limit (8 s Windows, 30 s others)
   std::vector<std::string> include_disks;  // targets; empty: all that can be included
   std::vector<std::string> exclude_disks;

@@ -143,7 +143,7 @@ class Instant {
   }
   hypervisor::SnapshotOptions snapshot_options() const {
     hypervisor::SnapshotOptions snapshot{.overlays_exist = own_overlays_};
-    if (!prepared_.plan.memory_file.empty()) snapshot.memory = {prepared_.plan.memory_file.string(), options_.pause};
+    if (!prepared_.plan.memory_file.empty()) snapshot.memory = {prepared_.plan.memory_file.string(), prepared_.pauses};
     return snapshot;
   }
   hypervisor::FreezeOptions freeze_options() const {

@@ -67,7 +67,7 @@ void BackupJob::plan() {
   prepared_.plan.repository_url = repository_.storage().url();
   prepared_.plan.repository_id = repository_.config().repository_id;
   if (spooled_ != nullptr) prepared_.plan.staging = spooled_->spool().folder().parent_path();
-  if (auto refused = plan_memory(domain_, options_, steps_.record().id, prepared_)) notes_.add(std::move(*refused));
+  if (auto note = plan_memory(domain_, options_, steps_.record().id, prepared_)) notes_.add(std::move(*note));
   // With its memory the guest goes on where it was: nothing has to be quiet.
   prepared_.plan.freezes = options_.quiesce != Quiesce::off && prepared_.plan.memory_file.empty();
   tell_what_is_left_out();

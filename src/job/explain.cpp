@@ -87,11 +87,11 @@ class Explainer {
       if (disk.verdict.verdict == Verdict::skip) skipped.push_back({disk.target, disk.verdict.reason});
       if (disk.verdict.verdict == Verdict::include && folder.empty()) folder = disk.room.folder;
     }
-    MemoryFinding found =
-        look_at_memory(now_, result_.state, current_xml_, skipped, folder, options_.overlay_free_share_min);
+    MemoryFinding found = look_at_memory(domain_, now_, current_xml_, skipped, folder, options_);
     if (active_) result_.full_state_blockers = found.blockers;
     if (!asked) return;
-    if (active_) result_.memory = {found.folder, found.needed_bytes, found.free_bytes, options_.pause};
+    if (active_) result_.memory = {found.folder, found.needed_bytes, found.free_bytes, found.pauses};
+    if (active_) result_.memory_note = found.note;
     if (!found.refusal) {
       result_.mode = repository::CaptureMode::full_state;
     } else if (options_.full_state == FullState::required) {

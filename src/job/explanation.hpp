@@ -78,7 +78,7 @@ struct Explanation {
   std::vector<std::string> firmware;                   // what of it goes into the point, and what does not
   std::vector<std::string> full_state_blockers;
   std::optional<MemoryRoom> memory;  // of a running domain, when its memory was asked for
-  std::string memory_note;           // why it would be left out, where that may be
+  std::string memory_note;           // why it would be left out, where that may be, or what to know of it
   std::vector<Advice> advice;
   std::vector<base::Error> refusals;  // a backup would end with the first of them
 

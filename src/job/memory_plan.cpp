@@ -65,19 +65,32 @@ std::optional<base::Error> refuse_room(const MemoryFinding& found) {
   return error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
+void look_whether_to_pause(const hypervisor::FullStateNeeds& needs, unsigned long qemu_version,
+                           const BackupOptions& options, MemoryFinding& found) {
+  if (options.pause || !hypervisor::misses_writes(needs, qemu_version)) return;
+  const std::string why =
+      "QEMU emulates it without KVM, and before version 9.0 misses some of what such a guest writes meanwhile";
+  found.pauses = !options.live;
+  found.note = options.live
+                   ? "the guest runs on while its memory is saved, and may not go on when it is restored: " + why
+                   : "the guest stands still while its memory is saved: " + why;
+}
+
 }  // namespace
 
-MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
+MemoryFinding look_at_memory(hypervisor::Domain& domain, const hypervisor::DomainModel& model,
                              const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
-                             const std::filesystem::path& folder, double free_share_min) {
+                             const std::filesystem::path& folder, const BackupOptions& options) {
   hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(current_xml);
   require_all_disks(model, skipped, needs.blockers);
   MemoryFinding found{.folder = folder, .needed_bytes = needs.memory_bytes, .blockers = std::move(needs.blockers)};
+  found.pauses = options.pause;
+  look_whether_to_pause(needs, domain.connection().hypervisor_version(), options, found);
   if (!folder.empty()) {
     found.free_bytes = free_space(folder).first;
-    found.usable_bytes = usable_space(folder, free_share_min);
+    found.usable_bytes = usable_space(folder, options.overlay_free_share_min);
   }
-  found.refusal = refuse_state(model.name, state);
+  found.refusal = refuse_state(model.name, domain.state());
   if (!found.refusal) found.refusal = refuse_blocked(model.name, found.blockers);
   if (!found.refusal) found.refusal = refuse_room(found);
   return found;
@@ -88,15 +101,15 @@ std::string without_memory(const std::string& reason) { return "without memory: 
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared) {
   if (options.full_state == FullState::off) return std::nullopt;
-  const MemoryFinding found =
-      look_at_memory(prepared.model, domain.state(), prepared.current_xml, prepared.skipped,
-                     prepared.plan.disks.front().overlay_path.parent_path(), options.overlay_free_share_min);
+  const MemoryFinding found = look_at_memory(domain, prepared.model, prepared.current_xml, prepared.skipped,
+                                             prepared.plan.disks.front().overlay_path.parent_path(), options);
   if (found.refusal) {
     if (options.full_state == FullState::attempt) return without_memory(found.refusal->what());
     throw base::Error(*found.refusal);
   }
   prepared.plan.memory_file = found.folder / memory_file_name(prepared.model.uuid, job_id);
-  return std::nullopt;
+  prepared.pauses = found.pauses;
+  return found.note.empty() ? std::nullopt : std::optional(found.note);
 }
 
 hypervisor::SnapshotReport take_with_memory(hypervisor::Snapshot& snapshot, const PreparedBackup& prepared,

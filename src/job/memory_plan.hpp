@@ -21,21 +21,24 @@ struct MemoryFinding {
   std::uint64_t needed_bytes = 0;
   std::uint64_t free_bytes = 0;        // in the folder
   std::uint64_t usable_bytes = 0;      // but for what stays free
+  bool pauses = false;                 // the guest stands still meanwhile
+  std::string note;                    // why it does unasked, or what it risks when it does not
   std::vector<std::string> blockers;   // of the domain, whatever its state
   std::optional<base::Error> refusal;  // of a backup that must have it: Fault::conflict, usage (not running), no_space
 };
 
-// `folder`: of the first overlay, beside which it goes; `free_share_min` of its file system is to stay free. `skipped`:
-// the disks that are left out.
-MemoryFinding look_at_memory(const hypervisor::DomainModel& model, hypervisor::DomainState state,
+// `model` and `current_xml` are of the domain as it is. `folder`: of the first overlay, beside which it goes.
+// `skipped`: the disks that are left out.
+MemoryFinding look_at_memory(hypervisor::Domain& domain, const hypervisor::DomainModel& model,
                              const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
-                             const std::filesystem::path& folder, double free_share_min);
+                             const std::filesystem::path& folder, const BackupOptions& options);
 
 // The note of a backup that was to have it, and goes without.
 std::string without_memory(const std::string& reason);
 
-// Sets the plan's memory file when the options ask for the memory and it can be saved. Returns why not when the options
-// leave it at that; else throws the refusal.
+// Sets the plan's memory file, and whether the guest stands still, when the options ask for the memory and it can be
+// saved. Returns what a person should know of that, or why not when the options leave it at that; else throws the
+// refusal.
 std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupOptions& options,
                                        const std::string& job_id, PreparedBackup& prepared);
 

@@ -25,6 +25,7 @@ struct PreparedBackup {
   std::string current_xml;
   std::string inactive_xml;           // empty for a transient domain
   std::optional<OffConsistency> off;  // empty: the domain is active
+  bool pauses = false;                // while its memory is saved
 };
 
 // Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a disk that cannot be

@@ -35,8 +35,8 @@ TEST_P(FullStateBackupCrash, RecoverRemovesTheMemory) {
   ProtectedDomain subject;
   subject.init();
   subject.domain.start();
-  const auto crashed =
-      subject.run({"backup", subject.domain.name(), "--full-state"}, {{"ICECORE_FAILPOINTS", GetParam() + "=kill"}});
+  const auto crashed = subject.run({"backup", subject.domain.name(), "--full-state", "--live"},
+                                   {{"ICECORE_FAILPOINTS", GetParam() + "=kill"}});
   ASSERT_EQ(crashed.exit_code, 137) << crashed.error_output;
   subject.domain.monitor_write("vda", 5 * k_mib, k_mib, 0x22);
   const std::string written = subject.domain.hash_disk();
@@ -67,8 +67,8 @@ TEST_F(FullStateCrash, WhileLibvirtSavesTheMemory) {
   subject.domain.start();
   rig::Guest guest(subject.domain);
   guest.wait_agent();
-  const auto crash = [&] {
-    const auto crashed = subject.run({"backup", subject.domain.name(), "--full-state"},
+  const auto crash = [&](const char* how) {
+    const auto crashed = subject.run({"backup", subject.domain.name(), "--full-state", how},
                                      {{"ICECORE_FAILPOINTS", "backup.memory_progress=kill"}});
     ASSERT_EQ(crashed.exit_code, 137) << crashed.error_output;
   };
@@ -77,12 +77,14 @@ TEST_F(FullStateCrash, WhileLibvirtSavesTheMemory) {
     expect_no_memory_file(subject);
     EXPECT_EQ(guest.shell("echo alive"), "alive\n");
   };
-  crash();
-  subject.must({"recover"});
-  expect_as_before();
+  for (const char* how : {"--live", "--pause"}) {
+    crash(how);
+    subject.must({"recover"});
+    expect_as_before();
+  }
 
   // A person's word comes after libvirt's: the domain is not put on overlays that no journal knows any more.
-  crash();
+  crash("--live");
   const auto closed = subject.run({"recover", subject.domain.name(), "--close"});
   if (closed.exit_code != 0) {
     EXPECT_THAT(closed.error_output, testing::HasSubstr("; try: icecore recover " + subject.domain.name()));

@@ -171,7 +171,7 @@ TEST_F(FullState, TheGuestRunsOnWhileItIsSavedOrStandsStillAsAsked) {
   for (const bool pauses : {false, true}) {
     SCOPED_TRACE(pauses);
     std::vector<std::string> words = {"backup", subject.domain.name(), "--full-state"};
-    if (pauses) words.emplace_back("--pause");
+    words.emplace_back(pauses ? "--pause" : "--live");
     std::map<std::string, unsigned> seen;
     {
       std::jthread watch([&](const std::stop_token& stop) {

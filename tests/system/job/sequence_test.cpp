@@ -125,7 +125,7 @@ class Series {
     const bool with_memory = subject_.domain.is_running() && dice_.below(4) == 0;
     if (with_memory) {
       words.insert(words.begin() + 2, {"--full-state"});
-      if (dice_.below(2) == 0) words.insert(words.begin() + 3, "--pause");
+      words.insert(words.begin() + 3, dice_.below(2) == 0 ? "--pause" : "--live");
       dice_.tell(" with memory");
       domain_.run_vcpus(true);
     }
