@@ -6,9 +6,7 @@
 #include <sys/mount.h>
 
 #include <fstream>
-#include <map>
 #include <sstream>
-#include <thread>
 
 #include "base/id.hpp"
 #include "repository/manifest.hpp"
@@ -160,34 +158,22 @@ TEST_F(FullState, PausedMeanwhileAndRestoredPaused) {
   EXPECT_EQ(guest.shell(k_boot_id), boot_id);
 }
 
-// By looking often while libvirt is at it.
+// By libvirt's events. QEMU measures for 100 ms how fast it can save before it stops a guest that runs on.
 TEST_F(FullState, TheGuestRunsOnWhileItIsSavedOrStandsStillAsAsked) {
-  rig::DomainOptions options = with_file_system();
-  options.memory_mib = 256;
-  ProtectedDomain subject(options);
+  constexpr int k_runs_on_ms = 100;
+  ProtectedDomain subject(with_file_system());
   boot(subject);
-  rig::Guest guest(subject.domain);
-  guest.shell("dd if=/dev/urandom of=/run/fill bs=1M count=64 2>/dev/null");  // so that it takes its time
-  for (const bool pauses : {false, true}) {
-    SCOPED_TRACE(pauses);
-    std::vector<std::string> words = {"backup", subject.domain.name(), "--full-state"};
-    words.emplace_back(pauses ? "--pause" : "--live");
-    std::map<std::string, unsigned> seen;
-    {
-      std::jthread watch([&](const std::stop_token& stop) {
-        while (!stop.stop_requested()) {
-          virDomainJobInfo job = {};
-          virDomainGetJobInfo(subject.domain.handle(), &job);
-          if (job.type != VIR_DOMAIN_JOB_NONE && job.memTotal > 0) ++seen[state_of(subject)];
-        }
-      });
-      subject.must(words);
-    }
-    EXPECT_GT(seen["running"] + seen["paused"], 0U);
-    EXPECT_EQ(seen["paused"] > seen["running"], pauses) << seen["paused"] << " against " << seen["running"];
+  const auto ran_on_ms = [&](const std::string& how) {
+    subject.must({"backup", subject.domain.name(), "--full-state", how});
     EXPECT_EQ(state_of(subject), "running");
-    subject.expect_at_rest();
-  }
+    const base::Json point = newest_point(subject);
+    return point.at("snapshot_ms").get<int>() - point.at("paused_ms").get<int>();
+  };
+  for (int round = 0; round < 2; ++round) EXPECT_GE(ran_on_ms("--live"), k_runs_on_ms);
+  int least = ran_on_ms("--pause");  // of a busy host one call may take its time
+  for (int round = 0; round < 5 && least >= k_runs_on_ms; ++round) least = std::min(least, ran_on_ms("--pause"));
+  EXPECT_LT(least, k_runs_on_ms);
+  subject.expect_at_rest();
 }
 
 // QEMU would keep its disks to itself, and no overlay could be merged, until it runs again.
