@@ -50,11 +50,10 @@ void declare_memory(WordList& words, job::BackupOptions& options) {
           options.full_state,
           {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
   words.flag("--pause", "with --full-state: the guest stands still while its memory is saved", options.pause);
-  words.flag(
-      "--live",
-      "with --full-state: the guest runs on meanwhile even where QEMU misses some of what it writes (before 9.0, "
-      "without KVM), and it stands still by default",
-      options.live);
+  words.flag("--live",
+             "with --full-state: the guest runs on meanwhile also where it stands still by default, which is where a "
+             "QEMU before 9.0 emulates it without KVM and misses some of what it writes",
+             options.live);
 }
 
 void declare(WordList& words, BackupCommandOptions& options) {

@@ -36,11 +36,10 @@ void declare(WordList& words, ExplainOptions& options) {
           {{"required", job::FullState::required}, {"try", job::FullState::attempt}, {"off", job::FullState::off}}));
   words.flag("--pause", "with --full-state: the guest would stand still while its memory is saved",
              options.backup.pause);
-  words.flag(
-      "--live",
-      "with --full-state: the guest would run on meanwhile even where QEMU misses some of what it writes (before 9.0, "
-      "without KVM), and it stands still by default",
-      options.backup.live);
+  words.flag("--live",
+             "with --full-state: the guest would run on meanwhile also where it stands still by default, which is "
+             "where a QEMU before 9.0 emulates it without KVM and misses some of what it writes",
+             options.backup.live);
   words.option("--mode", "MODE", "as for `icecore backup`: disks (default), copy",
                WordList::choice<bool>(options.backup.copy, {{"disks", false}, {"copy", true}}));
   words.repeatable("--disk", "TARGET", "only this disk, such as vda; may be given several times",

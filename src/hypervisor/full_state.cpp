@@ -108,9 +108,9 @@ FullStateNeeds full_state_needs(std::string_view live_xml) {
   return Look(document.root()).run();
 }
 
-bool misses_writes(const FullStateNeeds& needs, unsigned long qemu_version) noexcept {
+bool misses_writes(unsigned long qemu_version) noexcept {
   constexpr unsigned long k_cured = 9'000'000;
-  return needs.emulated && qemu_version < k_cured;
+  return qemu_version < k_cured;
 }
 
 }  // namespace icecore::hypervisor

@@ -21,6 +21,6 @@ FullStateNeeds full_state_needs(std::string_view live_xml);
 
 // Of a guest that it emulates QEMU before 9.0 misses some of what is written while the memory is saved: restored, such
 // a guest may crash. ("physmem: Fix migration dirty bitmap coherency with TCG memory access", 2024.)
-bool misses_writes(const FullStateNeeds& needs, unsigned long qemu_version) noexcept;
+bool misses_writes(unsigned long qemu_version) noexcept;
 
 }  // namespace icecore::hypervisor

@@ -65,9 +65,10 @@ std::optional<base::Error> refuse_room(const MemoryFinding& found) {
   return error.add_hint("free some space there, or name another folder with --overlay-dir");
 }
 
-void look_whether_to_pause(const hypervisor::FullStateNeeds& needs, unsigned long qemu_version,
+void look_whether_to_pause(hypervisor::Connection& connection, const hypervisor::FullStateNeeds& needs,
                            const BackupOptions& options, MemoryFinding& found) {
-  if (options.pause || !hypervisor::misses_writes(needs, qemu_version)) return;
+  found.pauses = options.pause;
+  if (options.pause || !needs.emulated || !hypervisor::misses_writes(connection.hypervisor_version())) return;
   const std::string why =
       "QEMU emulates it without KVM, and before version 9.0 misses some of what such a guest writes meanwhile";
   found.pauses = !options.live;
@@ -84,8 +85,7 @@ MemoryFinding look_at_memory(hypervisor::Domain& domain, const hypervisor::Domai
   hypervisor::FullStateNeeds needs = hypervisor::full_state_needs(current_xml);
   require_all_disks(model, skipped, needs.blockers);
   MemoryFinding found{.folder = folder, .needed_bytes = needs.memory_bytes, .blockers = std::move(needs.blockers)};
-  found.pauses = options.pause;
-  look_whether_to_pause(needs, domain.connection().hypervisor_version(), options, found);
+  look_whether_to_pause(domain.connection(), needs, options, found);
   if (!folder.empty()) {
     found.free_bytes = free_space(folder).first;
     found.usable_bytes = usable_space(folder, options.overlay_free_share_min);
