@@ -71,6 +71,13 @@ void read_exactly(int fd, ByteSpan out, std::uint64_t offset, const std::filesys
   }
 }
 
+// In two steps, or where the file system has no links either (FAT) after a look. 0 or an errno.
+int link_to_free_name(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::link(from.c_str(), to.c_str()) == 0) return ::unlink(from.c_str()) == 0 ? 0 : errno;
+  if (errno == EEXIST || std::filesystem::exists(to)) return EEXIST;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 std::uint64_t file_size(int fd, const std::filesystem::path& path) {
@@ -108,17 +115,12 @@ bool is_same_file(const std::filesystem::path& one, const std::filesystem::path&
 }
 
 bool rename_to_free_name(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return true;
-  const bool unknown = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
-  const bool linked = unknown && ::link(from.c_str(), to.c_str()) == 0;
-  const bool without_links = unknown && !linked && errno != EEXIST;
-  if (without_links && !std::filesystem::exists(to) && ::rename(from.c_str(), to.c_str()) == 0) return true;
-  const int why = errno;
-  if (is_same_file(from, to)) {
-    if (::unlink(from.c_str()) != 0) fail_errno(errno, "remove '" + from.string() + "'");
-    return true;
-  }
-  if (why == EEXIST || std::filesystem::exists(to)) return false;
+  int why = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0 ? 0 : errno;
+  if (why == EINVAL || why == ENOSYS || why == EOPNOTSUPP) why = link_to_free_name(from, to);
+  // It has both names after a death in between.
+  if (why == EEXIST && is_same_file(from, to)) why = ::unlink(from.c_str()) == 0 ? 0 : errno;
+  if (why == 0) return true;
+  if (why == EEXIST) return false;
   fail_errno(why, "rename '" + from.string() + "' to '" + to.string() + "'");
 }
 

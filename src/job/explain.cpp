@@ -186,8 +186,9 @@ class Explainer {
   void tell_firmware() {
     const FirmwareFiles files = firmware_files(now_, connection_.uri());
     const auto tell = [&](std::string text) { result_.firmware.push_back(std::move(text)); };
-    // Chosen by libvirt, it is there only once the domain was started.
-    if (!files.nvram.empty() && std::filesystem::exists(files.nvram))
+    // Chosen by libvirt, it is there only once the domain was started; who is not root may not be let see it.
+    std::error_code hidden;
+    if (!files.nvram.empty() && (std::filesystem::exists(files.nvram, hidden) || hidden))
       tell(fmt::format("variables (NVRAM) in '{}'", files.nvram.string()));
     if (!files.tpm_folder.empty()) tell(fmt::format("the state of an emulated TPM in '{}'", files.tpm_folder.string()));
     for (const BootFile& file : boot_files(now_)) tell(fmt::format("{} '{}', booted directly", file.kind, file.path));

@@ -40,6 +40,11 @@ void name_file(const PlannedFile& file) {
   base::failpoint("restore.named");
 }
 
+// Also when a death left it both names.
+bool is_named(const PlannedFile& file) {
+  return !std::filesystem::exists(file.work_path) || base::is_same_file(file.work_path, file.path);
+}
+
 struct Written {
   std::uint64_t inode = 0;
   std::int64_t ns = 0;
@@ -102,7 +107,7 @@ void name_files(hypervisor::Connection* connection, const RestorePlan& plan) {
 
 bool any_named(const RestorePlan& plan) {
   return std::any_of(plan.files.begin(), plan.files.end(),
-                     [](const PlannedFile& file) { return file.device || !std::filesystem::exists(file.work_path); });
+                     [](const PlannedFile& file) { return file.device || is_named(file); });
 }
 
 std::string tell_device(const PlannedFile& file) {
@@ -135,8 +140,8 @@ void remove_files(const RestorePlan& plan, bool also_named) {
   remove_memory_file(plan);
   for (const PlannedFile& file : plan.files) {
     if (file.device) continue;
-    // A work file that is gone was renamed by this job, or is about to be: only then is the named one ours to remove.
-    const bool was_named = !std::filesystem::exists(file.work_path) || base::is_same_file(file.work_path, file.path);
+    // A work file that is gone was renamed by this job: only then is the named one ours to remove.
+    const bool was_named = is_named(file);
     std::error_code failure;
     std::filesystem::remove(file.work_path, failure);
     if (!failure && also_named && was_named && !file.replaces) std::filesystem::remove(file.path, failure);

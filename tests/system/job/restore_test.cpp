@@ -70,6 +70,10 @@ TEST_F(Restore, FromARepositoryThatCanOnlyBeRead) {
   for (const char* command : {"list", "stats", "verify"}) subject.must({command});
   expect_error(subject.run({"backup", subject.domain.name()}), 7, "Read-only");
   subject.expect_at_rest();
+  subject.url = subject.domain.folder() / "another";
+  subject.init();
+  subject.must({"copy", "--from", kept, "--from-key-file", subject.key_file()});
+  EXPECT_EQ(subject.restored_hash("latest"), subject.domain.hash_disk());
 }
 
 TEST_F(Restore, TwoFoldersOfOneFileSystemShareItsRoom) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/error.hpp"
 #include "job/restore_finish.hpp"
 #include "job/restore_paths.hpp"
@@ -117,6 +119,21 @@ TEST(RestorePlan, ADeviceIsNeverRemovedAndHasNoWayBack) {
   note_written(plan);
   EXPECT_THAT(tell_device(parse_restore_plan(to_json(plan), "job").files[0]), HasSubstr("was given disk 'vda'"));
   std::filesystem::remove(node);
+}
+
+// As a death leaves it where a file gets its name by a link.
+TEST(RestorePlan, AFileWithBothItsNamesIsNamed) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "icecore-restore-plan-names";
+  std::filesystem::create_directory(folder);
+  RestorePlan plan;
+  plan.files.push_back({.target = "vda", .path = folder / "vda.raw", .work_path = folder / "vda.raw.work"});
+  std::ofstream(plan.files[0].work_path) << "x";
+  EXPECT_FALSE(any_named(plan));
+  std::filesystem::create_hard_link(plan.files[0].work_path, plan.files[0].path);
+  EXPECT_TRUE(any_named(plan));
+  remove_files(plan, true);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
