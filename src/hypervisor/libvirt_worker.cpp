@@ -35,6 +35,7 @@ struct Facts {
   bool has_job = false;  // on the disk that was asked about
   MemoryJob memory;
   base::Milliseconds paused{0};
+  unsigned long long max_downtime = 0;  // ms
 };
 
 std::optional<LibvirtError> take_snapshot(virDomainPtr domain, const Json& request, unsigned flags, Facts& facts) {
@@ -59,6 +60,11 @@ std::optional<LibvirtError> perform(virDomainPtr domain, const Json& request, Fa
   if (call == "snapshot") return take_snapshot(domain, request, flags, facts);
   if (call == "memory_job") return refusal(read_memory_job(domain, facts.memory));
   if (call == "abort_memory_job") return refusal(virDomainAbortJob(domain));
+  if (call == "max_downtime") return refusal(virDomainMigrateGetMaxDowntime(domain, &facts.max_downtime, 0));
+  if (call == "set_max_downtime") {
+    const auto limit = base::json_field<unsigned long long>(request, "limit", "worker request");
+    return refusal(virDomainMigrateSetMaxDowntime(domain, limit, 0));
+  }
   if (call == "restore") {
     return refusal(virDomainRestoreFlags(virDomainGetConnect(domain), text_of(request, "file").c_str(),
                                          text_of(request, "xml").c_str(), flags));
@@ -90,6 +96,7 @@ Json answer(Domain& domain, const Json& request) {
           {"saves_memory", memory},
           {"has_job", facts.has_job},
           {"paused", facts.paused.count()},
+          {"max_downtime", facts.max_downtime},
           {"message", error.message},
           {"elapsed", watch.elapsed().count()}};
 }
@@ -173,6 +180,14 @@ CallResult LibvirtWorker::abort_memory_job(base::Milliseconds deadline) {
   return call({{"call", "abort_memory_job"}, {"flags", 0}}, deadline);
 }
 
+CallResult LibvirtWorker::max_downtime(base::Milliseconds deadline) {
+  return call({{"call", "max_downtime"}, {"flags", 0}}, deadline);
+}
+
+CallResult LibvirtWorker::set_max_downtime(base::Milliseconds limit, base::Milliseconds deadline) {
+  return call({{"call", "set_max_downtime"}, {"flags", 0}, {"limit", limit.count()}}, deadline);
+}
+
 CallResult LibvirtWorker::restore(const std::string& file, const std::string& xml, unsigned flags,
                                   base::Milliseconds deadline) {
   return call({{"call", "restore"}, {"flags", flags}, {"file", file}, {"xml", xml}}, deadline);
@@ -200,6 +215,7 @@ CallResult LibvirtWorker::parse_answer(const std::string& line) {
   result.saves_memory = base::json_field<bool>(answer, "saves_memory", "answer");
   result.has_job = base::json_field<bool>(answer, "has_job", "answer");
   result.paused = base::Milliseconds(base::json_field<std::int64_t>(answer, "paused", "answer"));
+  result.max_downtime = base::Milliseconds(base::json_field<std::int64_t>(answer, "max_downtime", "answer"));
   result.elapsed = base::Milliseconds(base::json_field<std::int64_t>(answer, "elapsed", "answer"));
   return result;
 }

@@ -22,10 +22,11 @@ struct CallResult {
   int code = 0;         // VIR_ERR_* when not ok
   std::string message;  // libvirt's
   base::Milliseconds elapsed{0};
-  BlockJobProgress progress;     // of block_job() and memory_job(); zero when there is none
-  bool saves_memory = false;     // of memory_job(): one is under way
-  bool has_job = false;          // of block_job(): libvirt knows of one, though it may not have begun to move
-  base::Milliseconds paused{0};  // of a snapshot: how long its vCPUs stood still
+  BlockJobProgress progress;           // of block_job() and memory_job(); zero when there is none
+  bool saves_memory = false;           // of memory_job(): one is under way
+  bool has_job = false;                // of block_job(): libvirt knows of one, though it may not have begun to move
+  base::Milliseconds paused{0};        // of a snapshot: how long its vCPUs stood still
+  base::Milliseconds max_downtime{0};  // of max_downtime()
 
   // The daemon or the helper process died during the call: it may or may not have been carried out.
   bool connection_lost() const noexcept;
@@ -46,6 +47,9 @@ class LibvirtWorker {
   // What libvirt is doing with the domain's memory, and the end of that.
   CallResult memory_job(base::Milliseconds deadline);
   CallResult abort_memory_job(base::Milliseconds deadline);
+  // See max_downtime.hpp.
+  CallResult max_downtime(base::Milliseconds deadline);
+  CallResult set_max_downtime(base::Milliseconds limit, base::Milliseconds deadline);
   // Starts the domain from a file of saved memory.
   CallResult restore(const std::string& file, const std::string& xml, unsigned flags, base::Milliseconds deadline);
   CallResult create_bitmap(const std::string& name, const std::string& xml, base::Milliseconds deadline);

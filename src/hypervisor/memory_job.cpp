@@ -5,11 +5,13 @@
 
 #include <exception>
 #include <string_view>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/libvirt_worker.hpp"
+#include "hypervisor/max_downtime.hpp"
 
 namespace icecore::hypervisor {
 
@@ -29,9 +31,13 @@ constexpr std::uint64_t k_rewrites_max = 4;
 class Save {
  public:
   Save(Domain& domain, LibvirtWorker& worker, const HelperProgram& helper, const MemoryWatch& watch)
-      : domain_(domain), worker_(worker), questions_(domain, helper), watch_(watch) {}
+      : domain_(domain), worker_(worker), questions_(domain, helper), helper_(helper), watch_(watch) {}
+  ~Save() { put_back_downtime(); }
+  Save(const Save&) = delete;
+  Save& operator=(const Save&) = delete;
 
   CallResult run(const std::string& xml, unsigned flags) {
+    shorten_downtime();
     worker_.begin_snapshot(xml, flags);
     for (int polls = 0;; ++polls) {
       if (auto answer = worker_.snapshot_answer(polls < k_polls_at_first ? k_poll_at_first : k_poll)) return *answer;
@@ -52,6 +58,8 @@ class Save {
     if (job.progress.done != done_) since_progress_ = {};
     done_ = job.progress.done;
     if (watch_.on_progress) watch_.on_progress(done_, job.progress.total);
+    // The guest writes more within the short time than is saved in it.
+    if (job.progress.total > 0 && done_ > job.progress.total && !std::exchange(lengthened_, true)) put_back_downtime();
     if (job.progress.total > 0 && done_ > k_rewrites_max * job.progress.total) {
       base::Error error(Fault::unavailable,
                         fmt::format("the guest '{}' writes its memory faster than it can be saved", domain_.name()));
@@ -60,6 +68,20 @@ class Save {
     if (since_progress_.elapsed() < watch_.silence_max) return;
     base::fail(Fault::busy, "libvirt saved nothing more of the memory of '{}' for {} s", domain_.name(),
                watch_.silence_max.count() / 1000);
+  }
+
+  void shorten_downtime() {
+    if (watch_.own_downtime.count() == 0) return;
+    shortened_ = true;  // also when libvirt's answer does not come
+    try {
+      questions_.set_max_downtime(k_save_downtime, k_question_deadline).check("shorten the downtime limit");
+    } catch (const base::Error& error) {
+      base::log_warning("domain '{}': {}", domain_.name(), error.what());
+    }
+  }
+
+  void put_back_downtime() noexcept {
+    if (shortened_) put_back_max_downtime(domain_, watch_.own_downtime, helper_);
   }
 
   // An answer that does not come counts as no progress.
@@ -87,8 +109,11 @@ class Save {
   Domain& domain_;
   LibvirtWorker& worker_;
   LibvirtWorker questions_;
+  const HelperProgram& helper_;
   const MemoryWatch& watch_;
   std::uint64_t done_ = 0;
+  bool shortened_ = false;
+  bool lengthened_ = false;  // was tried; at the end it is put back all the same
   base::Stopwatch since_progress_;
 };
 

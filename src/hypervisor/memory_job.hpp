@@ -30,6 +30,8 @@ struct MemoryWatch {
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress = {};
   std::stop_token stop = {};
   base::Milliseconds silence_max = std::chrono::seconds(60);  // without a byte more
+  // The domain's own limit (max_downtime.hpp): a shorter one holds while its memory is saved. 0: it is not touched.
+  base::Milliseconds own_downtime{0};
 };
 
 // Takes the snapshot of `xml` by `worker` and waits for its end, however long that takes as long as bytes come. On a

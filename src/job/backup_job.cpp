@@ -121,6 +121,7 @@ void BackupJob::open_writer() {
 // ---- frozen, snapshotted, thawed
 void BackupJob::take_instant(const std::function<void()>& meet) {
   facts_ = job::take_instant(domain_, prepared_, options_, context_, steps_, notes_, meet);
+  prepared_.plan.max_downtime = {};  // put back with the memory saved: what is set from now on is its owner's
   note_frozen_bases(prepared_.plan);
   steps_.store_plan(to_json(prepared_.plan));
   reading_.emplace(prepared_, options_, context_, *writer_, notes_);

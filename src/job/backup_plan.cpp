@@ -113,6 +113,7 @@ Json to_json(const BackupPlan& plan) {
           {"snapshotted", plan.snapshotted},
           {"disks", disks},
           {"memory_file", plan.memory_file.string()},
+          {"max_downtime_ms", plan.max_downtime.count()},
           {"manifest", plan.manifest},
           {"published", plan.published}};
 }
@@ -130,6 +131,7 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   plan.manifest = json_field<std::string>(json, "manifest", what);
   plan.published = json.value("published", false);
   if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);
+  plan.max_downtime = base::Milliseconds(json.value("max_downtime_ms", std::int64_t{0}));
   const MergeState older = older_merge_state(json, what);
   for (const Json& disk : json_field<Json>(json, "disks", what)) plan.disks.push_back(parse_disk(disk, older, what));
   return plan;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/json.hpp"
 #include "disk/chain_fingerprint.hpp"
 #include "hypervisor/overlay_disk.hpp"
@@ -61,9 +62,10 @@ struct BackupPlan {
   bool transient = false;    // the domain has no persistent XML
   bool snapshotted = false;  // the overlays were there
   std::vector<PlannedDisk> disks;
-  std::filesystem::path memory_file;  // what libvirt saves the guest's memory to; empty: it is not saved
-  std::string manifest;               // encode_manifest() of the point, in hex, to publish; empty before `sealed`
-  bool published = false;             // it is, though the overlays were not merged yet
+  std::filesystem::path memory_file;   // what libvirt saves the guest's memory to; empty: it is not saved
+  base::Milliseconds max_downtime{0};  // the domain's own limit, while it is changed to save its memory; 0: it is not
+  std::string manifest;                // encode_manifest() of the point, in hex, to publish; empty before `sealed`
+  bool published = false;              // it is, though the overlays were not merged yet
 };
 
 hypervisor::OverlayDisk to_overlay(const PlannedDisk& disk);

@@ -7,6 +7,7 @@
 #include "base/failpoint.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/full_state.hpp"
+#include "hypervisor/max_downtime.hpp"
 #include "job/overlay_place.hpp"
 #include "job/space_watch.hpp"
 
@@ -109,6 +110,7 @@ std::optional<std::string> plan_memory(hypervisor::Domain& domain, const BackupO
   }
   prepared.plan.memory_file = found.folder / memory_file_name(prepared.model.uuid, job_id);
   prepared.pauses = found.pauses;
+  if (!found.pauses) prepared.plan.max_downtime = hypervisor::longer_downtime(domain).value_or(base::Milliseconds(0));
   return found.note.empty() ? std::nullopt : std::optional(found.note);
 }
 
@@ -123,7 +125,8 @@ hypervisor::SnapshotReport take_with_memory(hypervisor::Snapshot& snapshot, cons
                                             space.check();
                                             context.progress.transfer({.bytes_total = total, .bytes_done = done});
                                           },
-                                      .stop = context.stop};
+                                      .stop = context.stop,
+                                      .own_downtime = prepared.plan.max_downtime};
   try {
     return snapshot.take(watch);
   } catch (base::Error& error) {

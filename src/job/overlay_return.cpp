@@ -16,6 +16,7 @@
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/max_downtime.hpp"
 #include "hypervisor/memory_job.hpp"
 #include "job/base_growth.hpp"
 #include "job/base_use.hpp"
@@ -354,6 +355,7 @@ void end_capture(hypervisor::Connection& connection, const std::string& domain_u
   if (!connection.has_domain(domain_uuid)) return;
   Domain domain = connection.domain(domain_uuid);
   if (!plan.memory_file.empty() && std::filesystem::exists(plan.memory_file)) hypervisor::end_memory_job(domain);
+  if (plan.max_downtime.count() > 0) hypervisor::put_back_max_downtime(domain, plan.max_downtime);
   if (!plan.disks.empty()) domain.wait_for_calls_under_way(plan.disks.front().target);
 }
 

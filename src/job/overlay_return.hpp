@@ -24,7 +24,7 @@ struct ReturnedDisk {
 using StorePlan = std::function<void(const BackupPlan&)>;
 
 // Ends what libvirt may still be at for a backup that died, such as saving memory: it would put the domain on overlays
-// later. Waits for a snapshot under way.
+// later. Waits for a snapshot under way, and gives the domain its own downtime limit back.
 void end_capture(hypervisor::Connection& connection, const std::string& domain_uuid, const BackupPlan& plan);
 
 // The file with the guest's memory, if there is one.

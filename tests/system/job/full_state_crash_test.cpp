@@ -8,6 +8,7 @@
 
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
+#include "system/job/max_downtime.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -72,13 +73,16 @@ TEST_F(FullStateCrash, WhileLibvirtSavesTheMemory) {
                                      {{"ICECORE_FAILPOINTS", "backup.memory_progress=kill"}});
     ASSERT_EQ(crashed.exit_code, 137) << crashed.error_output;
   };
+  const unsigned long long own_downtime = max_downtime_of(subject.domain);
   const auto expect_as_before = [&] {
+    EXPECT_EQ(max_downtime_of(subject.domain), own_downtime);
     subject.expect_at_rest();
     expect_no_memory_file(subject);
     EXPECT_EQ(guest.shell("echo alive"), "alive\n");
   };
-  for (const char* how : {"--live", "--pause"}) {
-    crash(how);
+  for (const std::string how : {"--live", "--pause"}) {
+    crash(how.c_str());
+    EXPECT_EQ(max_downtime_of(subject.domain) < own_downtime, how == "--live");
     subject.must({"recover"});
     expect_as_before();
   }

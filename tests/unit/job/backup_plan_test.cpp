@@ -28,6 +28,8 @@ BackupPlan sample() {
                         .chain = {},
                         .keeps_overlay = true,
                         .home = {.path = "/dev/vg0/b", .format = "raw", .definition = "<disk/>", .frozen_ns = 17}});
+  plan.memory_file = "/images/x.save";
+  plan.max_downtime = base::Milliseconds(300);
   plan.published = true;
   return plan;
 }
@@ -48,6 +50,8 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_EQ(read.disks[1].home.path, "/dev/vg0/b");
   EXPECT_EQ(read.disks[1].home.format + read.disks[1].home.definition, "raw<disk/>");
   EXPECT_EQ(read.disks[1].home.frozen_ns, 17);
+  EXPECT_EQ(read.memory_file, "/images/x.save");
+  EXPECT_EQ(read.max_downtime, base::Milliseconds(300));
   EXPECT_TRUE(read.published);
 }
 
@@ -55,7 +59,8 @@ TEST(BackupPlan, EveryMissingFieldIsNamed) {
   const base::Json whole = to_json(sample());
   for (const auto& [key, value] : whole.items()) {
     // jobs of before have none
-    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "snapshotted" || key == "published")
+    if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "max_downtime_ms" ||
+        key == "snapshotted" || key == "published")
       continue;
     base::Json damaged = whole;
     damaged.erase(key);
