@@ -24,8 +24,10 @@ bool in_range(const WantedBlock& block, std::size_t frame_bytes) {
 BlockReader::BlockReader(Repository& repository) : repository_(repository) {}
 
 BlockLocation BlockReader::locate_or_fail(const BlockName& name) {
-  if (const auto location = locate(name)) return *location;
-  repository_.rebuild_index_once();
+  do {
+    if (const auto location = locate(name)) return *location;
+  } while (repository_.renew_index());
+  // Another thread may have renewed it between.
   if (const auto location = locate(name)) return *location;
   base::fail(Fault::corrupt, "block {} is in no index of '{}'", name.hex(), repository_.storage().url());
 }
@@ -80,7 +82,7 @@ bool BlockReader::holds(base::ByteView frame, const WantedBlock& wanted) const {
 
 base::Buffer BlockReader::read_again(const FrameLocation& frame, std::span<const WantedBlock> wanted,
                                      const std::exception_ptr& reason) {
-  repository_.rebuild_index_once();
+  repository_.renew_index();
   std::size_t end = 0;
   for (const WantedBlock& block : wanted) end = std::max<std::size_t>(end, std::size_t{block.offset} + block.length);
   if (end > repository_.config().frame_bytes) std::rethrow_exception(reason);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/index_cache.hpp"
 
+#include <fcntl.h>
 #include <lmdb.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <map>
+#include <thread>
 
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
@@ -214,6 +218,17 @@ std::optional<BlockLocation> IndexCache::find(const BlockName& name) const {
 bool IndexCache::contains(const BlockName& name) const {
   const Transaction transaction(environment_.get(), MDB_RDONLY);
   return transaction.find(blocks_, name.bytes).has_value();
+}
+
+std::optional<base::Fd> IndexCache::take_turn(base::Milliseconds patience) const {
+  constexpr std::chrono::milliseconds k_poll{20};
+  const std::filesystem::path path = folder_.string() + ".turn";
+  base::Fd file = base::open_file(path, O_RDWR | O_CREAT);
+  for (const base::Stopwatch since; ::flock(file.get(), LOCK_EX | LOCK_NB) != 0; std::this_thread::sleep_for(k_poll)) {
+    if (errno != EWOULDBLOCK && errno != EINTR) base::fail_errno(errno, "lock '" + path.string() + "'");
+    if (since.elapsed() >= patience) return std::nullopt;
+  }
+  return file;
 }
 
 std::set<std::string> IndexCache::loaded() const {

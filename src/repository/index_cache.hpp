@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
+#include "base/handle.hpp"
 #include "repository/crash_mark.hpp"
 #include "repository/pack_reader.hpp"
 
@@ -36,6 +38,10 @@ class IndexCache {
   std::optional<BlockLocation> find(const BlockName& name) const;
   bool contains(const BlockName& name) const;
 
+  // To be held by who brings in what the repository lists: one at a time, of all processes, so that nobody forgets what
+  // another is just adding, or takes a part of it for all. Nothing when another one had its turn for so long (a
+  // slow server): going on without one costs both of them work.
+  std::optional<base::Fd> take_turn(base::Milliseconds patience = std::chrono::minutes(1)) const;
   // The index objects whose content is in here.
   std::set<std::string> loaded() const;
   // Adds the packs of a durable index object. Interrupted, it has added a part and is begun again.

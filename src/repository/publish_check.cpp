@@ -11,6 +11,8 @@ namespace icecore::repository {
 
 namespace {
 
+constexpr int k_looks_max = 10;
+
 class MissingBlocks {
  public:
   MissingBlocks(Repository& repository, const std::function<void()>& tick)
@@ -53,9 +55,12 @@ std::size_t count_gone_blocks(Repository& repository, const Manifest& manifest) 
 }
 
 std::size_t look_blocks_up(Repository& repository, const Manifest& manifest, const std::function<void()>& tick) {
-  for (;;) {
-    repository.refresh_index();
+  for (int looks = 1;; ++looks) {
+    const std::string generation = repository.refresh_index();
     std::set<BlockName> missing = MissingBlocks(repository, tick).of(manifest);
+    // Another process began to bring the index in again: what it had not got to yet only seemed to be missing.
+    const bool may_be_there = repository.index().generation() != generation && looks < k_looks_max;
+    if (!missing.empty() && may_be_there) continue;
     const std::size_t wanted = missing.size();
     // Each turn may uncover nodes whose children are missing too; it ends because packs do.
     if (wanted == 0 || rescue_marked_packs(repository, missing) == 0) return wanted;

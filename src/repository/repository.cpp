@@ -35,8 +35,10 @@ Config new_config(const InitOptions& options) {
   return config;
 }
 
-// False: the list was old.
-bool load_listed(storage::Storage& storage, const KeyRing& keys, const Config& config, IndexCache& cache) {
+// The cache's generation, in which nothing of what is listed is missing; if it is another by now, somebody has cleared
+// what was added. Nothing: the list was old.
+std::optional<std::string> load_listed(storage::Storage& storage, const KeyRing& keys, const Config& config,
+                                       IndexCache& cache) {
   const std::vector<storage::ObjectInfo> objects = storage.list("index");
   std::set<std::string> gone = cache.loaded();
   for (const storage::ObjectInfo& object : objects) gone.erase(last_part(object.name));
@@ -45,15 +47,16 @@ bool load_listed(storage::Storage& storage, const KeyRing& keys, const Config& c
     base::log_info("index {} is gone from '{}'; the index cache starts anew", *gone.begin(), storage.url());
     cache.clear();
   }
+  std::string generation = cache.generation();
   const std::set<std::string> loaded = cache.loaded();
   for (const storage::ObjectInfo& object : objects) {
     const std::string id = last_part(object.name);
     if (loaded.contains(id)) continue;
     const std::optional<base::Bytes> bytes = storage::get_if_there(storage, object.name, size_max(ObjectKind::index));
-    if (!bytes) return false;
+    if (!bytes) return std::nullopt;
     cache.add(id, decode_index(keys, config, id, *bytes));
   }
-  return true;
+  return generation;
 }
 
 }  // namespace
@@ -108,14 +111,14 @@ IndexCache& Repository::index() {
   });
 }
 
-void Repository::refresh_index() {
-  index_state_.with([&](IndexState&) { refresh_locked(); });
+std::string Repository::refresh_index() {
+  return index_state_.with([&](IndexState&) { return refresh_locked(); });
 }
 
 void Repository::begin_relying_on_index() {
   index_state_.with([&](IndexState& state) {
-    refresh_locked();
-    if (!state.relied_on) state.relied_on = index().generation();
+    const std::string generation = refresh_locked();
+    if (!state.relied_on) state.relied_on = generation;
   });
 }
 
@@ -128,25 +131,26 @@ bool Repository::index_still_holds() {
 }
 
 void Repository::rebuild_index() {
-  index_state_.with([&](IndexState&) {
-    index().clear();
-    refresh_locked();
-  });
+  index_state_.with([&](IndexState&) { refresh_locked(true); });
 }
 
-void Repository::rebuild_index_once() {
-  index_state_.with([&](IndexState& state) {
-    if (std::exchange(state.rebuilt, true)) return;
-    base::log_info("the index cache does not match the repository '{}'; it is made anew", storage_.url());
-    index().clear();
-    refresh_locked();
+bool Repository::renew_index() {
+  return index_state_.with([&](IndexState& state) {
+    if (state.renewed == index().generation()) return false;
+    if (!state.renewed)
+      base::log_info("the index cache does not match the repository '{}'; it is made anew", storage_.url());
+    state.renewed = refresh_locked(!state.renewed);
+    return true;
   });
 }
 
 // A prune replaces index objects while we read: what is gone by the time it is read is listed no longer, and what
 // replaces it was there before it went.
-void Repository::refresh_locked() {
-  for (int tries = 1; !load_listed(storage_, keys_, config_, index()); ++tries) {
+std::string Repository::refresh_locked(bool anew) {
+  const std::optional<base::Fd> turn = index().take_turn();
+  if (anew) index().clear();
+  for (int tries = 1;; ++tries) {
+    if (const auto generation = load_listed(storage_, keys_, config_, index())) return *generation;
     if (tries == k_refreshes_max)
       base::fail(Fault::unavailable, "the index of '{}' lists objects that are not there", storage_.url());
   }

@@ -49,8 +49,10 @@ class Repository {
   const KeyRing& keys() const noexcept { return keys_; }
   IndexCache& index();
 
-  // Loads the index objects the cache has not seen; if one it has seen is gone, starts it anew.
-  void refresh_index();
+  // Loads the index objects the cache has not seen; if one it has seen is gone, starts it anew. Returns the cache's
+  // generation with all of that in it: once it is another, somebody has forgotten what was there, and may not have
+  // brought all of it in again.
+  std::string refresh_index();
   // refresh_index(), by whom is going to leave out blocks the index knows. From the first such call on,
   // index_still_holds() watches over them.
   void begin_relying_on_index();
@@ -59,9 +61,10 @@ class Repository {
   bool index_still_holds();
   // Throws the cache's content away and loads all index objects.
   void rebuild_index();
-  // As rebuild_index(), but only the first call on this object does anything; others wait for it. For
-  // readers that met a location which does not hold what it should.
-  void rebuild_index_once();
+  // For readers that met a location which does not hold what it should, or none: as rebuild_index() at the first call
+  // on this object; later ones do something only when another process has started the cache anew since, as after each
+  // prune. False: they did not.
+  bool renew_index();
 
   // Where a block lies, or nothing. Only knows what the last refresh_index() or BlockWriter brought.
   std::optional<BlockLocation> locate(const BlockName& name) { return index().find(name); }
@@ -73,7 +76,8 @@ class Repository {
   };
   static Opened unlock(storage::Storage& storage, const Credential& credential, const ConfigCheck& check);
   Repository(storage::Storage& storage, Opened opened, std::filesystem::path cache_folder);
-  void refresh_locked();
+  // Returns the generation.
+  std::string refresh_locked(bool anew = false);
 
   storage::Storage& storage_;
   Config config_;
@@ -81,7 +85,7 @@ class Repository {
   std::filesystem::path cache_folder_;
   base::Guarded<std::shared_ptr<IndexCache>> index_;
   struct IndexState {
-    bool rebuilt = false;
+    std::optional<std::string> renewed;    // IndexCache::generation() of then
     std::optional<std::string> relied_on;  // IndexCache::generation() of then
   };
   base::Guarded<IndexState> index_state_;  // held while the index is refreshed: one refresh at a time

@@ -165,6 +165,27 @@ TEST_F(IndexCacheTest, WrongLocationsAreFoundOut) {
   }
 }
 
+// Another process does after each prune, and a long restore sees several.
+TEST_F(IndexCacheTest, AsOftenAsOthersStartItAnewItIsBroughtInAgain) {
+  create();
+  const std::vector<std::uint64_t> seeds = {1, 2, 3, 4, 5};
+  const ImageRoot image = store_image(seeds);
+  for (int prune = 0; prune < 3; ++prune) {
+    repository_->index().clear();
+    EXPECT_EQ(read_image(image), make_image(seeds)) << prune;
+  }
+  EXPECT_FALSE(repository_->renew_index()) << "nobody started it anew";
+}
+
+TEST_F(IndexCacheTest, BringingInTakesTurns) {
+  const auto cache = IndexCache::open(folder_ / "c");
+  std::optional<base::Fd> turn = cache->take_turn();
+  EXPECT_TRUE(turn);
+  EXPECT_FALSE(cache->take_turn(base::Milliseconds(0)));
+  turn.reset();
+  EXPECT_TRUE(cache->take_turn(base::Milliseconds(0)));
+}
+
 TEST_F(IndexCacheTest, IndexObjectThatIsGoneIsForgotten) {
   create();
   store_image({1, 2, 3});
