@@ -122,6 +122,11 @@ void add_frame(Transaction& transaction, unsigned blocks, std::uint32_t pack, co
   }
 }
 
+std::string generation_in(const Transaction& transaction, unsigned facts) {
+  const std::optional<base::ByteView> value = transaction.find(facts, base::as_bytes(k_generation));
+  return value ? base::to_string(*value) : std::string();
+}
+
 std::filesystem::path mark_beside(const std::filesystem::path& folder) {
   base::create_folders(folder.parent_path());
   return folder.string() + ".use";
@@ -247,21 +252,29 @@ std::set<std::string> IndexCache::loaded() const {
 }
 
 void IndexCache::add(const std::string& index_id, const std::vector<PackEntry>& packs) {
-  std::optional<Transaction> transaction(std::in_place, environment_.get(), 0U);
-  std::size_t names = 0;
-  for (const PackEntry& pack : packs) {
-    const std::uint32_t number = number_of(*transaction, packs_, pack_numbers_, pack);
-    for (const FrameEntry& frame : pack.frames) {
-      add_frame(*transaction, blocks_, number, frame);
-      names += frame.blocks.size();
-      if (names < k_names_per_transaction) continue;
-      transaction->commit();
-      transaction.emplace(environment_.get(), 0U);
-      names = 0;
+  // False: it was cleared between two transactions, and of the first nothing is left.
+  const auto add_all = [&] {
+    std::optional<Transaction> transaction(std::in_place, environment_.get(), 0U);
+    const std::string generation = generation_in(*transaction, facts_);
+    std::size_t names = 0;
+    for (const PackEntry& pack : packs) {
+      const std::uint32_t number = number_of(*transaction, packs_, pack_numbers_, pack);
+      for (const FrameEntry& frame : pack.frames) {
+        add_frame(*transaction, blocks_, number, frame);
+        names += frame.blocks.size();
+        if (names < k_names_per_transaction) continue;
+        transaction->commit();
+        transaction.emplace(environment_.get(), 0U);
+        if (generation_in(*transaction, facts_) != generation) return false;
+        names = 0;
+      }
     }
+    transaction->put(indexes_, base::as_bytes(index_id), {});
+    transaction->commit();
+    return true;
+  };
+  while (!add_all()) {
   }
-  transaction->put(indexes_, base::as_bytes(index_id), {});
-  transaction->commit();
 }
 
 void IndexCache::clear() {
@@ -273,9 +286,7 @@ void IndexCache::clear() {
 }
 
 std::string IndexCache::generation() const {
-  const Transaction transaction(environment_.get(), MDB_RDONLY);
-  const std::optional<base::ByteView> value = transaction.find(facts_, base::as_bytes(k_generation));
-  return value ? base::to_string(*value) : std::string();
+  return generation_in(Transaction(environment_.get(), MDB_RDONLY), facts_);
 }
 
 }  // namespace icecore::repository

@@ -44,7 +44,7 @@ class IndexCache {
   std::optional<base::Fd> take_turn(base::Milliseconds patience = std::chrono::minutes(1)) const;
   // The index objects whose content is in here.
   std::set<std::string> loaded() const;
-  // Adds the packs of a durable index object. Interrupted, it has added a part and is begun again.
+  // Adds the packs of a durable index object. Interrupted, it has added a part; cleared meanwhile, it begins again.
   void add(const std::string& index_id, const std::vector<PackEntry>& packs);
   // Forgets everything.
   void clear();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "unit/repository/fixture.hpp"
 
@@ -175,6 +176,24 @@ TEST_F(IndexCacheTest, AsOftenAsOthersStartItAnewItIsBroughtInAgain) {
     EXPECT_EQ(read_image(image), make_image(seeds)) << prune;
   }
   EXPECT_FALSE(repository_->renew_index()) << "nobody started it anew";
+}
+
+// A backup adds what it has written while another process clears, and says that all of it is there.
+TEST_F(IndexCacheTest, WhatIsClearedWhileItIsAddedIsAddedAgain) {
+  constexpr std::size_t k_packs = 12;  // more names than go into one transaction
+  constexpr std::size_t k_blocks = 4000;
+  const auto cache = IndexCache::open(folder_ / "c");
+  std::vector<PackEntry> packs;
+  for (std::size_t i = 0; i < k_packs; ++i) packs.push_back(make_pack(i, k_blocks));
+  for (int round = 0; round < 20; ++round) {
+    std::jthread others([&] {
+      for (int clears = 0; clears < 3; ++clears) cache->clear();
+    });
+    cache->add("one", packs);
+    others.join();
+    const bool said = cache->loaded().contains("one");
+    for (std::size_t i = 0; i < k_packs && said; ++i) EXPECT_TRUE(cache->contains(block_name(i, 0))) << i;
+  }
 }
 
 TEST_F(IndexCacheTest, BringingInTakesTurns) {
