@@ -2,12 +2,15 @@
 #include "maintenance/verify.hpp"
 
 #include <algorithm>
+#include <thread>
 
+#include "base/clock.hpp"
 #include "base/log.hpp"
 #include "maintenance/damage_notes.hpp"
 #include "maintenance/group_check.hpp"
 #include "maintenance/read_packs.hpp"
 #include "repository/envelope.hpp"
+#include "repository/lock_list.hpp"
 #include "repository/prune_mark.hpp"
 #include "repository/reader_lock.hpp"
 #include "storage/get_if_there.hpp"
@@ -17,6 +20,9 @@ namespace icecore::maintenance {
 using base::Fault;
 
 namespace {
+
+constexpr base::Milliseconds k_between_looks{1000};
+constexpr base::Milliseconds k_tick{100};
 
 class Verify {
  public:
@@ -101,15 +107,45 @@ class Verify {
     if (all_known) report_.healed = notes.settle_found(survey_, bad_packs);
   }
 
-  // What lies in packs marked for deletion is no loss: a prune at work beside us may be about to take it back. What is
-  // lost is looked for twice, because a list of objects that change is of no one moment.
+  // What lies in packs marked for deletion is no loss, and no damage either while somebody at work beside us may be
+  // about to take it back.
   void look_in_marked_packs() {
+    const base::Stopwatch since;
+    bool may_change = true;
+    while (count_marked_packs() > 0 && may_change) {
+      may_change = somebody_may_take_back(since.elapsed());
+      if (may_change) pause();
+      survey_.taken_back.clear();
+      survey_.read();  // the last time after whoever was at work has ended
+    }
+    for (const repository::PackEntry& pack : survey_.taken_back) {
+      report_.damage.push_back({repository::pack_object(pack.id), "restore points need it, and no index names it"});
+    }
+  }
+
+  // As taken back; how many are needed. What is lost is looked for twice, because a list of objects that change is of
+  // no one moment.
+  std::size_t count_marked_packs() {
     for (bool sure = false; !survey_.losses.empty() && !sure;) {
       sure = survey_.take_back(find_missing()) == 0;
       survey_.read();
     }
-    for (const repository::PackEntry& pack : survey_.taken_back) {
-      report_.damage.push_back({repository::pack_object(pack.id), "restore points need it, and no index names it"});
+    return survey_.taken_back.size();
+  }
+
+  bool somebody_may_take_back(base::Milliseconds waited) {
+    const std::vector<repository::FoundLock> others = repository::list_locks(repository_, lock_.ids());
+    return std::any_of(others.begin(), others.end(), [&](const repository::FoundLock& other) {
+      const bool is_job = other.lock.mode == repository::LockMode::shared;
+      return other.state == repository::LockState::alive &&
+             waited < (is_job ? options_.patience_with_jobs : options_.patience_with_prunes);
+    });
+  }
+
+  void pause() const {
+    watch_.on_phase("wait for others at work");
+    for (const base::Stopwatch since; since.elapsed() < k_between_looks; std::this_thread::sleep_for(k_tick)) {
+      watch_.tick();
     }
   }
 

@@ -4,6 +4,7 @@
 // were damaged when this host last read them or that a restore point is noted to have lost blocks with.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,6 +18,10 @@ struct VerifyOptions {
   std::optional<unsigned> read_percent;  // of the packs' bytes, those longest unread
   std::filesystem::path history;         // which packs were read when (read_history.hpp)
   unsigned threads = 0;                  // that read, each holding one pack; 0: as many as suit this host
+  // How long others who are at work are waited for, when what points need lies in packs that only they may be about to
+  // take back (prune_mark.hpp): a backup does that at once, a prune at its end.
+  std::chrono::seconds patience_with_jobs{30};
+  std::chrono::seconds patience_with_prunes{600};
 };
 
 struct VerifyReport {

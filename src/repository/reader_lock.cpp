@@ -35,4 +35,8 @@ void ReaderLock::refresh() {
   }
 }
 
+std::set<std::string> ReaderLock::ids() const {
+  return lock_ ? std::set<std::string>{lock_->id()} : std::set<std::string>{};
+}
+
 }  // namespace icecore::repository

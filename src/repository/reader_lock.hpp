@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "repository/repository_lock.hpp"
@@ -19,6 +20,9 @@ class ReaderLock {
   // As RepositoryLock::refresh(), but for a heartbeat that finds no room: without one, other hosts may take this
   // process for gone.
   void refresh();
+
+  // Its id, to tell it from those of others; none where no lock could be taken.
+  std::set<std::string> ids() const;
 
  private:
   std::optional<RepositoryLock> lock_;

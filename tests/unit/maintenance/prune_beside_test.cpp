@@ -2,6 +2,7 @@
 // A prune beside backups on other hosts: whatever they do meanwhile, no point lacks a block.
 #include "maintenance/prune.hpp"
 #include "maintenance/repair.hpp"
+#include "maintenance/verify.hpp"
 #include "repository/envelope.hpp"
 #include "repository/prune_mark.hpp"
 #include "unit/maintenance/fixture.hpp"
@@ -32,6 +33,14 @@ class PruneBesideTest : public MaintenanceFixture {
     EXPECT_EQ(stats_.new_blocks, 0U);
     forget(0);
     return begun;
+  }
+  // A point whose blocks only a mark names: as between its publication and the moment in which they are taken back.
+  void point_on_marked_packs() {
+    const Manifest begun = backup_that_relies_on_a_forgotten_point();
+    prune(k_day);
+    const std::string object = repository::manifest_object(begun);
+    storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
+    points_.push_back({begun, range(1, 60)});
   }
   std::unique_ptr<Repository> other_;
 };
@@ -93,11 +102,7 @@ TEST_F(PruneBesideTest, ACacheRefreshedByAnotherProcessHidesNothing) {
 
 // A manifest that came after the mark was written, unchecked: the sweep looks again.
 TEST_F(PruneBesideTest, TheSweepTakesBackWhatANewPointNeeds) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  EXPECT_GT(prune(k_day).waiting.packs, 0U);
-  const std::string object = repository::manifest_object(begun);
-  storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
-  points_.push_back({begun, range(1, 60)});
+  point_on_marked_packs();
   const PruneReport report = prune();
   EXPECT_EQ(report.deleted.packs, 0U);
   EXPECT_NE(report.notes.at(0).find("needed by newer"), std::string::npos);
@@ -157,16 +162,50 @@ TEST_F(PruneBesideTest, AConflictThatIsNotTheBlocksOwnTakesNothingBack) {
 }
 
 TEST_F(PruneBesideTest, ADryRunSeesWhatWouldBeTakenBack) {
-  const Manifest begun = backup_that_relies_on_a_forgotten_point();
-  prune(k_day);
-  const std::string object = repository::manifest_object(begun);
-  storage_.put(object, seal(repository_->keys(), repository::ObjectKind::manifest, object, encode_manifest(begun)));
+  point_on_marked_packs();
   const auto before = snapshot();
   const PruneReport report = prune(std::chrono::seconds(0), true);
   EXPECT_NE(report.notes.at(0).find("needed by newer"), std::string::npos);
   EXPECT_EQ(report.deleted.packs, 0U);
   EXPECT_GT(report.kept.packs, 0U);
   EXPECT_EQ(snapshot(), before);
+}
+
+// No damage: whoever is at work takes back what the point needs, as long as that may take.
+TEST_F(PruneBesideTest, AVerifyWaitsForWhoeverIsAtWork) {
+  for (const LockMode mode : {LockMode::shared, LockMode::maintenance}) {
+    point_on_marked_packs();
+    std::optional<RepositoryLock> at_work(std::in_place, *other_, mode, "at work");
+    int looks = -1;  // the first is its own lock's
+    HookedStorage hooked(storage_, [&](const std::string& call) {
+      if (call != "list locks" || ++looks != 2) return;
+      at_work.reset();
+      prune(k_day);
+    });
+    Repository verifying(hooked, key(), folder_ / "verifying-cache");
+    const VerifyReport report = verify(verifying, {.history = folder_ / "history"}, {});
+    EXPECT_TRUE(report.good()) << to_string(mode);
+    EXPECT_EQ(looks, 2);
+    forget(0);
+    prune();
+  }
+}
+
+TEST_F(PruneBesideTest, AVerifyNamesAsDamagedWhatNobodyTakesBack) {
+  point_on_marked_packs();
+  const VerifyOptions options{.history = folder_ / "history", .patience_with_jobs = std::chrono::seconds(0)};
+  const auto is_damaged = [&] {
+    const VerifyReport report = verify(*repository_, options, {});
+    return !report.damage.empty() && report.losses.empty();
+  };
+  EXPECT_TRUE(is_damaged());
+  {
+    const RepositoryLock lock(*other_, LockMode::shared, "backup of 'c'");
+    EXPECT_TRUE(is_damaged());
+  }
+  prune(k_day);
+  EXPECT_FALSE(is_damaged());
+  expect_all_readable();
 }
 
 // A mark that cannot be read stops a prune and a publishing that might need it, until a repair has removed it.
