@@ -14,7 +14,6 @@
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
 #include "storage/storage.hpp"
-#include "system/job/max_downtime.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -174,25 +173,6 @@ TEST_F(FullState, TheGuestRunsOnWhileItIsSavedOrStandsStillAsAsked) {
   int least = ran_on_ms("--pause");  // of a busy host one call may take its time
   for (int round = 0; round < 5 && least >= k_runs_on_ms; ++round) least = std::min(least, ran_on_ms("--pause"));
   EXPECT_LT(least, k_runs_on_ms);
-  subject.expect_at_rest();
-}
-
-// A later migration is to be as its owner has set it.
-TEST_F(FullState, TheDomainsOwnDowntimeLimitIsPutBack) {
-  ProtectedDomain subject;
-  subject.init();
-  subject.domain.start();
-  for (const unsigned long long own : {20U, 250U}) {
-    ASSERT_EQ(virDomainMigrateSetMaxDowntime(subject.domain.handle(), own, 0), 0);
-    for (const char* how : {"--live", "--pause"}) {
-      subject.must({"backup", subject.domain.name(), "--full-state", how});
-      EXPECT_EQ(max_downtime_of(subject.domain), own);
-    }
-  }
-  const auto failed = subject.run({"backup", subject.domain.name(), "--full-state", "--live"},
-                                  {{"ICECORE_FAILPOINTS", "backup.memory_progress=error"}});
-  EXPECT_NE(failed.exit_code, 0);
-  EXPECT_EQ(max_downtime_of(subject.domain), 250U);
   subject.expect_at_rest();
 }
 
