@@ -29,7 +29,10 @@ BlockLocation BlockReader::locate_or_fail(const BlockName& name) {
   } while (repository_.renew_index());
   // Another thread may have renewed it between.
   if (const auto location = locate(name)) return *location;
-  base::fail(Fault::corrupt, "block {} is in no index of '{}'", name.hex(), repository_.storage().url());
+  // Damage, or not yet taken back by a prune at work: a verify can tell, and says what to do.
+  throw base::Error(Fault::corrupt,
+                    fmt::format("block {} is in no index of '{}'", name.hex(), repository_.storage().url()))
+      .add_hint("icecore verify");
 }
 
 base::Buffer BlockReader::read_frame(const FrameLocation& frame, std::span<const WantedBlock> wanted) {

@@ -3,6 +3,7 @@
 #include "maintenance/prune.hpp"
 #include "maintenance/repair.hpp"
 #include "maintenance/verify.hpp"
+#include "repository/block_reader.hpp"
 #include "repository/envelope.hpp"
 #include "repository/prune_mark.hpp"
 #include "unit/maintenance/fixture.hpp"
@@ -206,6 +207,19 @@ TEST_F(PruneBesideTest, AVerifyNamesAsDamagedWhatNobodyTakesBack) {
   prune(k_day);
   EXPECT_FALSE(is_damaged());
   expect_all_readable();
+}
+
+TEST_F(PruneBesideTest, WhoReadsWhatIsNotTakenBackYetIsToldToVerify) {
+  point_on_marked_packs();
+  repository_->refresh_index();
+  repository::BlockReader reader(*repository_);
+  try {
+    reader.locate_or_fail(points_.at(0).manifest.disks.at(0).image.root);
+    ADD_FAILURE() << "an index names it";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.fault(), Fault::corrupt);
+    EXPECT_EQ(error.hint(), "icecore verify");
+  }
 }
 
 // A mark that cannot be read stops a prune and a publishing that might need it, until a repair has removed it.
