@@ -10,6 +10,7 @@
 #include "base/failpoint.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
+#include "disk/device_identity.hpp"
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
 #include "disk/overlay_image.hpp"
@@ -185,9 +186,22 @@ class Return {
   std::vector<PlannedDisk*> attached(const hypervisor::DomainModel& model) {
     std::vector<PlannedDisk*> disks;
     detached_.clear();
-    for (PlannedDisk& disk : plan_.disks)
-      (model.find_disk(disk.target) == nullptr ? detached_ : disks).push_back(&disk);
+    for (PlannedDisk& disk : plan_.disks) {
+      const hypervisor::DiskModel* now = model.find_disk(disk.target);
+      if (now == nullptr || !has_moved_on(now->source, disk)) (now == nullptr ? detached_ : disks).push_back(&disk);
+    }
     return disks;
+  }
+
+  // Its overlay is unlinked last of all, once the disk was seen on its base; what lies over that now came later, as the
+  // layer of another backup. The base, if it was a layer itself, may be in its home meanwhile.
+  static bool has_moved_on(const hypervisor::ImageSource& now, const PlannedDisk& disk) {
+    const std::filesystem::path& below = std::filesystem::exists(disk.base_path) ? disk.base_path : disk.home.path;
+    if (std::filesystem::exists(disk.overlay_path) || below.empty()) return false;
+    if (!std::filesystem::exists(now.path) || disk::is_same_image(now.path, disk.base_path)) return false;
+    const std::vector<disk::ImageInfo> chain = disk::inspect_chain(now.path, now.format);
+    return std::any_of(chain.begin(), chain.end(),
+                       [&](const disk::ImageInfo& image) { return disk::is_same_image(image.path, below); });
   }
 
   bool is_detached(const PlannedDisk& disk) const {

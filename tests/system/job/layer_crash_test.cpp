@@ -265,5 +265,31 @@ TEST_F(LayerMeanwhile, TheDomainIsStarted) {
   }
 }
 
+// A job that failed once its overlays were merged and removed, and a layer that a later backup put over their bases: it
+// is finished all the same. A copy leaves the disk on its layer, which the later backup merges.
+TEST_F(LayerMeanwhile, ALaterBackupKeepsALayerWhereAnEarlierJobIsNotFinished) {
+  for (const std::string earlier : {"--change-map=scan", "--mode=copy"}) {
+    for (const bool is_off : {false, true}) {
+      SCOPED_TRACE(earlier + (is_off ? ", shut off" : ""));
+      ProtectedDomain subject(one_disk("raw"));
+      begin_layers(subject);
+      if (earlier == "--mode=copy") back_up_layer(subject);
+      if (is_off) subject.domain.destroy();
+      const std::vector<std::string> words = {"backup", subject.domain.name(), "--quiesce=off"};
+      std::vector<std::string> crashing = words;
+      crashing.push_back(earlier);
+      ASSERT_EQ(subject.run(crashing, {{"ICECORE_FAILPOINTS", "backup.acted.committing=kill"}}).exit_code, 137);
+      std::vector<std::string> keeping = words;
+      keeping.push_back("--change-map=layer");
+      const auto kept = subject.must(keeping, {{"ICECORE_FAILPOINTS", "layer.before_unlink=error"}});
+      EXPECT_THAT(kept.error_output, testing::HasSubstr("an earlier job is not finished"));
+      subject.must({"recover"});
+      expect_on_layer(subject);
+      back_up_layer(subject);
+      merge_layers(subject);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace icecore::system_test
