@@ -45,6 +45,16 @@ void require_folder(const std::filesystem::path& root) {
   throw base::Error(Fault::not_found, fmt::format("'{}' is no folder", root.string())).add_hint("name a folder");
 }
 
+// Nothing when there is no such file. What cannot be looked at is not missing: a prune would not know what it needs.
+std::optional<std::uint64_t> size_unless_gone(const std::filesystem::path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) == 0) {
+    return S_ISREG(info.st_mode) ? std::optional(static_cast<std::uint64_t>(info.st_size)) : std::nullopt;
+  }
+  if (errno != ENOENT && errno != ENOTDIR) base::fail_errno(errno, "look at '" + file.string() + "'");
+  return std::nullopt;
+}
+
 bool is_mount_point(const std::filesystem::path& folder) { return device_of(folder) != device_of(folder / ".."); }
 
 }  // namespace
@@ -66,11 +76,9 @@ std::filesystem::path LocalFolder::file_of(const std::string& name) const { retu
 void LocalFolder::put(const std::string& name, std::span<const base::ByteView> parts) {
   expect_root();
   const std::filesystem::path path = file_of(name);
-  std::error_code missing;
-  const std::uintmax_t size = std::filesystem::file_size(path, missing);
-  if (!missing) {
-    if (size == total_size(parts)) return;
-    base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url(), size,
+  if (const auto size = size_unless_gone(path)) {
+    if (*size == total_size(parts)) return base::sync_folder(path.parent_path());  // who wrote it may have died before
+    base::fail(Fault::conflict, "object '{}' exists in '{}' with {} bytes instead of {}", name, url(), *size,
                total_size(parts));
   }
   base::create_folders(path.parent_path());
@@ -95,14 +103,12 @@ base::Bytes LocalFolder::get_range(const std::string& name, std::uint64_t offset
 
 bool LocalFolder::exists(const std::string& name) {
   expect_root();
-  return std::filesystem::exists(file_of(name));
+  return size_unless_gone(file_of(name)).has_value();
 }
 
 std::optional<std::uint64_t> LocalFolder::size_of(const std::string& name) {
   expect_root();
-  std::error_code missing;
-  const std::uintmax_t size = std::filesystem::file_size(file_of(name), missing);
-  return missing ? std::nullopt : std::optional<std::uint64_t>(size);
+  return size_unless_gone(file_of(name));
 }
 
 std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
@@ -112,11 +118,10 @@ std::vector<ObjectInfo> LocalFolder::list(const std::string& folder) {
   std::filesystem::recursive_directory_iterator at(root_ / folder, error);
   if (error == std::errc::no_such_file_or_directory) return objects;
   for (const std::filesystem::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
-    const bool temporary = is_temporary(at->path().filename().string());
-    std::error_code vanished;  // removed since its name was read: as if listed a moment later
-    if (temporary || !at->is_regular_file(vanished)) continue;
-    const std::uintmax_t size = at->file_size(vanished);
-    if (!vanished) objects.push_back({at->path().lexically_relative(root_).string(), size});
+    if (is_temporary(at->path().filename().string())) continue;
+    // Removed since its name was read: as if listed a moment later.
+    if (const auto size = size_unless_gone(at->path()))
+      objects.push_back({at->path().lexically_relative(root_).string(), *size});
   }
   if (error) base::fail_errno(error.value(), "list '" + (root_ / folder).string() + "'");
   return objects;

@@ -250,6 +250,25 @@ TEST(LocalFolderTest, WhatTheDiskFailsToReadIsCorrupt) {
   }
 }
 
+// An inode that cannot be read: a prune that passed over a restore point would take what it needs.
+TEST(LocalFolderTest, WhatCannotBeLookedAtIsNotMissing) {
+  Subject subject = make_local();
+  subject.storage->put("manifests/a/b", base::as_bytes("1"));
+  std::filesystem::create_symlink("loop", subject.folder / "manifests/a/loop");
+  const auto expect_named = [](auto&& action) {
+    try {
+      action();
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const base::Error& error) {
+      EXPECT_NE(std::string_view(error.what()).find("manifests/a/loop"), std::string_view::npos) << error.what();
+    }
+  };
+  expect_named([&] { subject.storage->list("manifests"); });
+  expect_named([&] { subject.storage->size_of("manifests/a/loop"); });
+  expect_named([&] { subject.storage->exists("manifests/a/loop"); });
+  expect_named([&] { subject.storage->put("manifests/a/loop", base::as_bytes("1")); });
+}
+
 void expect_unavailable(Storage& storage) {
   const auto fault_of = [](auto&& action) {
     try {
