@@ -31,7 +31,7 @@ Publisher::Publisher(SpooledStorage& storage, repository::Repository& repository
 // manifest, and has to be on the remote: no prune takes anything in between.
 Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, const std::stop_token& stop) {
   if (!sound_bytes(spool_, repository_, manifest)) return {Outcome::refused, "its manifest is damaged in staging"};
-  Lock lock = prepared_lock();
+  RemoteLock lock = prepared_lock();
   if (is_doubted(remote, manifest)) {
     lock.reset();
     read_back(remote, manifest, stop);
@@ -51,21 +51,16 @@ Publication Publisher::publish(Storage& remote, const QueuedObject& manifest, co
 }
 
 void Publisher::prepare(Storage& remote) {
-  Lock lock = take_lock(remote);
-  prepared_.with([&](Lock& prepared) { std::swap(prepared, lock); });
+  RemoteLock lock = take_lock(remote);
+  prepared_.with([&](RemoteLock& prepared) { std::swap(prepared, lock); });
 }
 
-Publisher::Lock Publisher::prepared_lock() {
-  return prepared_.with([](Lock& prepared) { return std::move(prepared); });
+RemoteLock Publisher::prepared_lock() {
+  return prepared_.with([](RemoteLock& prepared) { return std::move(prepared); });
 }
 
-Publisher::Lock Publisher::take_lock(Storage& remote) {
-  storage_.expect_mounted(remote);
-  auto lock = std::make_unique<repository::RepositoryLock>(repository_, repository::LockMode::shared,
-                                                           "upload of a restore point");
-  if (!storage_.is_on_remote(repository::lock_object(lock->id())))
-    base::fail(Fault::unavailable, "the repository could not be locked: {}", storage_.trouble());
-  return lock;
+RemoteLock Publisher::take_lock(Storage& remote) {
+  return lock_remote(storage_, repository_, remote, "upload of a restore point");
 }
 
 // Somebody may take our lock for left behind, and a prune sweep then.

@@ -12,8 +12,8 @@
 #include <string>
 
 #include "repository/manifest.hpp"
-#include "repository/repository_lock.hpp"
 #include "staging/proof.hpp"
+#include "staging/remote_lock.hpp"
 #include "staging/sender.hpp"
 
 namespace icecore::staging {
@@ -48,9 +48,8 @@ class Publisher {
   void drop_abandoned();
 
  private:
-  using Lock = std::unique_ptr<repository::RepositoryLock>;
-  Lock take_lock(storage::Storage& remote);
-  Lock prepared_lock();
+  RemoteLock take_lock(storage::Storage& remote);
+  RemoteLock prepared_lock();
   Publication publish_locked(storage::Storage& remote, const QueuedObject& manifest, repository::RepositoryLock& lock,
                              const std::stop_token& stop);
   void complete_group(storage::Storage& remote, const QueuedObject& manifest);
@@ -71,7 +70,7 @@ class Publisher {
   Spool& spool_;
   repository::Repository& repository_;
   Sender& sender_;
-  base::Guarded<Lock> prepared_;
+  base::Guarded<RemoteLock> prepared_;
 };
 
 }  // namespace icecore::staging

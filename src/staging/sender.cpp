@@ -43,10 +43,13 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
   auto bytes = sound_bytes(spool_, repository_, object);
   if (!bytes && object.kind == ObjectClass::manifest) base::fail(Fault::busy, "'{}' has just rotted", object.name);
   if (!bytes) return set_aside(remote, object);
-  if (object.kind == ObjectClass::index && was_replaced(remote, object, *bytes)) return;
+  const bool is_index = object.kind == ObjectClass::index;
+  std::vector<repository::PackEntry> named = is_index ? packs_of(object, *bytes) : std::vector<repository::PackEntry>();
   bytes.reset();  // many packs go up at once: only what is under way of them stays in memory
   if (object.kind != ObjectClass::manifest) limiter_.pay(object.size, stop);
   if (stop.stop_requested()) base::fail(Fault::cancelled, "stopped before '{}' was uploaded", object.name);
+  const RemoteLock lock = lock_for(remote, named);  // until it is there: no prune takes what it names in between
+  if (is_index && was_replaced(remote, object, std::move(named))) return;
   const std::string epoch = epoch_of(remote);
   upload_step(object.kind, "sending");
   put(remote, object, std::move(prepared));
@@ -56,12 +59,12 @@ void Sender::send(Storage& remote, const QueuedObject& object, const std::stop_t
 void Sender::prepare(Storage& remote, const QueuedObject& object) {
   if (object.kind != ObjectClass::manifest && is_limited()) return;
   Prepared prepared = remote.prepare_file(object.name, spool_.objects().file_of(object.name));
-  prepared_.with([&](auto& all) { all[object.number] = std::move(prepared); });
+  prepared_.with([&](auto& all) { all[object.name] = std::move(prepared); });
 }
 
 Sender::Prepared Sender::take_prepared(const QueuedObject& object) {
   return prepared_.with([&](auto& all) {
-    const auto node = all.extract(object.number);
+    const auto node = all.extract(object.name);
     return node ? std::move(node.mapped()) : nullptr;
   });
 }
@@ -142,18 +145,36 @@ void Sender::set_aside(Storage& remote, const QueuedObject& object) {
   spool_.drop_file(object);
 }
 
-// An index must not promise others blocks that will never come.
-bool Sender::was_replaced(Storage& remote, const QueuedObject& index, base::ByteView bytes) {
+std::vector<repository::PackEntry> Sender::packs_of(const QueuedObject& index, base::ByteView bytes) const {
   const std::string id = index.name.substr(index.name.rfind('/') + 1);
-  std::vector<repository::PackEntry> packs =
-      repository::decode_index(repository_.keys(), repository_.config(), id, bytes);
-  const std::size_t named = std::erase_if(packs, [&](const repository::PackEntry& pack) {
-    const auto known = spool_.queue().find(repository::pack_object(pack.id));
-    return known && known->state == ObjectState::refused;
-  });
-  if (named == 0) return false;
+  return repository::decode_index(repository_.keys(), repository_.config(), id, bytes);
+}
+
+// Packs that did not come by way of the queue were marked by a prune, and taken back while somebody held a lock: it has
+// ended since.
+RemoteLock Sender::lock_for(Storage& remote, const std::vector<repository::PackEntry>& packs) {
+  const bool all_ours = std::ranges::all_of(
+      packs, [&](const auto& pack) { return spool_.queue().find(repository::pack_object(pack.id)).has_value(); });
+  return all_ours ? nullptr : lock_remote(storage_, repository_, remote, "upload of an index");
+}
+
+// An index must not promise others blocks that will never come.
+bool Sender::was_replaced(Storage& remote, const QueuedObject& index, std::vector<repository::PackEntry> packs) {
+  std::vector<std::string> not_ours;
+  std::set<std::string> without;
+  for (const repository::PackEntry& pack : packs) {
+    const std::string name = repository::pack_object(pack.id);
+    const auto known = spool_.queue().find(name);
+    if (!known) not_ours.push_back(name);
+    if (!known || known->state == ObjectState::refused) without.insert(name);
+  }
+  for (const auto& [name, size] : sizes_on(remote, not_ours)) without.erase(name);
+  if (without.empty()) return false;
+  std::erase_if(packs, [&](const auto& pack) { return without.contains(repository::pack_object(pack.id)); });
+  base::log_warning("'{}' names {} packs that are gone, and is replaced", index.name, without.size());
   const std::string new_id = base::random_id(16);
-  storage_.put(repository::index_object(new_id), repository::encode_index(repository_.keys(), new_id, packs));
+  if (!packs.empty())
+    storage_.put(repository::index_object(new_id), repository::encode_index(repository_.keys(), new_id, packs));
   remote.remove(index.name);
   spool_.drop(index);
   return true;

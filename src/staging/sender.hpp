@@ -17,6 +17,7 @@
 #include "base/guarded.hpp"
 #include "repository/repository.hpp"
 #include "staging/rate_limit.hpp"
+#include "staging/remote_lock.hpp"
 #include "staging/spooled_storage.hpp"
 
 namespace icecore::staging {
@@ -27,9 +28,10 @@ class Sender {
   Sender(SpooledStorage& storage, repository::Repository& repository, const UploadLimit& limit);
 
   // Stores it on the remote and, but for a manifest, notes that. A pack or an index whose bytes have rotted in the
-  // spool is not sent but refused, and an index that names such a pack is replaced by one without it: points that need
-  // it are found out when their blocks are looked up. One that rots while it is sent is Fault::busy, and refused the
-  // next time. Packs and indexes are paid for from the limit. Fault::cancelled after a stop.
+  // spool is not sent but refused. An index that names such a pack, or one that was taken back from a prune and swept
+  // since, is replaced by one without it: points that need it are found out when their blocks are looked up. One that
+  // rots while it is sent is Fault::busy, and refused the next time. Packs and indexes are paid for from the limit.
+  // Fault::cancelled after a stop.
   void send(storage::Storage& remote, const QueuedObject& object, const std::stop_token& stop);
   // Sends the bytes of an index or a manifest before its turn, so that send() need only name it. send() does without.
   void prepare(storage::Storage& remote, const QueuedObject& object);
@@ -64,7 +66,9 @@ class Sender {
   void put(storage::Storage& remote, const QueuedObject& object, Prepared prepared);
   void note_sent(const storage::Storage& remote, const QueuedObject& object, const std::string& epoch);
   void set_aside(storage::Storage& remote, const QueuedObject& object);
-  bool was_replaced(storage::Storage& remote, const QueuedObject& index, base::ByteView bytes);
+  std::vector<repository::PackEntry> packs_of(const QueuedObject& index, base::ByteView bytes) const;
+  RemoteLock lock_for(storage::Storage& remote, const std::vector<repository::PackEntry>& packs);
+  bool was_replaced(storage::Storage& remote, const QueuedObject& index, std::vector<repository::PackEntry> packs);
   void remember_recent(std::int64_t number);
   std::string epoch_of(const storage::Storage& remote) const;
 
@@ -74,8 +78,8 @@ class Sender {
   std::string session_;
   RateLimiter limiter_;
   base::Guarded<std::uint64_t> losses_{0U};
-  base::Guarded<std::deque<Sent>> recent_;  // oldest first
-  base::Guarded<std::map<std::int64_t, Prepared>> prepared_;
+  base::Guarded<std::deque<Sent>> recent_;                   // oldest first
+  base::Guarded<std::map<std::string, Prepared>> prepared_;  // by name: a manifest's number changes
 };
 
 // Failpoints are named after the step: "upload.pack.sending", "upload.manifest.sent", ...

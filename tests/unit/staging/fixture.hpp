@@ -40,7 +40,9 @@ class SpoolFixture : public repository::RepositoryFixture {
   }
 
   // A backup of one disk with these blocks; returns the manifest's object. Later ones have later times.
-  std::string back_up(Process& process, const std::vector<std::uint64_t>& seeds) {
+  std::string back_up(
+      Process& process, const std::vector<std::uint64_t>& seeds,
+      const std::function<void()>& before_publishing = [] {}) {
     repository::BlockWriter writer(*process.repository);
     repository::Manifest point;
     point.id = base::random_id(16);
@@ -53,6 +55,7 @@ class SpoolFixture : public repository::RepositoryFixture {
     point.disks[0].image = store_image(writer, seeds);
     point.disks[0].virtual_size = seeds.size() * k_block;
     writer.finish();
+    before_publishing();
     return repository::publish(*process.repository, point);
   }
   base::Bytes read_point(repository::Repository& repository, const std::string& manifest) {

@@ -29,6 +29,16 @@ class PruneMeanwhile : public SpoolFixture {
     maintenance::prune(*open_remote(), {.grace = std::chrono::seconds(0)}, {});
     EXPECT_EQ(read_point(*open_remote(), waiting_), make_image(seeds(1, 64))) << "after another prune";
   }
+  void expect_swept_and_refused(std::size_t points) {
+    EXPECT_GT(maintenance::prune(*open_remote(), {.grace = std::chrono::seconds(0)}, {}).deleted.packs, 0U);
+    const UploadReport report = upload(process_);
+    EXPECT_TRUE(report.published.empty());
+    EXPECT_EQ(report.refused.size(), points);
+    EXPECT_TRUE(names_of("manifests").empty());
+    const std::string next = back_up(process_, seeds(1, 64));
+    EXPECT_EQ(upload(process_).published, std::vector<std::string>{next});
+    EXPECT_EQ(read_point(*open_remote(), next), make_image(seeds(1, 64)));
+  }
 
   Process process_;
   std::string old_;
@@ -120,6 +130,25 @@ TEST_F(PruneMeanwhile, ReplacedIndexOfBlocksThatStay) {
   EXPECT_EQ(std::set(report.published.begin(), report.published.end()), (std::set<std::string>{waiting_, half}));
   expect_whole();
   EXPECT_EQ(read_point(*open_remote(), half), make_image(seeds(1, 8)));
+}
+
+// Packs were taken back into an index that waits here, and a prune sweeps before it gets there: whoever did that holds
+// no lock any more.
+TEST_F(PruneMeanwhile, WhatIsSweptBeforeItsIndexGoesUpIsRefused) {
+  forget_and_prune(k_grace);
+  remote_.before_put([&](const std::string& name) {
+    if (name.starts_with("index/")) base::fail(Fault::no_space, "full");
+  });
+  UploadOptions options = fast();
+  options.stall_max = base::Milliseconds(300);
+  EXPECT_THROW(upload(process_, options), base::Error);
+  remote_.before_put([](const std::string&) {});
+  expect_swept_and_refused(1);
+}
+
+TEST_F(PruneMeanwhile, WhatABackupTookBackMayBeSweptBeforeItsUpload) {
+  back_up(process_, seeds(1, 64), [&] { forget_and_prune(k_grace); });
+  expect_swept_and_refused(2);
 }
 
 // A disk without a block has no index to wait for.
