@@ -23,7 +23,7 @@ using base::Fault;
 namespace {
 
 // Part of the folder's name: another layout simply starts its own cache.
-constexpr std::string_view k_layout = "index-1";
+constexpr std::string_view k_layout = "index-2";
 // Address space, not disk: the file grows as it fills. About 2.5 thousand million blocks.
 constexpr std::size_t k_map_bytes = 256 * base::k_gib;
 constexpr unsigned k_readers_max = 510;
@@ -31,6 +31,7 @@ constexpr unsigned k_readers_max = 510;
 // many names a transaction: 32 MiB.
 constexpr std::size_t k_names_per_transaction = 8 * 1024;
 constexpr std::string_view k_generation = "generation";
+constexpr std::string_view k_begun = "begun";
 constexpr std::size_t k_location_bytes = 4 + 8 + 4 + 4 + 1 + 4 + 4;
 
 void check(int result, std::string_view what) {
@@ -236,7 +237,11 @@ std::optional<base::Fd> IndexCache::take_turn(base::Milliseconds patience) const
   return file;
 }
 
-std::set<std::string> IndexCache::loaded() const {
+std::set<std::string> IndexCache::loaded() const { return list_indexes(true); }
+
+std::set<std::string> IndexCache::begun() const { return list_indexes(false); }
+
+std::set<std::string> IndexCache::list_indexes(bool whole_only) const {
   const Transaction transaction(environment_.get(), MDB_RDONLY);
   MDB_cursor* cursor = nullptr;
   check(mdb_cursor_open(transaction.get(), indexes_, &cursor), "list");
@@ -245,8 +250,9 @@ std::set<std::string> IndexCache::loaded() const {
   MDB_val key{};
   MDB_val value{};
   int result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-  for (; result == MDB_SUCCESS; result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))
-    ids.insert(base::to_string(to_view(key)));
+  for (; result == MDB_SUCCESS; result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+    if (!whole_only || value.mv_size == 0) ids.insert(base::to_string(to_view(key)));
+  }
   if (result != MDB_NOTFOUND) check(result, "list");
   return ids;
 }
@@ -256,6 +262,7 @@ void IndexCache::add(const std::string& index_id, const std::vector<PackEntry>& 
   const auto add_all = [&] {
     std::optional<Transaction> transaction(std::in_place, environment_.get(), 0U);
     const std::string generation = generation_in(*transaction, facts_);
+    transaction->put(indexes_, base::as_bytes(index_id), base::as_bytes(k_begun));
     std::size_t names = 0;
     for (const PackEntry& pack : packs) {
       const std::uint32_t number = number_of(*transaction, packs_, pack_numbers_, pack);

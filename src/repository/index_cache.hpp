@@ -44,6 +44,8 @@ class IndexCache {
   std::optional<base::Fd> take_turn(base::Milliseconds patience = std::chrono::minutes(1)) const;
   // The index objects whose content is in here.
   std::set<std::string> loaded() const;
+  // Those, and the ones of which a part may be: whoever added them was interrupted.
+  std::set<std::string> begun() const;
   // Adds the packs of a durable index object. Interrupted, it has added a part; cleared meanwhile, it begins again.
   void add(const std::string& index_id, const std::vector<PackEntry>& packs);
   // Forgets everything.
@@ -61,6 +63,7 @@ class IndexCache {
   void open_tables();
 
   void start_anew(std::string_view reason);
+  std::set<std::string> list_indexes(bool whole_only) const;
 
   std::filesystem::path folder_;
   CrashMark mark_;  // ends after the environment
@@ -68,7 +71,7 @@ class IndexCache {
   unsigned blocks_ = 0;        // block name -> location
   unsigned packs_ = 0;         // pack number -> pack id, kind
   unsigned pack_numbers_ = 0;  // pack id -> pack number
-  unsigned indexes_ = 0;       // index id -> nothing
+  unsigned indexes_ = 0;       // index id -> nothing, or k_begun
   unsigned facts_ = 0;         // "generation"
 };
 

@@ -40,7 +40,7 @@ Config new_config(const InitOptions& options) {
 std::optional<std::string> load_listed(storage::Storage& storage, const KeyRing& keys, const Config& config,
                                        IndexCache& cache) {
   const std::vector<storage::ObjectInfo> objects = storage.list("index");
-  std::set<std::string> gone = cache.loaded();
+  std::set<std::string> gone = cache.begun();
   for (const storage::ObjectInfo& object : objects) gone.erase(last_part(object.name));
   if (!gone.empty()) {
     // Entries do not know which index object they came from, so nothing less than all can be forgotten.
@@ -124,7 +124,7 @@ void Repository::begin_relying_on_index() {
 
 bool Repository::index_still_holds() {
   return index_state_.with([&](IndexState& state) {
-    std::set<std::string> gone = index().loaded();
+    std::set<std::string> gone = index().begun();
     for (const std::string& id : list_indexes(storage_)) gone.erase(id);
     return gone.empty() && state.relied_on == index().generation();
   });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/index_cache.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -25,6 +27,18 @@ class IndexCacheTest : public RepositoryFixture {
   }
   static BlockName block_name(std::uint64_t seed, std::size_t i) {
     return BlockName::from(make_block(2 * (seed * 100000 + i) + 1, 32));
+  }
+  // A file system that becomes full after so many bytes more.
+  template <typename Action>
+  void with_room(std::uint64_t bytes, Action&& action) {
+    struct rlimit before {};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit full { std::filesystem::file_size(data_file()) + bytes, before.rlim_max };
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+    action();
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    std::signal(SIGXFSZ, handler);
   }
   // The database file of the only cache in the folder.
   std::filesystem::path data_file() const {
@@ -194,6 +208,23 @@ TEST_F(IndexCacheTest, WhatIsClearedWhileItIsAddedIsAddedAgain) {
     const bool said = cache->loaded().contains("one");
     for (std::size_t i = 0; i < k_packs && said; ++i) EXPECT_TRUE(cache->contains(block_name(i, 0))) << i;
   }
+}
+
+// Its blocks would pass for stored, though a prune takes them: no index that was loaded is ever missing.
+TEST_F(IndexCacheTest, WhatIsLeftOfAnInterruptedAddingIsForgottenWithItsIndex) {
+  create();
+  repository_->begin_relying_on_index();
+  IndexCache& cache = repository_->index();
+  std::vector<PackEntry> packs;
+  for (std::uint64_t i = 1; i < 16; ++i)
+    packs.push_back(make_pack(i, 4000));  // more names than go into one transaction
+  with_room(3 * base::k_mib,
+            [&] { expect_fault(base::Fault::unavailable, "index cache", [&] { cache.add("lost", packs); }); });
+  ASSERT_TRUE(cache.contains(block_name(1, 0)) && !cache.loaded().contains("lost")) << "a part of it";
+  EXPECT_FALSE(repository_->index_still_holds());
+  repository_->refresh_index();
+  EXPECT_FALSE(cache.contains(block_name(1, 0)));
+  EXPECT_TRUE(cache.begun().empty());
 }
 
 TEST_F(IndexCacheTest, BringingInTakesTurns) {
