@@ -87,10 +87,20 @@ void Survey::read() {
   }
   watch_.on_phase("read the restore points");
   walk = std::make_unique<repository::LiveWalk>(repository_, table);
-  for (const std::string& object : manifests) {
+  const std::size_t listed = manifests.size();
+  std::erase_if(manifests, [&](const std::string& object) {
     watch_.tick();
-    read_point(object);
-  }
+    return !read_point(object);
+  });
+  if (manifests.size() != listed) require_config();
+}
+
+// What is not there because its disk is not mounted any more was not forgotten.
+void Survey::require_config() const {
+  const std::string config(repository::k_config_name);
+  if (!repository_.storage().exists(config))
+    base::fail(Fault::unavailable, "'{}' is gone from '{}', and restore points with it; is its disk mounted?", config,
+               repository_.storage().url());
 }
 
 void Survey::list() {
@@ -159,10 +169,11 @@ std::string Survey::what_is_wrong(const PackEntry& pack) const {
   return {};
 }
 
-void Survey::read_point(const std::string& object) {
+// False: it was forgotten meanwhile.
+bool Survey::read_point(const std::string& object) {
   try {
     std::optional<repository::Manifest> point = load_unless_forgotten(repository_, object);
-    if (!point) return;
+    if (!point) return false;
     walk_point(object, *point);
     point->live_xml.clear();
     point->inactive_xml.clear();
@@ -171,6 +182,7 @@ void Survey::read_point(const std::string& object) {
     if (!is_damage(error)) throw;
     bad_manifests.push_back({object, error.what(), error.fault() == Fault::usage});
   }
+  return true;
 }
 
 void Survey::walk_point(const std::string& object, const repository::Manifest& point) {

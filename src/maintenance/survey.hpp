@@ -68,7 +68,7 @@ class Survey {
   void read();
 
   // In this order, which makes what is needed always a part of what is there: each was durable before the next.
-  std::vector<std::string> manifests;  // objects, as listed
+  std::vector<std::string> manifests;  // objects, as listed; without those forgotten meanwhile
   std::vector<IndexFacts> indexes;
   PackSizes packs;               // in the storage
   PackSizes packs_before;        // those that were there before the index was listed
@@ -86,7 +86,8 @@ class Survey {
   void list();
   bool read_index();
   void read_index_object(std::uint32_t number);
-  void read_point(const std::string& object);
+  bool read_point(const std::string& object);
+  void require_config() const;
   std::string what_is_wrong(const repository::PackEntry& pack) const;
   void add_pack(const repository::PackEntry& pack, std::uint32_t number);
   void walk_point(const std::string& object, const repository::Manifest& point);

@@ -133,6 +133,35 @@ TEST_F(PruneBesideTest, APointPublishedDuringAPruneKeepsItsBlocks) {
   }
 }
 
+// As a forget does that notices it took a domain's last point: the prune had passed over it.
+TEST_F(PruneBesideTest, APointThatGoesAndComesBackKeepsItsBlocks) {
+  backup("a", range(1, 60));
+  const Manifest point = points_.at(0).manifest;
+  const std::string object = repository::manifest_object(point);
+  bool gone = false;
+  HookedStorage hooked(storage_, [&](const std::string& call) {
+    if (call == "get " + object && !std::exchange(gone, true)) storage_.remove(object);
+    if (call.starts_with("put prunes/") && gone) repository::publish(*other_, point);
+  });
+  Repository pruning(hooked, key(), folder_ / "pruning-cache");
+  maintenance::prune(pruning, {.grace = std::chrono::seconds(0)}, {});
+  ASSERT_TRUE(gone);
+  expect_all_readable();
+}
+
+// All look forgotten then, and what verifies noted of them is no longer true.
+TEST_F(PruneBesideTest, WhatGoesWithItsConfigIsNotForgotten) {
+  backup("a", range(1, 60));
+  const auto before = snapshot();
+  HookedStorage hooked(storage_, [&](const std::string& call) {
+    if (call.starts_with("get manifests/")) storage_.clear();
+  });
+  Repository pruning(hooked, key(), folder_ / "pruning-cache");
+  expect_fault(Fault::unavailable, "mounted", [&] { maintenance::prune(pruning, {}, {}); });
+  restore(before);
+  expect_all_readable();
+}
+
 TEST_F(PruneBesideTest, APointWhoseBlocksGoAsItAppearsIsTakenBack) {
   bool pruned = false;
   HookedStorage hooked(storage_, [&](const std::string& call) {
