@@ -180,6 +180,14 @@ unsigned threads_for_this_host() {
 
 }  // namespace
 
+void ReadResult::add(ReadResult other) {
+  packs += other.packs;
+  bytes += other.bytes;
+  std::ranges::move(other.bad, std::back_inserter(bad));
+  bad_blocks.merge(other.bad_blocks);
+  bad_footers.merge(other.bad_footers);
+}
+
 ReadResult read_packs(repository::Repository& repository, const PackSizes& packs, const ReadOptions& options,
                       ReadHistory& history, const Watch& watch) {
   watch.on_phase("read packs");

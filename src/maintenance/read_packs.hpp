@@ -20,6 +20,8 @@ struct ReadResult {
   std::vector<BadPack> bad;
   repository::BadBlocks bad_blocks;          // in packs whose footer can be read
   std::set<repository::PackId> bad_footers;  // packs whose footer cannot
+
+  void add(ReadResult other);
 };
 
 struct ReadOptions {

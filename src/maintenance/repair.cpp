@@ -31,6 +31,7 @@ class Repair {
       outer();
     };
     survey_.check_ends = true;
+    survey_.read_doubted = [this](const std::set<PackId>& packs) { read_packs(only(survey_.packs, packs)); };
   }
 
   RepairReport run() {
@@ -52,17 +53,21 @@ class Repair {
 
  private:
   void find_bad_packs() {
+    const ReadHistory history(options_.history);
+    PackSizes suspects = list_packs(repository_.storage());
+    std::erase_if(suspects, [&](const auto& pack) {
+      const auto read = history.find(pack.first);
+      return !options_.read_data && !notes_.suspects().contains(pack.first) && !(read && !read->good);
+    });
+    read_packs(suspects);
+  }
+
+  void read_packs(const PackSizes& packs) {
     ReadHistory history(options_.history);
-    PackSizes suspects;
-    for (const auto& [id, size] : list_packs(repository_.storage())) {
-      const auto read = history.find(id);
-      const bool suspect = notes_.suspects().contains(id) || (read && !read->good);
-      if (options_.read_data || suspect) suspects[id] = size;
-    }
-    ReadResult result = read_packs(repository_, suspects, {}, history, watch_);
+    ReadResult result = maintenance::read_packs(repository_, packs, {}, history, watch_);
     for (const BadPack& bad : result.bad) bad_.insert(bad.id);
-    survey_.bad_packs = std::move(result.bad_footers);
-    survey_.bad_blocks = std::move(result.bad_blocks);
+    survey_.bad_packs.merge(result.bad_footers);
+    survey_.bad_blocks.merge(result.bad_blocks);
   }
 
   // An index object of a later version says what it says; it is not ours to replace.

@@ -54,6 +54,11 @@ PackSizes list_packs(storage::Storage& storage) {
   return sizes;
 }
 
+PackSizes only(PackSizes packs, const std::set<repository::PackId>& chosen) {
+  std::erase_if(packs, [&](const auto& pack) { return !chosen.contains(pack.first); });
+  return packs;
+}
+
 std::size_t Survey::take_back(std::vector<PackEntry> found) {
   const std::size_t before = taken_back.size();
   for (PackEntry& pack : found) {
@@ -77,6 +82,20 @@ void Survey::clear() {
 }
 
 void Survey::read() {
+  do {
+    read_once();
+  } while (read_doubted && ask_about_unreadable());
+}
+
+// False: nothing new.
+bool Survey::ask_about_unreadable() {
+  std::set<repository::PackId> unreadable = walk->unreadable_packs();
+  std::erase_if(unreadable, [&](const auto& pack) { return !asked_about_.insert(pack).second; });
+  if (!unreadable.empty()) read_doubted(unreadable);
+  return !unreadable.empty();
+}
+
+void Survey::read_once() {
   watch_.on_phase("read the index");
   for (int turn = 1;; ++turn) {
     clear();

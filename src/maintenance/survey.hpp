@@ -3,6 +3,7 @@
 // Damage is collected and not thrown, so that one look finds all of it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -63,6 +64,10 @@ class Survey {
   // Read the last bytes of each pack, too: finds those that are cut off or exchanged, for a small read each.
   bool check_ends = false;
 
+  // Reads packs out of which an image tree's nodes could not be read, and adds what is wrong with them to bad_blocks
+  // and bad_packs; read() begins anew then, and takes other copies of what they held. Each pack is given once.
+  std::function<void(const std::set<repository::PackId>&)> read_doubted;
+
   // Lists and reads everything. May be called again: it starts anew, as it does by itself when index objects are
   // replaced meanwhile. Points forgotten meanwhile are left out.
   void read();
@@ -82,6 +87,8 @@ class Survey {
   std::vector<DiskLoss> losses;
 
  private:
+  void read_once();
+  bool ask_about_unreadable();
   void clear();
   void list();
   bool read_index();
@@ -94,9 +101,11 @@ class Survey {
 
   repository::Repository& repository_;
   const Watch& watch_;
+  std::set<repository::PackId> asked_about_;
 };
 
 // The names and sizes of all packs.
 PackSizes list_packs(storage::Storage& storage);
+PackSizes only(PackSizes packs, const std::set<repository::PackId>& chosen);
 
 }  // namespace icecore::maintenance

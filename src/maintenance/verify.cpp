@@ -41,10 +41,11 @@ class Verify {
   VerifyReport run() {
     check_keys();
     DamageNotes notes(repository_);
-    const ReadResult read = read_packs(notes.suspects());
+    read_packs(list_packs(repository_.storage()),
+               {.percent = options_.read_percent.value_or(0), .suspects = notes.suspects()});
     check_marks(notes);
-    check_structure(read);
-    settle(notes, take_bad_packs(read));
+    check_structure();
+    settle(notes, take_bad_packs());
     for (BadObject& bad : check_groups(repository_)) report_.damage.push_back(std::move(bad));
     take_findings();
     return std::move(report_);
@@ -74,15 +75,12 @@ class Verify {
 
   // Always those that were damaged when they were last read, here or by whoever noted a loss because of it: nobody has
   // put them right by not reading them.
-  ReadResult read_packs(const std::set<repository::PackId>& suspects) {
+  void read_packs(const PackSizes& packs, ReadOptions how) {
     ReadHistory history(options_.history);
-    ReadResult result = maintenance::read_packs(
-        repository_, list_packs(repository_.storage()),
-        {.percent = options_.read_percent.value_or(0), .suspects = suspects, .threads = options_.threads}, history,
-        watch_);
-    report_.packs_read = result.packs;
-    report_.bytes_read = result.bytes;
-    return result;
+    how.threads = options_.threads;
+    read_.add(maintenance::read_packs(repository_, packs, how, history, watch_));
+    survey_.bad_blocks = read_.bad_blocks;
+    survey_.bad_packs = read_.bad_footers;
   }
 
   void check_marks(const DamageNotes& notes) {
@@ -92,10 +90,11 @@ class Verify {
     report_.damage.insert(report_.damage.end(), notes.unreadable().begin(), notes.unreadable().end());
   }
 
-  void check_structure(const ReadResult& read) {
+  void check_structure() {
     survey_.check_ends = true;
-    survey_.bad_blocks = read.bad_blocks;
-    survey_.bad_packs = read.bad_footers;
+    survey_.read_doubted = [this](const std::set<repository::PackId>& packs) {
+      read_packs(only(survey_.packs, packs), {});
+    };
     survey_.read();
     look_in_marked_packs();
   }
@@ -160,9 +159,9 @@ class Verify {
   }
 
   // A damaged pack that no index names is of no consequence: what was lost with it is missing in the index.
-  std::set<repository::PackId> take_bad_packs(const ReadResult& read) {
+  std::set<repository::PackId> take_bad_packs() {
     std::set<repository::PackId> packs;
-    for (const BadPack& bad : read.bad) {
+    for (const BadPack& bad : read_.bad) {
       if (!survey_.table.has(bad.id) && !survey_.missing_packs.contains(bad.id)) continue;
       report_.damage.push_back({repository::pack_object(bad.id), bad.reason});
       packs.insert(bad.id);
@@ -171,6 +170,8 @@ class Verify {
   }
 
   void take_findings() {
+    report_.packs_read = read_.packs;
+    report_.bytes_read = read_.bytes;
     report_.points = survey_.points.size() + survey_.bad_manifests.size();
     report_.live_blocks = survey_.walk->live_blocks();
     report_.packs = survey_.packs.size();
@@ -193,6 +194,7 @@ class Verify {
   Watch watch_;
   repository::ReaderLock lock_;
   Survey survey_;
+  ReadResult read_;
   VerifyReport report_;
 };
 

@@ -91,6 +91,7 @@ std::optional<std::vector<BlockName>> LiveWalk::read_node(const BlockName& name,
     return decode_node(name, read_block(name, number), repository_.config().fan_out);
   } catch (const base::Error& error) {
     if (error.fault() != Fault::corrupt) throw;
+    unreadable_packs_.insert(table_.pack_of(number).id);
     if (problems_.size() < k_problems_max) problems_.push_back(error.what());
     return std::nullopt;
   }

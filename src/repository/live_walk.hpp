@@ -29,6 +29,8 @@ class LiveWalk {
   std::uint64_t live_blocks() const noexcept { return live_blocks_; }
   // Names no pack has; at most k_missing_max are remembered.
   const std::set<BlockName>& missing() const noexcept { return missing_; }
+  // Packs that say they hold nodes which could not be read out of them.
+  const std::set<PackId>& unreadable_packs() const noexcept { return unreadable_packs_; }
   // Why nodes could not be read, for messages.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
 
@@ -66,6 +68,7 @@ class LiveWalk {
   // A node is known by its number and its level: a guest may have stored a block that looks like a node.
   std::unordered_map<std::uint64_t, Walked> walked_;
   std::set<BlockName> missing_;
+  std::set<PackId> unreadable_packs_;
   std::vector<std::string> problems_;
 };
 

@@ -30,6 +30,21 @@ class VerifyRepairTest : public MaintenanceFixture {
     }
     return largest.name;
   }
+  // Those that hold the root of its disk's tree.
+  std::vector<std::string> tree_packs_of(const Point& point) {
+    const repository::BlockName root = point.manifest.disks.at(0).image.root;
+    std::vector<std::string> packs;
+    for (const auto& object : storage_.list("packs")) {
+      const repository::PackEntry pack =
+          read_pack_footer(storage_, repository_->keys(), repository_->config(),
+                           repository::parse_pack_object(object.name).value(), object.size);
+      for (const repository::FrameEntry& frame : pack.frames) {
+        const bool has = std::ranges::any_of(frame.blocks, [&](const auto& block) { return block.name == root; });
+        if (has) packs.push_back(object.name);
+      }
+    }
+    return packs;
+  }
   void change(const std::string& object, std::size_t at) {
     base::Bytes bytes = storage_.get(object, base::k_mib);
     bytes.at(at) ^= std::byte{1};
@@ -229,6 +244,49 @@ TEST_F(VerifyRepairTest, StoppedItGoesOnWhereItWas) {
     read += history.find(*repository::parse_pack_object(object.name)) ? 1U : 0U;
   }
   EXPECT_EQ(read, 1U);
+}
+
+// A plain verify reads the trees; what it finds is taken out of the index, so that the next backup stores it anew.
+TEST_F(VerifyRepairTest, ADamagedTreeIsHealedByTheNextBackup) {
+  const std::string pack = tree_packs_of(points_.at(1)).at(0);
+  change(pack, 40);
+  const VerifyReport report = verify();
+  EXPECT_TRUE(names(report, pack));
+  ASSERT_EQ(report.losses.size(), 1U);
+  EXPECT_EQ(repair().packs_salvaged, 1U);
+  backup("c", range(100, 130));
+  EXPECT_GT(stats_.new_blocks, 0U);
+  EXPECT_EQ(verify().healed.size(), 1U);
+  expect_all_readable();
+}
+
+TEST_F(VerifyRepairTest, ARepairFindsADamagedTreeItself) {
+  change(tree_packs_of(points_.at(1)).at(0), 40);
+  const RepairReport repaired = repair();
+  EXPECT_EQ(repaired.packs_salvaged, 1U);
+  EXPECT_EQ(repaired.losses.size(), 1U);
+}
+
+// Two hosts stored the same disk at the same time: either copy of its tree will do.
+TEST_F(VerifyRepairTest, ATreeThatIsWholeInAnotherPackIsNotLost) {
+  const Objects first = snapshot();
+  for (const auto& [name, bytes] : first) {
+    if (name != "config" && !name.starts_with("keys/")) storage_.remove(name);
+  }
+  Repository other(storage_, key(), folder_ / "other-cache");
+  repository::publish(other, store(other, "d", range(100, 130)));
+  for (const auto& [name, bytes] : first) storage_.replace(name, bytes);
+  const std::vector<std::string> copies = tree_packs_of(points_.at(1));
+  ASSERT_EQ(copies.size(), 2U);
+  std::size_t found = 0;
+  for (const std::string& pack : copies) {
+    change(pack, 40);
+    const VerifyReport report = verify();
+    EXPECT_TRUE(report.losses.empty()) << pack;
+    found += names(report, pack) ? 1U : 0U;
+    change(pack, 40);
+  }
+  EXPECT_GE(found, 1U) << "the one that was read first";
 }
 
 // Two hosts stored the same blocks at the same time, and the fuller of the packs rots.
