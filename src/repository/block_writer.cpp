@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "repository/block_writer.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
 #include "base/id.hpp"
@@ -65,7 +67,21 @@ void BlockWriter::write_pack(PackWriter pack) {
   if (!ready.empty()) write_index(std::move(ready));
 }
 
+// Of what no index names yet nobody would notice that it is gone, and every backup to come would rely on it.
+void BlockWriter::require_there(const std::vector<PackEntry>& packs) const {
+  std::vector<std::string> names;
+  for (const PackEntry& pack : packs) names.push_back(pack_object(pack.id));
+  const auto sizes = repository_.storage().sizes_of(names);
+  const auto gone = std::find(sizes.begin(), sizes.end(), std::nullopt);
+  if (gone == sizes.end()) return;
+  throw base::Error(base::Fault::conflict,
+                    fmt::format("'{}', which was just written, is gone from '{}'",
+                                names[static_cast<std::size_t>(gone - sizes.begin())], repository_.storage().url()))
+      .add_hint("run the backup again; was its repository lock removed, and a prune run?");
+}
+
 void BlockWriter::write_index(std::vector<PackEntry> packs) {
+  require_there(packs);
   const std::string id = base::random_id(16);
   const base::Bytes object = encode_index(repository_.keys(), id, packs);
   repository_.storage().put(index_object(id), object);

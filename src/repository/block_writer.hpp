@@ -43,7 +43,8 @@ class BlockWriter {
   bool claim(const BlockName& name);
 
   // Appends to the open pack of the frame's kind. The caller whose frame fills the pack writes it, outside
-  // of any lock: others go on with the next pack. A failure ends the session.
+  // of any lock: others go on with the next pack. A failure ends the session. Fault::conflict: packs of this session
+  // are gone again, as when a person took its repository lock for left behind and a prune swept.
   void add(SealedFrame frame);
 
   // Writes what is left and makes all of it durable and known. Throws Fault::internal when a claimed block
@@ -64,6 +65,7 @@ class BlockWriter {
   };
   static PackWriter swap_pack(State& state, FrameKind kind);
   void write_pack(PackWriter pack);
+  void require_there(const std::vector<PackEntry>& packs) const;
   void write_index(std::vector<PackEntry> packs);
 
   Repository& repository_;

@@ -292,6 +292,22 @@ bool SpooledStorage::exists(const std::string& name) {
 
 // First here, then there: an object that moves meanwhile is seen twice and not missed. Kept points were there: what the
 // remote no longer lists was forgotten.
+std::vector<std::optional<std::uint64_t>> SpooledStorage::sizes_of(const std::vector<std::string>& names) {
+  std::vector<std::optional<std::uint64_t>> sizes;
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    const auto row = class_of(name) ? spool_->queue().find(name) : std::nullopt;
+    if (!row) others.push_back(name);
+    sizes.push_back(row ? std::optional(row->size) : std::nullopt);
+  }
+  if (others.empty()) return sizes;
+  const auto found = link_.attempt([&](Storage& storage) { return storage.sizes_of(others); });
+  for (std::size_t i = 0, next = 0; i < names.size() && next < others.size(); ++i) {
+    if (names[i] == others[next]) sizes[i] = found[next++];
+  }
+  return sizes;
+}
+
 std::vector<ObjectInfo> SpooledStorage::list(const std::string& folder) {
   if (is_key(folder)) return list_keys(folder);
   const std::vector<std::string> kept = spool_->queue().kept_manifests(folder);

@@ -69,6 +69,8 @@ class SpooledStorage final : public storage::Storage {
   base::Bytes get(const std::string& name, std::uint64_t size_max) override;
   base::Bytes get_range(const std::string& name, std::uint64_t offset, std::size_t length) override;
   bool exists(const std::string& name) override;
+  // What came by way of the spool is there as long as its row is.
+  std::vector<std::optional<std::uint64_t>> sizes_of(const std::vector<std::string>& names) override;
   std::vector<storage::ObjectInfo> list(const std::string& folder) override;
   // What is spooled is gone here, and will not be uploaded, also when the remote cannot be asked.
   void remove(const std::string& name) override;

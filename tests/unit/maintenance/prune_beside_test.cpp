@@ -101,6 +101,15 @@ TEST_F(PruneBesideTest, ACacheRefreshedByAnotherProcessHidesNothing) {
   expect_fault(Fault::conflict, "relied on", [&] { repository::publish(*other_, begun); });
 }
 
+// The same before its index: nobody would look for packs that no index named, and all to come would rely on them.
+TEST_F(PruneBesideTest, WhatIsSweptBeforeItsIndexIsNotIndexed) {
+  repository::BlockWriter writer(*other_);
+  store_image(writer, range(1, 60));
+  EXPECT_GT(prune().deleted.packs, 0U);
+  expect_fault(Fault::conflict, "is gone", [&] { writer.finish(); });
+  EXPECT_EQ(count("index"), 0U);
+}
+
 // A manifest that came after the mark was written, unchecked: the sweep looks again.
 TEST_F(PruneBesideTest, TheSweepTakesBackWhatANewPointNeeds) {
   point_on_marked_packs();
