@@ -12,6 +12,8 @@ namespace icecore::repository {
 namespace {
 
 constexpr int k_looks_max = 10;
+// At once, for memory: those of a whole TiB may be missing. What is beyond comes in the next turn.
+constexpr std::size_t k_missing_max = 256 * 1024;
 
 class MissingBlocks {
  public:
@@ -29,7 +31,7 @@ class MissingBlocks {
   void visit(const BlockName& name, unsigned level) {
     if (name.is_zero()) return;
     if (!repository_.locate(name)) {
-      missing_.insert(name);
+      if (missing_.size() < k_missing_max) missing_.insert(name);
       return;
     }
     if (level == 0 || !visited_.emplace(level, name).second) return;

@@ -8,9 +8,10 @@
 
 namespace icecore::repository {
 
-// How many blocks of the manifest's images are gone from the index. Cheap while no index object went away since
-// the writing session began (one list of index/); else all trees are walked, and packs that are marked for deletion and
-// hold what is needed are taken back. The caller holds a shared repository lock, so that no sweep runs meanwhile.
+// How many blocks of the manifest's images are gone from the index, as far as they were counted. Cheap while no index
+// object went away since the writing session began (one list of index/); else all trees are walked, and packs that are
+// marked for deletion and hold what is needed are taken back. The caller holds a shared repository lock, so that no
+// sweep runs meanwhile.
 std::size_t count_gone_blocks(Repository& repository, const Manifest& manifest);
 
 // The same, but all trees are walked, whatever this session knows of the index: for a manifest another one made.
