@@ -8,6 +8,7 @@
 #include "base/durable_file.hpp"
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "base/handle.hpp"
 #include "base/id.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
@@ -329,6 +330,8 @@ RestoreReport run_restore(const JobContext& context, repository::Repository& rep
     lock.emplace(record.domain_uuid, record.domain_name);
     recover_before_restore(context, *connection, repository, manifest.domain_uuid, manifest.domain_name);
   }
+  repository.allow_marked_packs(true);  // not before: a recovery may have published a point
+  const base::ScopeExit no_longer([&] { repository.allow_marked_packs(false); });
   const auto prepare = [&] {
     PreparedRestore made = prepare_restore(connection.get(), repository, manifest, options, record.id);
     plan_restored_memory(made, manifest, options, context.state_dir, record.id);

@@ -29,6 +29,10 @@ BlockLocation BlockReader::locate_or_fail(const BlockName& name) {
   } while (repository_.renew_index());
   // Another thread may have renewed it between.
   if (const auto location = locate(name)) return *location;
+  // Not taken back yet by a prune at work.
+  if (repository_.look_in_marked_packs()) {
+    if (const auto location = locate(name)) return *location;
+  }
   // Damage, or not yet taken back by a prune at work: a verify can tell, and says what to do.
   throw base::Error(Fault::corrupt,
                     fmt::format("block {} is in no index of '{}'", name.hex(), repository_.storage().url()))

@@ -28,7 +28,8 @@ class BlockReader {
   explicit BlockReader(Repository& repository);
 
   std::optional<BlockLocation> locate(const BlockName& name) { return repository_.locate(name); }
-  // The same, but a block that cannot be found even after rebuilding the index is Fault::corrupt.
+  // The same, but a block that cannot be found even after rebuilding the index, nor in marked packs where that is
+  // allowed, is Fault::corrupt.
   BlockLocation locate_or_fail(const BlockName& name);
 
   // The decoded frame, in which each wanted block lies at its offset and is what its name says; bytes

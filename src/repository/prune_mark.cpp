@@ -54,6 +54,29 @@ std::map<PackId, std::uint64_t> pack_sizes(storage::Storage& storage) {
   return sizes;
 }
 
+class MarkedPacks {
+ public:
+  explicit MarkedPacks(Repository& repository) : repository_(repository) {}
+
+  // What it holds; nothing when it is gone or damaged.
+  std::optional<PackEntry> read(const PackId& id) {
+    if (!sizes_) sizes_ = pack_sizes(repository_.storage());
+    const auto size = sizes_->find(id);
+    if (size == sizes_->end()) return std::nullopt;
+    try {
+      return read_pack_footer(repository_.storage(), repository_.keys(), repository_.config(), id, size->second);
+    } catch (const base::Error& error) {
+      if (error.fault() != Fault::corrupt) throw;
+      base::log_warning("{}", error.what());
+      return std::nullopt;
+    }
+  }
+
+ private:
+  Repository& repository_;
+  std::optional<std::map<PackId, std::uint64_t>> sizes_;
+};
+
 [[noreturn]] void fail_damaged(const DamagedPruneMark& mark) {
   throw base::Error(Fault::corrupt, mark.reason).add_hint("icecore repair");
 }
@@ -93,25 +116,36 @@ std::vector<PackEntry> find_in_marked_packs(Repository& repository, std::set<Blo
   std::vector<PackEntry> found;
   std::vector<DamagedPruneMark> damaged;
   const std::vector<PruneMark> marks = load_prune_marks(repository, &damaged);
-  std::map<PackId, std::uint64_t> sizes;
-  if (!marks.empty()) sizes = pack_sizes(repository.storage());
+  MarkedPacks packs(repository);
   for (const PruneMark& mark : marks) {
     for (const PackId& id : mark.packs) {
-      const auto size = sizes.find(id);
-      if (wanted.empty() || size == sizes.end()) continue;
-      try {
-        PackEntry pack =
-            read_pack_footer(repository.storage(), repository.keys(), repository.config(), id, size->second);
-        if (take_wanted(pack, wanted) > 0) found.push_back(std::move(pack));
-      } catch (const base::Error& error) {
-        if (error.fault() != Fault::corrupt) throw;
-        base::log_warning("{}", error.what());
-      }
+      if (wanted.empty()) break;
+      std::optional<PackEntry> pack = packs.read(id);
+      if (pack && take_wanted(*pack, wanted) > 0) found.push_back(std::move(*pack));
     }
   }
   // It might have named what is still wanted.
   if (!wanted.empty() && !damaged.empty()) fail_damaged(damaged.front());
   return found;
+}
+
+void load_marked_packs(Repository& repository, IndexCache& cache) {
+  std::vector<DamagedPruneMark> damaged;
+  const std::vector<PruneMark> marks = load_prune_marks(repository, &damaged);
+  const std::optional<base::Fd> turn = cache.take_turn();
+  std::set<std::string> gone = cache.begun();
+  for (const PruneMark& mark : marks) gone.erase(mark.id);
+  if (!gone.empty()) cache.clear();
+  const std::set<std::string> loaded = cache.loaded();
+  MarkedPacks packs(repository);
+  for (const PruneMark& mark : marks) {
+    if (loaded.contains(mark.id)) continue;
+    std::vector<PackEntry> entries;
+    for (const PackId& id : mark.packs) {
+      if (std::optional<PackEntry> pack = packs.read(id)) entries.push_back(std::move(*pack));
+    }
+    cache.add(mark.id, entries);
+  }
 }
 
 std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted) {

@@ -37,6 +37,11 @@ std::vector<PruneMark> load_prune_marks(Repository& repository, std::vector<Dama
 // passed over. Call it with a repository lock held.
 std::vector<PackEntry> find_in_marked_packs(Repository& repository, std::set<BlockName>& wanted);
 
+// Brings what all marked packs hold into `cache`, as index objects bring theirs into the index cache, and forgets what
+// lay in packs that are marked no longer. Damaged marks and packs are passed over. Without a repository lock, packs may
+// go at any time.
+void load_marked_packs(Repository& repository, IndexCache& cache);
+
 // Takes what find_in_marked_packs() finds into new index objects, and returns how many packs that are.
 std::size_t rescue_marked_packs(Repository& repository, std::set<BlockName>& wanted);
 

@@ -8,6 +8,7 @@
 #include "repository/envelope.hpp"
 #include "repository/index_object.hpp"
 #include "repository/key_slots.hpp"
+#include "repository/prune_mark.hpp"
 #include "storage/get_if_there.hpp"
 
 namespace icecore::repository {
@@ -142,6 +143,25 @@ bool Repository::renew_index() {
     state.renewed = refresh_locked(!state.renewed);
     return true;
   });
+}
+
+void Repository::allow_marked_packs(bool allow) {
+  marked_.with([&](MarkedState& state) { state = {.allowed = allow, .packs = nullptr}; });
+}
+
+bool Repository::look_in_marked_packs() {
+  return marked_.with([&](MarkedState& state) {
+    if (!state.allowed) return false;
+    if (!state.packs) state.packs = IndexCache::open(cache_folder_ / (config_.repository_id + "-marked"));
+    load_marked_packs(*this, *state.packs);
+    return true;
+  });
+}
+
+std::optional<BlockLocation> Repository::locate(const BlockName& name) {
+  if (const auto location = index().find(name)) return location;
+  const auto marked = marked_.with([](const MarkedState& state) { return state.packs; });
+  return marked ? marked->find(name) : std::nullopt;
 }
 
 // A prune replaces index objects while we read: what is gone by the time it is read is listed no longer, and what

@@ -66,8 +66,16 @@ class Repository {
   // prune. False: they did not.
   bool renew_index();
 
-  // Where a block lies, or nothing. Only knows what the last refresh_index() or BlockWriter brought.
-  std::optional<BlockLocation> locate(const BlockName& name) { return index().find(name); }
+  // For as long as nobody uses this object to store points, as in a restore: whether look_in_marked_packs() does
+  // something. A point that counts on a marked pack would have to take it back first.
+  void allow_marked_packs(bool allow);
+  // For readers that miss a block: from now on locate() finds what lies in packs that a prune has marked, too. Looks at
+  // the marks anew each time. False: not allowed.
+  bool look_in_marked_packs();
+
+  // Where a block lies, or nothing. Only knows what the last refresh_index() or BlockWriter brought, and
+  // look_in_marked_packs().
+  std::optional<BlockLocation> locate(const BlockName& name);
 
  private:
   struct Opened {
@@ -88,6 +96,11 @@ class Repository {
     std::optional<std::string> renewed;    // IndexCache::generation() of then
     std::optional<std::string> relied_on;  // IndexCache::generation() of then
   };
+  struct MarkedState {
+    bool allowed = false;
+    std::shared_ptr<IndexCache> packs;  // null before the first look
+  };
+  base::Guarded<MarkedState> marked_;      // held while the marks are read
   base::Guarded<IndexState> index_state_;  // held while the index is refreshed: one refresh at a time
 };
 

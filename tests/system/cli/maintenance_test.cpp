@@ -109,6 +109,23 @@ TEST_F(Maintenance, APointWhoseBytesRottedIsNotTheLastGoodOne) {
   EXPECT_EQ(must({"list", "--json"}, with_key()).json()["points"].size(), 2U);
 }
 
+// As between its publication and the moment in which a prune beside it takes back what it needs, or killed before.
+TEST_F(Maintenance, APointWhosePacksAreMarkedIsRestored) {
+  init();
+  const std::string point = store("web1", range(1, 60));
+  keep();
+  must({"forget", point, "--even-last"}, with_key());
+  must({"prune"}, with_key());
+  std::filesystem::remove_all(folder_ / "repository/manifests");
+  std::filesystem::copy(folder_ / "kept/manifests", folder_ / "repository/manifests",
+                        std::filesystem::copy_options::recursive);
+  EXPECT_EQ(restored(point, with_key()), images_.at(point));
+  EXPECT_EQ(rig::icecore({"verify"}, with_key()).exit_code, 8);
+  must({"prune"}, with_key());
+  must({"verify"}, with_key());
+  EXPECT_EQ(restored(point, with_key()), images_.at(point));
+}
+
 // A whole repository into another with a key of its own; then one whose source has a point nobody can read.
 TEST_F(Maintenance, ACopyBringsWhatCanBeRead) {
   init();

@@ -247,6 +247,27 @@ TEST_F(PruneBesideTest, AVerifyNamesAsDamagedWhatNobodyTakesBack) {
   expect_all_readable();
 }
 
+// As a restore does; the second time of another mark.
+TEST_F(PruneBesideTest, WhoOnlyReadsMayLookInMarkedPacks) {
+  for (int round = 0; round < 2; ++round) {
+    point_on_marked_packs();
+    repository_->refresh_index();
+    const Point& point = points_.at(0);
+    const auto read = [&] { return read_image(*repository_, point.manifest.disks.at(0).image); };
+    const auto before = snapshot();
+    repository_->allow_marked_packs(true);
+    EXPECT_EQ(read(), make_image(point.seeds));
+    repository_->allow_marked_packs(false);
+    EXPECT_EQ(snapshot(), before);
+    expect_fault(Fault::corrupt, "in no index", [&] { read(); });
+    prune();
+    repository_->refresh_index();
+    EXPECT_EQ(read(), make_image(point.seeds));
+    forget(0);
+    prune();
+  }
+}
+
 TEST_F(PruneBesideTest, WhoReadsWhatIsNotTakenBackYetIsToldToVerify) {
   point_on_marked_packs();
   repository_->refresh_index();
