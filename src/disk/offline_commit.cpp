@@ -21,6 +21,8 @@ namespace {
 
 using base::Fault;
 
+constexpr base::Milliseconds k_compare_deadline = std::chrono::hours(12);
+
 void expect_overlay_over(const ImageInfo& overlay, const ImageInfo& base, const std::string& base_format) {
   if (!overlay.backing || !is_same_image(*overlay.backing, base.path)) {
     base::fail(Fault::conflict, "overlay '{}' lies over '{}', not over '{}'", overlay.path.string(),
@@ -84,6 +86,21 @@ void commit_offline(const std::filesystem::path& overlay, const std::filesystem:
     qemu_img(arguments, what, deadline, std::move(stop));
   }
   sync_file(base);
+}
+
+bool shows_its_base(const std::filesystem::path& overlay, const std::filesystem::path& base,
+                    const std::string& base_format, std::stop_token stop, const base::Passphrase* key) {
+  if (key == nullptr) return same_content(overlay, "qcow2", base, base_format);
+  const ImageInfo base_info = inspect_image(base, base_format);
+  const std::string one = encrypted_chain(inspect_image(overlay, "qcow2"), base_info);
+  try {
+    qemu_img({"compare", "-U", "--image-opts", one, encrypted_options("", base_info)}, *key,
+             fmt::format("compare '{}' with its base", overlay.string()), k_compare_deadline, std::move(stop));
+    return true;
+  } catch (const base::Error& error) {
+    if (error.fault() != Fault::unavailable) throw;
+    return false;  // it tells a difference by its exit code alone
+  }
 }
 
 bool was_written_to(const std::filesystem::path& overlay, const std::filesystem::path& base,

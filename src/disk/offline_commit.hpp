@@ -20,6 +20,11 @@ void commit_offline(const std::filesystem::path& overlay, const std::filesystem:
                     const std::string& base_format, base::Milliseconds deadline, std::stop_token stop = {},
                     const base::Passphrase* key = nullptr);
 
+// Whether the overlay shows the guest what its base does, so that a commit of it changes nothing. Nobody is to have
+// either open. `key` and faults as commit_offline().
+bool shows_its_base(const std::filesystem::path& overlay, const std::filesystem::path& base,
+                    const std::string& base_format, std::stop_token stop = {}, const base::Passphrase* key = nullptr);
+
 // Whether anything was ever written to the qcow2 overlay, be it merged since or not. A domain may run on `base`, none
 // on the overlay. `key` and faults as commit_offline().
 bool was_written_to(const std::filesystem::path& overlay, const std::filesystem::path& base,

@@ -225,6 +225,7 @@ CommitReport commit_overlays(Domain& domain, std::span<const OverlayDisk> disks,
   report.outcome = CommitOutcome::domain_stopped;
   if (domain.active()) report.outcome = CommitRun(domain, disks, options, std::move(stop), progress).run(report);
   if (report.outcome == CommitOutcome::committed) {
+    base::failpoint("commit.pivoted");
     report.persistent_was_repaired = repair_persistent(domain, disks);
   } else {
     refuse_migrated(domain, "overlays");

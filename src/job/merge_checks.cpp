@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job/merge_checks.hpp"
 
+#include <fmt/format.h>
+
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "disk/image.hpp"
+#include "disk/offline_commit.hpp"
 
 namespace icecore::job {
 
@@ -30,6 +33,31 @@ void refuse_saved_on_overlays(hypervisor::Domain& domain) {
                                                  "cannot be merged before it runs again",
                                                  domain.name()));
   throw error.add_hint(fmt::format("virsh start {0}; icecore recover {0}", name));
+}
+
+void refuse_internal_snapshots(const MergePair& pair, const std::string& domain) {
+  const std::vector<std::string> names = disk::inspect_image(pair.overlay, "qcow2").internal_snapshots;
+  if (names.empty()) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("disk '{}': internal snapshots ({}) were made while domain '{}' was on its overlay "
+                                "'{}', and would be lost with it",
+                                pair.target, fmt::join(names, ", "), domain, pair.overlay.string()));
+  const std::string name = base::shell_operand(domain);
+  throw error.add_hint(
+      fmt::format("virsh snapshot-delete {0} {1}; icecore recover {0}", name, base::shell_word(names.front())));
+}
+
+void require_merged(const MergePair& pair, const std::string& domain, const std::optional<base::Passphrase>& key,
+                    std::stop_token stop) {
+  if (disk::shows_its_base(pair.overlay, pair.base, pair.base_format, std::move(stop), key ? &*key : nullptr)) return;
+  base::Error error(Fault::conflict,
+                    fmt::format("disk '{}': its overlay '{}' was merged into '{}' or was about to be, and one of them "
+                                "was written to since: it is not known which",
+                                pair.target, pair.overlay.string(), pair.base.string()));
+  throw error.add_hint(
+      fmt::format("look into both (guestfish --ro -a FILE). If the overlay is the newer: qemu-img commit {}. Then name "
+                  "the base in `virsh edit {}`, and run `icecore recover` again",
+                  base::shell_word(pair.overlay.string()), domain));
 }
 
 }  // namespace icecore::job

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <stop_token>
 #include <string>
 
+#include "base/passphrase.hpp"
 #include "hypervisor/domain.hpp"
 
 namespace icecore::job {
@@ -24,5 +27,14 @@ void expect_room_in_device(const MergePair& pair);
 // Fault::conflict when the domain was saved (virsh managedsave) meanwhile: the image names the overlays, and would not
 // start without them.
 void refuse_saved_on_overlays(hypervisor::Domain& domain);
+
+// Fault::conflict when somebody made internal snapshots while the domain was on the overlay: they lie in it, and would
+// go with it.
+void refuse_internal_snapshots(const MergePair& pair, const std::string& domain);
+
+// Fault::conflict unless the overlay of a shut-off domain shows what its base does: for one that was merged or was
+// about to be, where nobody knows which of the two was used since. `key` opens both where QEMU encrypts them.
+void require_merged(const MergePair& pair, const std::string& domain, const std::optional<base::Passphrase>& key,
+                    std::stop_token stop);
 
 }  // namespace icecore::job

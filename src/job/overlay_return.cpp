@@ -116,6 +116,7 @@ class Return {
     const std::vector<PlannedDisk*> disks = attached(model);
     if (disks.empty()) return true;
     std::vector<PlannedDisk*> merging = at(model, DiskPlace::on_overlay);
+    for (const PlannedDisk* disk : merging) refuse_internal_snapshots(to_pair(*disk), domain.name());
     remember(merging, MergeState::begun);
     for (const PlannedDisk* disk : merging) {
       if (!let_live_base_grow(to_pair(*disk), domain)) return false;
@@ -168,8 +169,13 @@ class Return {
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
-      remember({planned}, MergeState::begun);
-      if (!merge_files(disk)) return false;
+      if (is_out_of_date(*planned, model)) {
+        require_merged(to_pair(disk), uuid_, key_of(disk), stop_);
+      } else {
+        refuse_internal_snapshots(to_pair(disk), domain.name());
+        remember({planned}, MergeState::begun);
+        if (!merge_files(disk)) return false;
+      }
       base::failpoint("return.merged_offline");
       if (domain.active()) return false;
       remember({planned}, MergeState::ending);
@@ -180,6 +186,12 @@ class Return {
       note(disk.target, "merged offline");
     }
     return !domain.active();
+  }
+
+  // Perhaps: a pivot writes the base into a definition that names it below the overlay, and only we into another.
+  static bool is_out_of_date(const PlannedDisk& disk, const hypervisor::DomainModel& model) {
+    const hypervisor::DiskModel* now = model.find_disk(disk.target);
+    return disk.merge == MergeState::ending && now != nullptr && now->backing.empty();
   }
 
   // The disks the domain still has: one that somebody took out of it must not keep the others on their overlays.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What users get wrong and what the world does to them: one line that names the thing, the next command, the
 // right exit code, and a guest that is untouched or put back.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,6 +17,8 @@
 
 namespace icecore::system_test {
 namespace {
+
+using testing::HasSubstr;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
 
@@ -248,6 +251,31 @@ TEST_F(BadInput, SomebodyPutsASnapshotOnTopOfOurs) {
   expect_error(backup.wait(), 10, "vda");
   EXPECT_EQ(subject.domain.live_source(), theirs) << "their snapshot was touched";
   virsh({"blockcommit", subject.domain.name(), "vda", "--active", "--pivot", "--shallow", "--wait"});
+  subject.must({"recover"});
+  subject.expect_at_rest();
+}
+
+// It lies in our overlay, memory and all.
+TEST_F(BadInput, SomebodyMakesAnInternalSnapshotMeanwhile) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  rig::IcecoreRun backup(subject.with_options({"backup", subject.domain.name()}),
+                         {{"ICECORE_FAILPOINTS", "backup.intent.reading=pause"}});
+  backup.wait_failpoint();
+  virsh({"snapshot-create-as", subject.domain.name(), "theirs"});
+  const std::filesystem::path overlay = subject.domain.live_source();
+  backup.go_on();
+  const auto outcome = backup.wait();
+  expect_error(outcome, 10, "internal snapshots (theirs)");
+  EXPECT_THAT(outcome.error_output, HasSubstr("virsh snapshot-delete"));
+  EXPECT_EQ(subject.domain.live_source(), overlay) << "the snapshot is in it";
+  EXPECT_EQ(subject.points().size(), 1U);
+  subject.domain.kill_qemu();
+  const auto refused = subject.run({"recover"});
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.output + refused.error_output, HasSubstr("internal snapshots (theirs)"));
+  virsh({"snapshot-delete", subject.domain.name(), "theirs"});
   subject.must({"recover"});
   subject.expect_at_rest();
 }

@@ -35,6 +35,20 @@ class OverlayLeft : public testing::Test {
     subject->domain.kill_qemu();
     backup.kill();
   }
+  // The backup is, when QEMU had just been given its base again.
+  void die_after_the_pivot() {
+    subject.emplace(rig::DomainOptions{});
+    subject->init();
+    rig::IcecoreRun backup(subject->with_options({"backup", subject->domain.name()}),
+                           {{"ICECORE_FAILPOINTS", "backup.fact.reading=pause,commit.pivoted=kill"}});
+    backup.wait_failpoint();
+    subject->domain.start_paused();
+    subject->domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+    overlay = subject->domain.live_source();
+    backup.go_on();
+    EXPECT_EQ(backup.wait().exit_code, 137);
+    ASSERT_EQ(subject->domain.live_source(), subject->domain.disk_path());
+  }
   std::string told() const {
     const auto outcome = subject->run({"recover"});
     EXPECT_NE(outcome.exit_code, 0);
@@ -43,17 +57,18 @@ class OverlayLeft : public testing::Test {
   std::string base_hash() const { return rig::content_hash(subject->domain.disk_path(disks.back()), "qcow2"); }
   std::string overlay_hash() const { return rig::content_hash(overlay, "qcow2"); }
   // As an administrator would with `virsh edit`.
-  void define_on_base(const std::string& target) const {
+  void define_on_base(const std::string& target) const { define_on(target, subject->domain.disk_path(target)); }
+  void define_on(const std::string& target, const std::filesystem::path& image) const {
     std::string xml = subject->domain.inactive_xml();
     const std::string element = "<disk type='file'";
     const auto begin = xml.rfind(element, xml.find("<target dev='" + target + "'"));
     const auto source = xml.find("<source file=", begin);
     const auto end = xml.find("<target", begin);
-    xml.replace(source, end - source, "<source file='" + subject->domain.disk_path(target).string() + "'/>");
+    xml.replace(source, end - source, "<source file='" + image.string() + "'/>");
     const virDomainPtr defined = ::virDomainDefineXML(::virDomainGetConnect(subject->domain.handle()), xml.c_str());
     ASSERT_NE(defined, nullptr) << xml;
     ::virDomainFree(defined);
-    ASSERT_EQ(subject->domain.inactive_source(target), subject->domain.disk_path(target));
+    ASSERT_EQ(subject->domain.inactive_source(target), image);
   }
   void remove_it_and_recover() {
     const std::string base = base_hash();
@@ -202,6 +217,25 @@ TEST_F(OverlayLeft, AfterAMergeWhoseEndFailed) {
     EXPECT_EQ(overlay_hash(), newest);
   }
   remove_it_and_recover();
+}
+
+// libvirt writes the base into a definition at the pivot only where that has the chain it expects; we do it after that.
+TEST_F(OverlayLeft, ByADomainThatWentOnWithItsBase) {
+  for (const bool went_on : {true, false}) {
+    die_after_the_pivot();
+    if (went_on) subject->domain.monitor_write("vda", 9 * k_mib, k_mib, 0x33);
+    subject->domain.kill_qemu();
+    newest = base_hash();
+    define_on("vda", overlay);
+    for (int look = 0; look < 2 && went_on; ++look) {
+      EXPECT_THAT(told(), HasSubstr("it is not known which"));
+      EXPECT_EQ(base_hash(), newest) << "it is the newer";
+    }
+    if (went_on) define_on_base("vda");
+    subject->must({"recover"});
+    EXPECT_EQ(base_hash(), newest);
+    subject->expect_at_rest();
+  }
 }
 
 }  // namespace
