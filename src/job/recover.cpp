@@ -17,10 +17,6 @@ using base::Fault;
 
 namespace {
 
-bool has_strays(hypervisor::Domain& domain) {
-  return !stray_plan(domain).disks.empty() || !checkpoints_of_ours(domain, k_bitmap_prefix).empty();
-}
-
 // One look at all that is to be recovered. `journal`: null only in a dry run, when there is none.
 class Search {
  public:
@@ -28,6 +24,8 @@ class Search {
       : options_(options), connection_(connection), journal_(journal), recovery_(recovery) {}
 
   RecoverReport run() {
+    if (options_.domain && connection_.has_domain(*options_.domain))
+      asked_uuid_ = connection_.domain(*options_.domain).uuid();
     if (journal_ != nullptr) journalled();
     if (options_.domain && !options_.close) strays(*options_.domain);
     if (options_.domain && options_.merge_layers) end_layers(*options_.domain);
@@ -48,6 +46,10 @@ class Search {
     }
   }
 
+  bool has_strays(hypervisor::Domain& domain) const {
+    return !stray_plan(domain, journal_).disks.empty() || !checkpoints_of_ours(domain, k_bitmap_prefix).empty();
+  }
+
   // Only for a domain that was named: an overlay with our name that this journal does not know may belong to an icecore
   // with another state folder, which is the one that knows what to do with it.
   void strays(const std::string& name) {
@@ -56,7 +58,7 @@ class Search {
     if (!has_strays(domain)) return;
     const bool ours = unless_at_work(domain.uuid(), [&] {
       if (!has_strays(domain)) return;
-      RecoveredJob job = recovery_.strays(domain, stray_plan(domain));
+      RecoveredJob job = recovery_.strays(domain, stray_plan(domain, journal_));
       if (!job.actions.empty() || !job.problem.empty()) report_.jobs.push_back(std::move(job));
     });
     if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));
@@ -71,8 +73,10 @@ class Search {
     if (!ours && report_.jobs.empty()) report_.jobs.push_back(at_work("", domain.name()));
   }
 
+  // A domain may have another name than when the job began.
   bool is_asked_for(const JobRecord& job) const {
-    return !options_.domain || *options_.domain == job.domain_name || *options_.domain == job.domain_uuid;
+    return !options_.domain || *options_.domain == job.domain_name || *options_.domain == job.domain_uuid ||
+           asked_uuid_ == job.domain_uuid;
   }
 
   // False: somebody is at work on the domain. A dry run asks and holds nothing.
@@ -93,6 +97,7 @@ class Search {
   hypervisor::Connection& connection_;
   Journal* journal_;
   Recovery& recovery_;
+  std::optional<std::string> asked_uuid_;  // of the domain that was named, while it is there
   RecoverReport report_;
 };
 

@@ -239,6 +239,64 @@ TEST_F(Recover, AnotherLibvirtIsNotTheOneToRecoverIn) {
   EXPECT_EQ(base::run({.arguments = {"virsh", "-q", "dominfo", copy}}, base::Milliseconds(30'000)).exit_code, 0);
 }
 
+// Shut off on an overlay that has what the guest wrote last; the backup is dead.
+std::filesystem::path die_on_the_overlay(ProtectedDomain& subject) {
+  subject.init();
+  subject.domain.start_paused();
+  subject.run({"backup", subject.domain.name()}, {{"ICECORE_FAILPOINTS", "backup.fact.reading=kill"}});
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x34);
+  subject.domain.destroy();
+  return subject.domain.inactive_source();
+}
+
+// Whose name is on the command line: what its job refuses to touch is not taken for nobody's in the same breath.
+TEST_F(Recover, ADomainThatIsNamedIsNotMergedPastItsJobsRefusal) {
+  ProtectedDomain subject;
+  const std::filesystem::path overlay = die_on_the_overlay(subject);
+  const std::filesystem::path base = subject.domain.disk_path();
+  const std::filesystem::path mine = base.string() + ".mine";
+  ASSERT_NE(overlay, base);
+  std::filesystem::rename(base, mine);
+  std::filesystem::copy_file(mine, base);  // another file in its place
+  const std::string on_base = rig::content_hash(base, "qcow2");
+  const std::string newest = rig::content_hash(overlay, "qcow2");
+  ASSERT_NE(on_base, newest);
+  for (const std::string& named : {subject.domain.name(), subject.domain.uuid()}) {
+    EXPECT_THAT(subject.must({"recover", named, "--dry-run"}).output, Not(HasSubstr("no journal knows")));
+    const auto told = subject.run({"recover", named});
+    EXPECT_EQ(told.exit_code, 3);
+    EXPECT_THAT(told.error_output, HasSubstr("has changed since the backup began"));
+    EXPECT_THAT(told.output, Not(HasSubstr("no journal knows")));
+    EXPECT_EQ(rig::content_hash(base, "qcow2"), on_base);
+    EXPECT_EQ(rig::content_hash(overlay, "qcow2"), newest);
+    EXPECT_EQ(subject.domain.inactive_source(), overlay);
+  }
+  std::filesystem::rename(mine, base);
+  subject.must({"recover", subject.domain.name()});
+  EXPECT_EQ(rig::content_hash(base, "qcow2"), newest);
+  subject.expect_at_rest();
+}
+
+TEST_F(Recover, ADomainThatWasRenamedIsKnownByItsNewNameToo) {
+  ProtectedDomain subject;
+  const std::string newest = rig::content_hash(die_on_the_overlay(subject), "qcow2");
+  const std::string renamed = subject.domain.name() + "-renamed";
+  subject.domain.undo().domain(renamed);
+  const auto rename = [&](const std::string& from, const std::string& to) {
+    base::run_checked({.arguments = {"virsh", "-q", "-c", subject.domain.uri(), "domrename", from, to}},
+                      base::Milliseconds(30'000));
+  };
+  rename(subject.domain.name(), renamed);
+  const base::Json report = subject.must({"recover", renamed, "--json"}).json();
+  rename(renamed, subject.domain.name());
+  ASSERT_EQ(report.at("jobs").size(), 1U) << report.dump();
+  EXPECT_NE(report.at("jobs")[0].at("id"), "") << "taken for an overlay that no journal knows";
+  EXPECT_EQ(report.at("jobs")[0].at("finished"), true);
+  EXPECT_THAT(subject.must({"recover"}).output, HasSubstr("nothing to recover"));
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), newest);
+  subject.expect_at_rest();
+}
+
 // Nobody deletes blocks between the last look at them and the manifest.
 TEST_F(Recover, APointIsPublishedUnderTheRepositorysLock) {
   ProtectedDomain subject;
