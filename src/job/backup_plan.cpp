@@ -150,7 +150,8 @@ std::string overlay_pattern(const std::string& domain_uuid, const std::string& t
 }
 
 bool is_our_overlay(const std::filesystem::path& path, const std::string& domain_uuid) {
-  static const std::regex tail(R"(\.[a-z]+\.[0-9a-f]{8}\.ovl\.qcow2)");
+  // The target as libvirt's schema has it: "vda1" is one.
+  static const std::regex tail(R"(\.[a-z][a-zA-Z0-9_]*\.[0-9a-f]{8}\.ovl\.qcow2)");
   const std::string name = path.filename().string();
   return name.starts_with(domain_uuid) && std::regex_match(name.substr(domain_uuid.size()), tail);
 }

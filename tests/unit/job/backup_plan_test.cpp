@@ -106,5 +106,13 @@ TEST(OverlayName, OnlyOurNamesForThisDomainAreOurs) {
   EXPECT_FALSE(is_our_overlay("/images/" + name + ".bak", k_uuid));
 }
 
+TEST(OverlayName, IsOursWhateverTheTarget) {
+  for (const char* target : {"vda", "vda1", "sdaa", "fda", "ubda", "xvda_A2"}) {
+    const std::string name = overlay_name(k_uuid, target, "0123456789abcdef0123456789abcdef");
+    EXPECT_TRUE(is_our_overlay("/images/" + name, k_uuid)) << name;
+    EXPECT_FALSE(is_our_overlay("/images/" + name, "6f9c1f2e-0000-4000-8000-00000000be0d")) << name;
+  }
+}
+
 }  // namespace
 }  // namespace icecore::job

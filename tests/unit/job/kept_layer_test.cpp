@@ -27,6 +27,17 @@ TEST(LayerName, IsOursAndNoLeftover) {
   EXPECT_FALSE(is_kept_layer("/images/" + overlay_name(k_uuid, "vda", k_run), k_uuid));
 }
 
+TEST(LayerName, IsOursWhateverTheTarget) {
+  for (const char* target : {"vda", "vda1", "sdaa", "fda", "ubda", "xvda_A2"}) {
+    const std::filesystem::path path = "/images/" + layer_name(k_uuid, target, k_run);
+    EXPECT_TRUE(is_kept_layer(path, k_uuid)) << path;
+    EXPECT_FALSE(is_our_overlay(path, k_uuid)) << path;
+    EXPECT_FALSE(is_kept_layer("/images/" + overlay_name(k_uuid, target, k_run), k_uuid)) << path;
+    EXPECT_EQ(domain_of_layer(path), k_uuid);
+    EXPECT_EQ(run_of_layer(path), "01234567");
+  }
+}
+
 std::vector<disk::ImageInfo> chain_of(const std::vector<std::filesystem::path>& paths) {
   std::vector<disk::ImageInfo> chain;
   for (const auto& path : paths) {
