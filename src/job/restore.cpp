@@ -222,6 +222,8 @@ class RestoreJob {
       name_files(connection_, prepared_.plan);
     } else {
       step(JobState::defined, [&] {
+        // Asked again: what was free when the plan was made may be somebody's by now, and libvirt would replace it.
+        require_place_for_domain(*connection_, manifest_, options_);
         name_files(connection_, prepared_.plan);
         define_domain(*connection_, prepared_.plan);
       });
@@ -237,7 +239,7 @@ class RestoreJob {
     if (record_.state == JobState::defined) return true;
     if (record_.state != JobState::written) return false;
     if (prepared_.plan.replace) return any_named(prepared_.plan);
-    return record_.intent == JobState::defined && connection_->has_domain(prepared_.plan.domain_uuid);
+    return record_.intent == JobState::defined && is_defined(*connection_, prepared_.plan);
   }
 
   void give_up(base::Error& cause) {

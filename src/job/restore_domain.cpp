@@ -100,10 +100,7 @@ void require_same_name(const hypervisor::Domain& domain, const std::string& name
 // Nobody has its disks but its definition.
 void require_replaceable(hypervisor::Domain domain, const std::string& name) {
   require_same_name(domain, name);
-  if (domain.active()) {
-    base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
-    throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
-  }
+  require_off(domain);
   require_at_rest(std::move(domain));
 }
 
@@ -111,6 +108,12 @@ void require_replaceable(hypervisor::Domain domain, const std::string& name) {
 
 bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file) {
   return std::filesystem::weakly_canonical(disk.source.path) == std::filesystem::weakly_canonical(file.path);
+}
+
+void require_off(hypervisor::Domain& domain) {
+  if (!domain.active()) return;
+  base::Error error(Fault::busy, fmt::format("domain '{}' is running and cannot be replaced", domain.name()));
+  throw error.add_hint("virsh shutdown " + base::shell_operand(domain.name()));
 }
 
 void require_at_rest(hypervisor::Domain domain) {

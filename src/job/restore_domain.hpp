@@ -14,6 +14,9 @@ bool is_place_of(const hypervisor::DiskModel& disk, const PlannedFile& file);
 void require_place_for_domain(hypervisor::Connection& connection, const repository::Manifest& manifest,
                               const RestoreOptions& options);
 
+// Fault::busy when the domain, which is to be replaced, runs.
+void require_off(hypervisor::Domain& domain);
+
 // Fault::conflict when the domain, which is shut off, goes on with its disks as they are: it was migrated away, or its
 // memory was saved.
 void require_at_rest(hypervisor::Domain domain);

@@ -68,11 +68,30 @@ bool is_as_written(const PlannedFile& file) {
   return named && named->inode == file.inode && named->ns == file.written_ns;
 }
 
+bool is_on(const hypervisor::DiskModel& now, const hypervisor::DiskModel& planned, const PlannedFile& file) {
+  // A pool that was not looked into since does not know its new volume yet.
+  if (!now.source.unresolved.empty())
+    return now.source.pool == planned.source.pool && now.source.volume == planned.source.volume;
+  return is_place_of(now, file);
+}
+
+// Only files that are disks of the plan's domain have a place that can be asked for.
 bool lies_elsewhere(const hypervisor::DomainModel& model, const RestorePlan& plan) {
+  const hypervisor::DomainModel ours = hypervisor::parse_domain(plan.define_xml);
   return std::any_of(plan.files.begin(), plan.files.end(), [&](const PlannedFile& file) {
-    const hypervisor::DiskModel* const disk = model.find_disk(file.target);
-    return disk != nullptr && !is_place_of(*disk, file);
+    const hypervisor::DiskModel* const planned = ours.find_disk(file.target);
+    if (planned == nullptr) return false;
+    const hypervisor::DiskModel* const now = model.find_disk(file.target);
+    return now == nullptr || !is_on(*now, *planned, file);
   });
+}
+
+// Neither on the plan's files nor, the domain that gives way, on other disks: it would start from older ones next.
+void require_nobody_at_work(hypervisor::Connection& connection, const RestorePlan& plan) {
+  require_unused(connection, plan);
+  if (!connection.has_domain(plan.domain_uuid)) return;
+  hypervisor::Domain domain = connection.domain(plan.domain_uuid);
+  require_off(domain);
 }
 
 }  // namespace
@@ -101,7 +120,7 @@ std::string why_superseded(hypervisor::Connection& connection, const RestorePlan
 }
 
 void name_files(hypervisor::Connection* connection, const RestorePlan& plan) {
-  if (plan.replace) require_unused(*connection, plan);
+  if (plan.replace) require_nobody_at_work(*connection, plan);
   for (const PlannedFile& file : plan.files) name_file(file);
 }
 
@@ -122,6 +141,11 @@ std::string tell_device(const PlannedFile& file) {
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan) {
   if (plan.define_xml.empty()) return;
   base::with_context([&] { connection.define(plan.define_xml); }, "define domain '{}'", plan.domain_name);
+}
+
+bool is_defined(hypervisor::Connection& connection, const RestorePlan& plan) {
+  return connection.has_domain(plan.domain_uuid) &&
+         !lies_elsewhere(connection.domain(plan.domain_uuid).inactive_model(), plan);
 }
 
 void refresh_pools(hypervisor::Connection* connection, const RestorePlan& plan) {

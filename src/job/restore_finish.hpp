@@ -19,7 +19,7 @@ std::string why_superseded(hypervisor::Connection& connection, const RestorePlan
 
 // Gives each complete file its final name; one that has it already is left alone. Without plan.replace a
 // file that appeared meanwhile is Fault::conflict; with it, Fault::busy when a domain has been started on the old ones
-// since (`connection` must be given then).
+// since, or the one that gives way on whatever disks (`connection` must be given then).
 void name_files(hypervisor::Connection* connection, const RestorePlan& plan);
 
 // Whether name_files() has begun, or a device was written over: there is no way back. Only from `written` on.
@@ -30,6 +30,9 @@ std::string tell_device(const PlannedFile& file);
 
 // Defines the domain of the plan, if it has one. Defining it again changes nothing.
 void define_domain(hypervisor::Connection& connection, const RestorePlan& plan);
+
+// Whether the plan's domain is there, on the plan's disks: one of its UUID that somebody else defined is on others.
+bool is_defined(hypervisor::Connection& connection, const RestorePlan& plan);
 
 // Lets the plan's storage pools see their new volumes. What goes wrong is only logged: the disks are there.
 void refresh_pools(hypervisor::Connection* connection, const RestorePlan& plan);

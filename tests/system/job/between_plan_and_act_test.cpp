@@ -54,6 +54,11 @@ void redefine(ProtectedDomain& subject, const std::string& old, const std::strin
   ::virDomainFree(defined);
 }
 
+void expect_no_work_files(const ProtectedDomain& subject) {
+  for (const auto& entry : std::filesystem::directory_iterator(subject.domain.folder()))
+    EXPECT_EQ(entry.path().string().find(".icecore-"), std::string::npos) << entry.path();
+}
+
 TEST_F(BetweenPlanAndAct, AReplaceCutOffBeforeItReplacedIsUndone) {
   ProtectedDomain subject;
   back_up_and_change(subject);
@@ -100,8 +105,66 @@ TEST_F(BetweenPlanAndAct, ADomainStartedWhileAReplaceWritesKeepsItsDisks) {
   EXPECT_EQ(restore.wait().exit_code, 5);
   EXPECT_EQ(inode_of(subject.domain.disk_path()), inode);
   subject.expect_at_rest();
-  for (const auto& entry : std::filesystem::directory_iterator(subject.domain.folder()))
-    EXPECT_EQ(entry.path().string().find(".icecore-"), std::string::npos) << entry.path();
+  expect_no_work_files(subject);
+}
+
+// libvirt puts one definition in the place of another with the same UUID and name, and says nothing.
+TEST_F(BetweenPlanAndAct, ADomainDefinedWhileARestoreWritesStaysAsItWasDefined) {
+  ProtectedDomain subject;
+  back_up_and_change(subject);
+  const std::string defined = subject.domain.inactive_xml();
+  ASSERT_EQ(::virDomainUndefine(subject.domain.handle()), 0);
+  const std::filesystem::path folder = subject.domain.folder() / "out";
+  rig::IcecoreRun restore(subject.with_options({"restore", "latest", "--to", folder}),
+                          {{"ICECORE_FAILPOINTS", "restore.intent.defined=pause"}});
+  ASSERT_EQ(restore.wait_failpoint(), "restore.intent.defined");
+  const virDomainPtr again = ::virDomainDefineXML(::virDomainGetConnect(subject.domain.handle()), defined.c_str());
+  ASSERT_NE(again, nullptr);
+  ::virDomainFree(again);
+  const std::string before = subject.definition();
+  restore.go_on();
+  expect_error(restore.wait(), 10, "domain '" + subject.domain.name() + "' exists");
+  EXPECT_EQ(subject.definition(), before);
+  EXPECT_TRUE(std::filesystem::is_empty(folder)) << "of a restore that was refused";
+  EXPECT_EQ(subject.must({"recover", "--json"}).json().at("jobs").size(), 0U);
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, ADomainStartedOnTheDisksItIsToLeaveKeepsThem) {
+  ProtectedDomain subject;
+  back_up_and_change(subject);
+  const std::string before = subject.definition();
+  const std::filesystem::path elsewhere = subject.domain.folder() / "elsewhere.qcow2";
+  rig::IcecoreRun restore(
+      subject.with_options({"restore", "latest", "--replace", "--disk-path", "vda=" + elsewhere.string()}),
+      {{"ICECORE_FAILPOINTS", "restore.intent.defined=pause"}});
+  ASSERT_EQ(restore.wait_failpoint(), "restore.intent.defined");
+  subject.domain.start_paused();
+  restore.go_on();
+  expect_error(restore.wait(), 5, "is running and cannot be replaced");
+  EXPECT_EQ(subject.definition(), before);
+  EXPECT_FALSE(std::filesystem::exists(elsewhere));
+  expect_no_work_files(subject);
+  subject.expect_at_rest();
+}
+
+TEST_F(BetweenPlanAndAct, AReplaceOntoOtherPathsIsNotFinishedUnderARunningDomain) {
+  ProtectedDomain subject;
+  back_up_and_change(subject);
+  const std::string before = subject.definition();
+  const std::filesystem::path elsewhere = subject.domain.folder() / "elsewhere.qcow2";
+  const auto killed = subject.run({"restore", "latest", "--replace", "--disk-path", "vda=" + elsewhere.string()},
+                                  {{"ICECORE_FAILPOINTS", "restore.named=kill"}});
+  EXPECT_EQ(killed.exit_code, 137) << killed.error_output;
+  subject.domain.start_paused();
+  const auto refused = subject.run({"recover"});
+  EXPECT_EQ(refused.exit_code, 3) << refused.output << refused.error_output;
+  EXPECT_NE(refused.error_output.find("is running"), std::string::npos) << refused.error_output;
+  EXPECT_EQ(subject.definition(), before);
+  subject.domain.destroy();
+  subject.must({"recover"});
+  EXPECT_EQ(subject.domain.inactive_source(), elsewhere);
+  EXPECT_EQ(rig::content_hash(elsewhere, "qcow2"), subject.restored_hash("latest"));
 }
 
 TEST_F(BetweenPlanAndAct, ReplacingOneDiskKeepsTheOthersInTheDomain) {
