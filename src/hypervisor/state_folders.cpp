@@ -11,6 +11,9 @@ namespace fs = std::filesystem;
 
 bool is_session(const std::string& uri) { return uri.find("/session") != std::string::npos; }
 
+// "qemu:///system", "qemu+unix:///session?socket=...": a host would stand before the path.
+bool is_local(const std::string& uri) { return uri.starts_with("qemu:///") || uri.starts_with("qemu+unix:///"); }
+
 // Of a user's own libvirt.
 fs::path session_folder() {
   const char* const config = std::getenv("XDG_CONFIG_HOME");
@@ -20,6 +23,12 @@ fs::path session_folder() {
 }
 
 }  // namespace
+
+fs::path definitions_folder(const std::string& uri) {
+  if (!is_local(uri)) return {};
+  if (is_session(uri)) return session_folder();
+  return uri.find(":///system") != std::string::npos ? fs::path("/etc/libvirt/qemu") : fs::path();
+}
 
 fs::path default_nvram_path(const std::string& uri, const std::string& domain_name) {
   const fs::path folder = is_session(uri) ? session_folder() / "nvram" : fs::path("/var/lib/libvirt/qemu/nvram");

@@ -9,6 +9,9 @@
 
 namespace icecore::hypervisor {
 
+// Of the definitions, one "<name>.xml" for each persistent domain. Empty when they are not on this host, or not QEMU's.
+std::filesystem::path definitions_folder(const std::string& uri);
+
 // Of the firmware's variables, for a domain of that name whose XML has no path for them. `uri` tells whose libvirt.
 std::filesystem::path default_nvram_path(const std::string& uri, const std::string& domain_name);
 

@@ -3,6 +3,7 @@
 
 #include "base/error.hpp"
 #include "base/failpoint.hpp"
+#include "hypervisor/durable_definition.hpp"
 #include "job/memory_plan.hpp"
 #include "job/own_overlays.hpp"
 
@@ -57,6 +58,8 @@ class Instant {
     if (!facts_.firmware.settled) facts_.firmware = copy_firmware(firmware, k_firmware_patience);
     snapshot.confirm();
     require_next_start_on_overlays();
+    // Only now, since it takes time, and nobody waits any more. A power loss would have it start on its bases.
+    if (!prepared_.plan.transient) hypervisor::make_definition_durable(domain_.connection(), domain_.uuid());
     require_thaw_in_time();
     return facts_;
   }

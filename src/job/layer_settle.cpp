@@ -16,6 +16,7 @@
 #include "disk/rebase.hpp"
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/durable_definition.hpp"
 #include "hypervisor/layer_commit.hpp"
 #include "job/base_growth.hpp"
 #include "job/base_use.hpp"
@@ -160,6 +161,7 @@ class LayerMerge {
   // Only reached when live and persistent XML name the layer no more; the overlay's own word is the last one.
   void unlink_layers() {
     base::failpoint("layer.before_unlink");
+    if (!disks_.empty()) hypervisor::make_definition_durable(connection_, uuid_);  // it may still spell them out
     for (const PlannedDisk& disk : disks_) {
       if (!lies_over(disk, disk.home.path)) fail_strange_chain(disk);
       std::error_code failure;

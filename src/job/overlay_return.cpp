@@ -17,6 +17,7 @@
 #include "hypervisor/block_commit.hpp"
 #include "hypervisor/disk_encryption.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "hypervisor/durable_definition.hpp"
 #include "hypervisor/max_downtime.hpp"
 #include "hypervisor/memory_job.hpp"
 #include "job/base_growth.hpp"
@@ -346,6 +347,7 @@ class Return {
   // Only reached when live and persistent XML show the bases. True when there were any.
   bool unlink_overlays() {
     base::failpoint("return.before_unlink");
+    hypervisor::make_definition_durable(connection_, uuid_);  // or a power loss brings one back that names them
     bool any = false;
     for (const PlannedDisk& disk : plan_.disks) {
       if (is_detached(disk) || disk.merge == MergeState::left) continue;
