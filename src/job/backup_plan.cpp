@@ -111,6 +111,7 @@ Json to_json(const BackupPlan& plan) {
           {"freezes", plan.freezes},
           {"transient", plan.transient},
           {"snapshotted", plan.snapshotted},
+          {"saved_before", plan.saved_before},
           {"disks", disks},
           {"memory_file", plan.memory_file.string()},
           {"max_downtime_ms", plan.max_downtime.count()},
@@ -128,6 +129,7 @@ BackupPlan parse_backup_plan(const Json& json, const std::string& job_id) {
   plan.freezes = json_field<bool>(json, "freezes", what);
   plan.transient = json_field<bool>(json, "transient", what);
   plan.snapshotted = json.value("snapshotted", false);
+  plan.saved_before = json.value("saved_before", false);
   plan.manifest = json_field<std::string>(json, "manifest", what);
   plan.published = json.value("published", false);
   if (json.contains("memory_file")) plan.memory_file = json_field<std::string>(json, "memory_file", what);

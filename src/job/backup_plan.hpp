@@ -57,10 +57,11 @@ struct BackupPlan {
   std::string connect_uri;  // of the libvirt that has the domain; empty in older ones
   std::string repository_url;
   std::string repository_id;
-  std::string staging;       // the staging folder its blocks went to; empty: none
-  bool freezes = false;      // the agent was or will be asked to freeze
-  bool transient = false;    // the domain has no persistent XML
-  bool snapshotted = false;  // the overlays were there
+  std::string staging;        // the staging folder its blocks went to; empty: none
+  bool freezes = false;       // the agent was or will be asked to freeze
+  bool transient = false;     // the domain has no persistent XML
+  bool snapshotted = false;   // the overlays were there
+  bool saved_before = false;  // the domain was off, saved to a file (virsh save) before it was given the overlays
   std::vector<PlannedDisk> disks;
   std::filesystem::path memory_file;   // what libvirt saves the guest's memory to; empty: it is not saved
   base::Milliseconds max_downtime{0};  // the domain's own limit, while it is changed to save its memory; 0: it is not

@@ -14,6 +14,7 @@
 #include "job/firmware.hpp"
 #include "job/journal.hpp"
 #include "job/kept_layer.hpp"
+#include "job/layer_end.hpp"
 #include "job/memory_plan.hpp"
 #include "job/off_consistency.hpp"
 
@@ -146,6 +147,7 @@ class Explainer {
     result_.consistency = off.consistency;
     result_.consistency_reason = off.known ? off.reason : "taken for shut down in good order: " + off.reason;
     if (std::optional<base::Error> refused = refuse_off(how, off, options_)) refuse(std::move(*refused));
+    if (auto refused = refuse_saved_on_layers(domain_, now_, options_)) refuse(std::move(*refused));
     refuse_written_disks();
   }
 

@@ -6,11 +6,13 @@
 #include "base/error.hpp"
 #include "base/id.hpp"
 #include "disk/image.hpp"
+#include "disk/offline_commit.hpp"
 #include "hypervisor/snapshot.hpp"
 #include "job/base_use.hpp"
 #include "job/disk_choice.hpp"
 #include "job/job_steps.hpp"
 #include "job/kept_layer.hpp"
+#include "job/merge_checks.hpp"
 #include "job/overlay_return.hpp"
 
 namespace icecore::job {
@@ -37,6 +39,25 @@ PlannedDisk plan_merge(const LayeredDisk& disk, Journal& journal, const std::str
   return planned;
 }
 
+// Of the disks that a backup takes.
+std::vector<LayeredDisk> layered_disks_taken(const hypervisor::DomainModel& model, bool active,
+                                             const BackupOptions& options) {
+  std::vector<LayeredDisk> disks = layered_disks(model);
+  std::erase_if(disks, [&](const LayeredDisk& layered) {
+    const hypervisor::DiskModel& disk = *model.find_disk(layered.target);
+    return choose_disk(disk, active, options).verdict != hypervisor::Verdict::include;
+  });
+  return disks;
+}
+
+void require_not_saved_on(hypervisor::Domain& domain, const std::vector<LayeredDisk>& disks) {
+  refuse_saved_on(domain, "layers", [&] {
+    return std::any_of(disks.begin(), disks.end(), [](const LayeredDisk& disk) {
+      return disk::was_written_to(disk.layer, disk.home.path, disk.home.format);
+    });
+  });
+}
+
 // One level of each disk, in a job of its own.
 void merge_level(const JobContext& context, hypervisor::Domain& domain, const std::vector<LayeredDisk>& disks) {
   JobSteps steps(context.state_dir, "merge");
@@ -50,6 +71,8 @@ void merge_level(const JobContext& context, hypervisor::Domain& domain, const st
   plan.connect_uri = domain.connection().uri();
   plan.transient = !domain.persistent();
   plan.snapshotted = true;  // the layers are there
+  // Before the job, that is, and perhaps before the layers.
+  plan.saved_before = domain.how_shut_off() == hypervisor::ShutOff::saved;
   for (const LayeredDisk& disk : disks) plan.disks.push_back(plan_merge(disk, steps.journal(), domain.uuid()));
   record.plan = to_json(plan);
   steps.begin();
@@ -109,21 +132,32 @@ std::vector<std::string> end_layers(const JobContext& context, hypervisor::Domai
              k_levels_max);
 }
 
+std::optional<base::Error> refuse_saved_on_layers(hypervisor::Domain& domain, const hypervisor::DomainModel& model,
+                                                  const BackupOptions& options) {
+  if (options.copy || domain.how_shut_off() != hypervisor::ShutOff::saved) return std::nullopt;
+  if (domain.has_managed_save()) return std::nullopt;  // on layers or not, it is refused for that
+  try {
+    require_not_saved_on(domain, layered_disks_taken(model, false, options));
+    return std::nullopt;
+  } catch (base::Error& error) {
+    return std::move(error);
+  }
+}
+
 std::vector<std::string> end_layers_before_backup(const JobContext& context, hypervisor::Domain& domain,
                                                   const BackupOptions& options) {
   if (options.copy) return {};
-  const hypervisor::DomainModel model = domain.model();
+  const std::vector<LayeredDisk> disks = layered_disks_taken(domain.model(), domain.active(), options);
+  if (disks.empty()) return {};
+  hypervisor::refuse_managed_save(domain);
+  if (!domain.active()) require_not_saved_on(domain, disks);
   std::vector<std::string> targets;
-  for (const LayeredDisk& layered : layered_disks(model)) {
-    const hypervisor::DiskModel& disk = *model.find_disk(layered.target);
-    if (choose_disk(disk, domain.active(), options).verdict != hypervisor::Verdict::include) continue;
+  for (const LayeredDisk& layered : disks) {
     // One over another is what a merge that could not be finished left: the line begins anew.
     if (options.change_map == ChangeMap::layer && layered.layers == 1) continue;
     targets.push_back(layered.target);
   }
-  if (targets.empty()) return {};
-  hypervisor::refuse_managed_save(domain);
-  return end_layers(context, domain, targets);
+  return targets.empty() ? std::vector<std::string>() : end_layers(context, domain, targets);
 }
 
 }  // namespace icecore::job

@@ -3,9 +3,11 @@
 // their own, so that nothing is left behind when that is cut short.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "hypervisor/domain.hpp"
 #include "job/backup.hpp"
 #include "job/backup_plan.hpp"
@@ -32,8 +34,13 @@ std::vector<LayeredDisk> layered_disks(const hypervisor::DomainModel& model);
 std::vector<std::string> end_layers(const JobContext& context, hypervisor::Domain& domain,
                                     const std::vector<std::string>& targets);
 
+// What a backup ends with when the domain, which is off, was saved to a file (virsh save) on the layers of disks it
+// takes: what was saved names them, and they would be merged. `model` is the domain as it is now.
+std::optional<base::Error> refuse_saved_on_layers(hypervisor::Domain& domain, const hypervisor::DomainModel& model,
+                                                  const BackupOptions& options);
+
 // Before a backup: ends the layers of the disks it takes, unless it goes on with them (change map layer) or leaves
-// everything as it is (copy).
+// everything as it is (copy). Fault::conflict, and nothing is begun, when the domain was saved on them.
 std::vector<std::string> end_layers_before_backup(const JobContext& context, hypervisor::Domain& domain,
                                                   const BackupOptions& options);
 

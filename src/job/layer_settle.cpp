@@ -45,12 +45,13 @@ MergePair to_pair(const PlannedDisk& disk) { return {disk.target, disk.base_path
 
 class LayerMerge {
  public:
-  // `begin` is told before the first write into a home.
+  // `begin` is told before the first write into a home. `saved_before` as in the plan.
   LayerMerge(hypervisor::Connection& connection, const std::string& uuid, std::vector<PlannedDisk> disks,
-             std::function<void()> begin, Progress& progress, std::stop_token stop)
+             bool saved_before, std::function<void()> begin, Progress& progress, std::stop_token stop)
       : connection_(connection),
         uuid_(uuid),
         disks_(std::move(disks)),
+        saved_before_(saved_before),
         begin_(std::move(begin)),
         progress_(progress),
         stop_(stop),
@@ -96,13 +97,20 @@ class LayerMerge {
 
   bool merge_offline(Domain& domain) {
     hypervisor::refuse_migrated(domain, "layers");
-    refuse_saved_on_overlays(domain);
+    refuse_saved_on(domain, "layers", [&] { return ran_on_overlays(); });
     const hypervisor::DomainModel model = domain.inactive_model();
     for (const PlannedDisk& disk : disks_) {
       const hypervisor::DiskModel* now = model.find_disk(disk.target);
       if (now == nullptr || now->source.path != disk.overlay_path) fail_elsewhere(model, disk);
     }
     return merge_all_files() && !domain.active() && forget_layers(domain) && !domain.active();
+  }
+
+  // Whether it had run on the layer below was asked before the backup.
+  bool ran_on_overlays() const {
+    return !saved_before_ || std::any_of(disks_.begin(), disks_.end(), [&](const PlannedDisk& disk) {
+      return disk::was_written_to(disk.overlay_path, disk.base_path, "qcow2", stop_);
+    });
   }
 
   // Nothing but the files tells what became of a domain that is gone: another one may have begun on its home.
@@ -206,6 +214,7 @@ class LayerMerge {
   hypervisor::Connection& connection_;
   const std::string& uuid_;
   std::vector<PlannedDisk> disks_;
+  bool saved_before_;
   std::function<void()> begin_;
   Progress& progress_;
   std::stop_token stop_;
@@ -266,7 +275,8 @@ std::vector<ReturnedDisk> settle_overlays(hypervisor::Connection& connection, co
     result.push_back(
         {disk.target, is_over_layer(disk) ? "keeps its new layer, the one before is merged" : "keeps its layer"});
   }
-  LayerMerge(connection, domain_uuid, std::move(over_layers), remember_begun(plan, store), progress, std::move(stop))
+  LayerMerge(connection, domain_uuid, std::move(over_layers), plan.saved_before, remember_begun(plan, store), progress,
+             std::move(stop))
       .run();
   if (note_left_homes(plan) && store) store(plan);
   return result;

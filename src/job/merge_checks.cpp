@@ -26,13 +26,17 @@ void expect_room_in_device(const MergePair& pair) {
                   base::shell_word(pair.base.string())));
 }
 
-void refuse_saved_on_overlays(hypervisor::Domain& domain) {
-  if (!domain.has_managed_save()) return;
+void refuse_saved_on(hypervisor::Domain& domain, std::string_view images, const std::function<bool()>& ran_on_them) {
+  const bool managed = domain.has_managed_save();
+  if (!managed && (domain.how_shut_off() != hypervisor::ShutOff::saved || !ran_on_them())) return;
   const std::string name = base::shell_operand(domain.name());
-  base::Error error(Fault::conflict, fmt::format("domain '{}' was saved on its overlays (managed save), so that they "
-                                                 "cannot be merged before it runs again",
-                                                 domain.name()));
-  throw error.add_hint(fmt::format("virsh start {0}; icecore recover {0}", name));
+  base::Error error(Fault::conflict, fmt::format("domain '{}' was saved on its {} ({}), so that they cannot be merged "
+                                                 "before it runs again",
+                                                 domain.name(), images, managed ? "managed save" : "virsh save"));
+  // A start ends what libvirt knows of the save, and what was saved fits the disks no more.
+  const std::string run = managed ? "virsh start " + name
+                                  : "virsh restore FILE, or, only if that is of no use any more, virsh start " + name;
+  throw error.add_hint(fmt::format("{}; icecore recover {}", run, name));
 }
 
 void refuse_internal_snapshots(const MergePair& pair, const std::string& domain) {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/passphrase.hpp"
 #include "hypervisor/domain.hpp"
@@ -24,9 +26,10 @@ struct MergePair {
 // fails after it has begun leaves no frozen point behind.
 void expect_room_in_device(const MergePair& pair);
 
-// Fault::conflict when the domain was saved (virsh managedsave) meanwhile: the image names the overlays, and would not
-// start without them.
-void refuse_saved_on_overlays(hypervisor::Domain& domain);
+// Fault::conflict when the domain was saved (virsh managedsave, or virsh save to a file) on its overlays: what was
+// saved names them, and would not start without them. `images` for the message: "overlays". `ran_on_them` is asked when
+// it was saved to a file, which may have been before they were there; that it was is forgotten with libvirt's daemon.
+void refuse_saved_on(hypervisor::Domain& domain, std::string_view images, const std::function<bool()>& ran_on_them);
 
 // Fault::conflict when somebody made internal snapshots while the domain was on the overlay: they lie in it, and would
 // go with it.

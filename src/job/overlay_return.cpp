@@ -166,7 +166,7 @@ class Return {
       const PlannedDisk& disk = *planned;
       switch (hypervisor::place_of(model, to_overlay(disk))) {
         case DiskPlace::on_base: hypervisor::respell_base(domain, to_overlay(disk), disk.format); continue;
-        case DiskPlace::on_overlay: refuse_saved_on_overlays(domain); break;
+        case DiskPlace::on_overlay: refuse_saved_on(domain, "overlays", [&] { return ran_on_overlays(); }); break;
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
@@ -304,10 +304,19 @@ class Return {
     for (PlannedDisk& disk : plan_.disks) {
       const bool is_ours = disk.merge == MergeState::unbegun || disk.merge == MergeState::begun;
       if (!is_ours || is_detached(disk) || !std::filesystem::exists(disk.overlay_path)) continue;
-      const std::optional<base::Passphrase> key = key_of(disk);
-      if (disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr))
-        remember({&disk}, MergeState::left);
+      if (is_written_to(disk)) remember({&disk}, MergeState::left);
     }
+  }
+
+  bool is_written_to(const PlannedDisk& disk) const {
+    const std::optional<base::Passphrase> key = key_of(disk);
+    return disk::was_written_to(disk.overlay_path, disk.base_path, disk.format, stop_, key ? &*key : nullptr);
+  }
+
+  bool ran_on_overlays() const {
+    return !plan_.saved_before || std::any_of(plan_.disks.begin(), plan_.disks.end(), [&](const PlannedDisk& disk) {
+      return std::filesystem::exists(disk.overlay_path) && is_written_to(disk);
+    });
   }
 
   // It is told at each look, until somebody has removed the overlay.

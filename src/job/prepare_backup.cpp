@@ -26,6 +26,7 @@ std::string disk_left_open(const PreparedBackup& prepared) {
 
 void look_how_it_went_off(hypervisor::Domain& domain, const BackupOptions& options, PreparedBackup& prepared) {
   const hypervisor::ShutOff how = domain.how_shut_off();
+  prepared.plan.saved_before = how == hypervisor::ShutOff::saved;
   prepared.off = consistency_when_off(how, disk_left_open(prepared));
   if (auto refused = refuse_off(how, *prepared.off, options)) throw std::move(*refused);
   if (prepared.off->consistency == repository::Consistency::crash) {

@@ -42,6 +42,15 @@ class DomainState : public testing::Test {
     return {};
   }
   static bool has_overlay(const ProtectedDomain& subject) { return !overlay_of(subject).empty(); }
+  static std::string saved_file(const ProtectedDomain& subject) { return subject.domain.folder() / "saved"; }
+  // As `virsh save` and `virsh restore` do.
+  static void save(const ProtectedDomain& subject) {
+    ASSERT_EQ(::virDomainSave(subject.domain.handle(), saved_file(subject).c_str()), 0);
+  }
+  static void restore_saved(const ProtectedDomain& subject) {
+    const virConnectPtr connection = ::virDomainGetConnect(subject.domain.handle());
+    ASSERT_EQ(::virDomainRestoreFlags(connection, saved_file(subject).c_str(), nullptr, VIR_DOMAIN_SAVE_PAUSED), 0);
+  }
   static base::Json latest(const ProtectedDomain& subject) { return subject.must({"show", "latest", "--json"}).json(); }
   // Stopped in the window, with the guest on its overlays.
   static std::unique_ptr<rig::IcecoreRun> backup_in_the_window(const ProtectedDomain& subject) {
@@ -292,6 +301,71 @@ TEST_F(DomainState, ADomainSavedOnItsOverlaysStartsAgainAndIsMergedThen) {
   subject.expect_at_rest();
   EXPECT_EQ(subject.domain.hash_disk(), written);
   EXPECT_EQ(subject.restored_hash("latest"), instant);
+}
+
+TEST_F(DomainState, ADomainSavedToAFileOnItsOverlaysIsRestoredAndMergedThen) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  const std::string instant = subject.domain.hash_disk();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  save(subject);
+  backup->go_on();
+  const auto outcome = backup->wait();
+  expect_error(outcome, 10, "was saved on its overlays (virsh save)");
+  EXPECT_THAT(outcome.error_output, HasSubstr("virsh restore FILE"));
+  EXPECT_EQ(subject.run({"recover"}).exit_code, 3);
+  EXPECT_TRUE(has_overlay(subject));
+  restore_saved(subject);
+  subject.must({"recover"});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), written);
+  EXPECT_EQ(subject.restored_hash("latest"), instant);
+}
+
+TEST_F(DomainState, WhoeverThrewTheSavedFileAwayStartsTheDomain) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  save(subject);
+  backup->kill();
+  std::filesystem::remove(saved_file(subject));
+  EXPECT_EQ(subject.run({"recover"}).exit_code, 3);
+  subject.domain.start_paused();
+  subject.domain.destroy();
+  subject.must({"recover"});
+  subject.expect_at_rest();
+  EXPECT_EQ(rig::content_hash(subject.domain.disk_path(), "qcow2"), written);
+}
+
+TEST_F(DomainState, ADomainSavedToAFileBeforeItsBackupIsMergedUnlessItRanSince) {
+  ProtectedDomain subject;
+  subject.init();
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 3 * k_mib, k_mib, 0x31);
+  const std::string content = subject.domain.hash_disk();
+  save(subject);
+  subject.must({"backup", subject.domain.name()});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.restored_hash("latest"), content);
+  EXPECT_EQ(latest(subject).at("consistency"), "crash");
+
+  const auto backup = backup_in_the_window(subject);
+  subject.domain.start_paused();
+  subject.domain.monitor_write("vda", 9 * k_mib, k_mib, 0x32);
+  const std::string written = subject.domain.hash_disk();
+  save(subject);
+  backup->go_on();
+  expect_error(backup->wait(), 10, "was saved on its overlays (virsh save)");
+  restore_saved(subject);
+  subject.must({"recover"});
+  subject.expect_at_rest();
+  EXPECT_EQ(subject.domain.hash_disk(), written);
 }
 
 TEST_F(DomainState, ACopyLeavesNoCheckpointAndSaysThatItIsOne) {

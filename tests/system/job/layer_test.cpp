@@ -314,18 +314,6 @@ TEST_F(Layer, ATransientDomainIsGivenNone) {
   EXPECT_TRUE(files(subject, ".layer.qcow2").empty());
 }
 
-TEST_F(Layer, ASavedDomainKeepsItsLayer) {
-  ProtectedDomain subject(one_disk("raw"));
-  begin_layers(subject);
-  back_up_layer(subject);
-  EXPECT_EQ(::virDomainManagedSave(subject.domain.handle(), 0), 0);
-  expect_error(subject.run({"backup", subject.domain.name(), "--change-map=layer"}), 10, "managed save");
-  EXPECT_EQ(subject.run({"recover", subject.domain.name(), "--merge-layers"}).exit_code, 3);
-  subject.domain.start_paused();
-  subject.must({"recover"});
-  subject.expect_at_rest();
-}
-
 TEST_F(Layer, ARestoreInPlaceEndsIt) {
   ProtectedDomain subject(one_disk("raw"));
   begin_layers(subject);

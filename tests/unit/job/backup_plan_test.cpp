@@ -31,6 +31,7 @@ BackupPlan sample() {
   plan.memory_file = "/images/x.save";
   plan.max_downtime = base::Milliseconds(300);
   plan.published = true;
+  plan.saved_before = true;
   return plan;
 }
 
@@ -53,6 +54,7 @@ TEST(BackupPlan, JournalAndBack) {
   EXPECT_EQ(read.memory_file, "/images/x.save");
   EXPECT_EQ(read.max_downtime, base::Milliseconds(300));
   EXPECT_TRUE(read.published);
+  EXPECT_TRUE(read.saved_before);
 }
 
 TEST(BackupPlan, EveryMissingFieldIsNamed) {
@@ -60,7 +62,7 @@ TEST(BackupPlan, EveryMissingFieldIsNamed) {
   for (const auto& [key, value] : whole.items()) {
     // jobs of before have none
     if (key == "connect_uri" || key == "staging" || key == "memory_file" || key == "max_downtime_ms" ||
-        key == "snapshotted" || key == "published")
+        key == "snapshotted" || key == "published" || key == "saved_before")
       continue;
     base::Json damaged = whole;
     damaged.erase(key);
