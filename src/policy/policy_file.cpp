@@ -104,6 +104,15 @@ void read_capture(const Element& element, std::vector<Problem>& problems, Policy
   reader.finish();
 }
 
+// As on the command line: while the memory of one is saved the others would stand frozen.
+void require_no_memory_of_group(const Element& capture, ElementReader& reader, const Policy& policy) {
+  if (!policy.domains.group || policy.backup.full_state == job::FullState::off) return;
+  reader.report_at(
+      capture.line,
+      "a full state and <domains group=\"yes\"> exclude each other, since memory is saved of one domain at "
+      "a time: leave out group=\"yes\", or use mode=\"disk-only\"");
+}
+
 void read_changes(const Element& element, std::vector<Problem>& problems, Policy& policy) {
   ElementReader reader(element, problems);
   const std::string map = reader.required_word("map", {"auto", "bitmap", "scan", "layer"});
@@ -220,7 +229,10 @@ Policy read_policy(const Element& root, std::vector<Problem>& problems) {
   policy.name = read_name(reader);
   if (const Element* domains = reader.required_child("domains")) policy.domains = read_domains(*domains, problems);
   if (const Element* disks = reader.optional_child("disks")) read_disks(*disks, problems, policy);
-  if (const Element* capture = reader.optional_child("capture")) read_capture(*capture, problems, policy);
+  if (const Element* capture = reader.optional_child("capture")) {
+    read_capture(*capture, problems, policy);
+    require_no_memory_of_group(*capture, reader, policy);
+  }
   if (const Element* changes = reader.optional_child("changes")) read_changes(*changes, problems, policy);
   if (const Element* quiesce = reader.optional_child("quiesce")) read_quiesce(*quiesce, problems, policy);
   if (const Element* repository = reader.required_child("repository")) read_repository(*repository, problems, policy);

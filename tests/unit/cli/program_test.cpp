@@ -117,6 +117,25 @@ TEST_F(ProgramTest, PolicyProblemsEndARunBeforeAnythingElse) {
   EXPECT_THAT(err_.str(), HasSubstr("try: icecore policy check " + file));
 }
 
+// The same for both: the others would stand frozen while the memory of one is saved.
+TEST_F(ProgramTest, NeitherTheCommandLineNorAPolicySavesTheMemoryOfAGroup) {
+  for (const char* rule : {"--full-state", "--full-state=required", "--full-state=try"}) {
+    EXPECT_EQ(run({"backup", "web1", "db1", "--group", rule}), ExitCode::usage) << rule;
+    EXPECT_THAT(err_.str(), HasSubstr("--group and --full-state exclude each other"));
+  }
+  const std::string file = folder_ / "p.xml";
+  for (const char* mode : {"full-state", "full-state-try"}) {
+    std::ofstream(file) << "<policy name='p'>\n<domains group='yes'><include name='web*'/></domains>\n"
+                        << "<capture mode='" << mode << "'/>\n<repository url='/b'/></policy>";
+    const std::vector<std::vector<std::string>> readers = {
+        {"policy", "check", file}, {"run", file}, {"run", file, "--dry-run"}, {"explain", "web1", "--policy", file}};
+    for (const std::vector<std::string>& reader : readers) {
+      EXPECT_EQ(run(reader), ExitCode::usage) << reader.front() << " " << mode;
+      EXPECT_THAT(err_.str(), HasSubstr(file + ":3: a full state and <domains group=\"yes\"> exclude each other"));
+    }
+  }
+}
+
 TEST_F(ProgramTest, AFailureIsARecordToo) {
   EXPECT_EQ(run({"list", "--json"}), ExitCode::not_found);
   EXPECT_EQ(record()["exit_code"], 4);

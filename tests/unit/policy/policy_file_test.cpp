@@ -25,6 +25,12 @@ std::string policy_with(std::string_view added) {
   return fmt::format("<policy name='p'>\n{}{}{}\n</policy>\n", k_domains, k_repository, added);
 }
 
+// The same with all domains at one instant.
+std::string group_with(std::string_view added) {
+  return fmt::format("<policy name='p'>\n<domains group='yes'><include name='web*'/></domains>\n{}{}\n</policy>\n",
+                     k_repository, added);
+}
+
 TEST(PolicyFile, ShippedExamplesAreValid) {
   for (const char* name : {"web-servers.xml", "everything.xml"}) {
     const CheckedPolicy checked = check_policy_file(std::filesystem::path(ICECORE_POLICIES) / name);
@@ -85,6 +91,20 @@ TEST(PolicyFile, EveryChangeMapIsRead) {
   }
 }
 
+// In any order of the elements.
+TEST(PolicyFile, AGroupIsOfDisksAloneAndAFullStateOfNoGroup) {
+  EXPECT_TRUE(check_policy(group_with("<capture mode='disk-only' pause='no'/>")).policy);
+  EXPECT_TRUE(check_policy(policy_with("<capture mode='full-state'/>")).policy);
+  EXPECT_TRUE(check_policy(policy_with("<capture mode='full-state-try'/>")).policy);
+  const CheckedPolicy checked = check_policy(
+      "<policy name='p'>\n<capture mode='full-state'/>\n<repository url='/b'/>\n"
+      "<domains group='yes'><include name='a'/></domains></policy>");
+  EXPECT_FALSE(checked.policy);
+  ASSERT_EQ(checked.problems.size(), 1U);
+  EXPECT_EQ(checked.problems.front().line, 2U);
+  EXPECT_THAT(checked.problems.front().text, HasSubstr("leave out group=\"yes\", or use mode=\"disk-only\""));
+}
+
 TEST(PolicyFile, WhatIsLeftOutHasDefaults) {
   const CheckedPolicy checked = check_policy(policy_with(""));
   ASSERT_TRUE(checked.policy) << checked.problems.front().text;
@@ -140,6 +160,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"StagingWait", policy_with("<staging wait='maybe'/>"), 4, "yes, no"},
         BadFile{"CaptureMode", policy_with("<capture mode='everything'/>"), 4, "disk-only"},
         BadFile{"CapturePause", policy_with("<capture mode='full-state' pause='1'/>"), 4, "yes nor no"},
+        BadFile{"MemoryOfAGroup", group_with("<capture mode='full-state'/>"), 4, "exclude each other"},
+        BadFile{"MemoryOfAGroupIfPossible", group_with("<capture mode='full-state-try' pause='yes'/>"), 4,
+                "exclude each other"},
+        BadFile{"GroupWord",
+                "<policy name='p'>\n<domains group='1'><include name='a'/></domains>\n"
+                "<repository url='/b'/></policy>",
+                2, "yes, no"},
         BadFile{"SecondElement", policy_with("<quiesce rule='try'/>\n<quiesce rule='off'/>"), 5, "first is on line 4"},
         BadFile{"SecondDisk", policy_with("<disks><include target='vda'/>\n<exclude target='vda'/></disks>"), 5,
                 "'vda' is already named on line 4"},
