@@ -52,6 +52,16 @@ void refuse_managed_save(Domain& domain) {
   throw error;
 }
 
+// libvirt's QEMU driver says no to every kind of snapshot in this state.
+std::optional<base::Error> refuse_suspended(const std::string& name, DomainState state) {
+  if (state != DomainState::pm_suspended) return std::nullopt;
+  base::Error error(Fault::conflict,
+                    fmt::format("domain '{}' is suspended: QEMU keeps its memory, but libvirt takes no snapshot of it, "
+                                "not even of its disks alone, until it is woken",
+                                name));
+  return error.add_hint("virsh dompmwakeup " + base::shell_operand(name));
+}
+
 std::string snapshot_xml(const DomainModel& model, const std::vector<OverlayDisk>& disks,
                          const std::string& memory_file) {
   XmlDocument document = XmlDocument::create("domainsnapshot");

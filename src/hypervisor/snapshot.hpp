@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "hypervisor/domain.hpp"
 #include "hypervisor/internal_command.hpp"
 #include "hypervisor/libvirt_worker.hpp"
@@ -63,6 +64,9 @@ class Snapshot {
 // Fault::conflict when the domain has a saved memory image (managed save), to which its disks belong: taken without it
 // they look like after a power cut, and a start in between would run past the overlay.
 void refuse_managed_save(Domain& domain);
+
+// Fault::conflict for a domain whose guest sleeps (S3), of which libvirt takes no snapshot; else nothing.
+std::optional<base::Error> refuse_suspended(const std::string& name, DomainState state);
 
 // The three steps one after another, for when nothing is frozen.
 SnapshotReport create_snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptions options = {});

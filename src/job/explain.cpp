@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "base/shell_word.hpp"
 #include "hypervisor/freeze.hpp"
+#include "hypervisor/snapshot.hpp"
 #include "job/boot_files.hpp"
 #include "job/disk_choice.hpp"
 #include "job/domain_lock.hpp"
@@ -69,6 +71,7 @@ class Explainer {
                                  : repository::CaptureMode::offline;
     if (DomainLock::is_held(domain_.uuid()))
       refuse(base::Error(Fault::busy, fmt::format("another icecore is at work on domain '{}'", domain_.name())));
+    if (auto refused = hypervisor::refuse_suspended(domain_.name(), result_.state)) refuse(std::move(*refused));
     if (!active_ && domain_.has_managed_save()) {
       base::Error error(Fault::conflict,
                         "the domain has a saved memory image (managed save), to which its disks belong");
@@ -197,7 +200,12 @@ class Explainer {
     for (const std::string& note : files.notes) tell(note);
   }
 
-  void refuse(base::Error error) { result_.refusals.push_back(std::move(error)); }
+  // Once, though a state may stand against the snapshot and against saving the memory.
+  void refuse(base::Error error) {
+    const auto is_same = [&](const base::Error& known) { return std::string_view(known.what()) == error.what(); };
+    if (std::none_of(result_.refusals.begin(), result_.refusals.end(), is_same))
+      result_.refusals.push_back(std::move(error));
+  }
 
   hypervisor::Connection& connection_;
   hypervisor::Domain& domain_;

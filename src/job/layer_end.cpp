@@ -157,7 +157,9 @@ std::vector<std::string> end_layers_before_backup(const JobContext& context, hyp
     if (options.change_map == ChangeMap::layer && layered.layers == 1) continue;
     targets.push_back(layered.target);
   }
-  return targets.empty() ? std::vector<std::string>() : end_layers(context, domain, targets);
+  if (targets.empty()) return {};
+  if (auto refused = hypervisor::refuse_suspended(domain.name(), domain.state())) throw std::move(*refused);
+  return end_layers(context, domain, targets);
 }
 
 }  // namespace icecore::job

@@ -32,22 +32,6 @@ void require_all_disks(const hypervisor::DomainModel& model, const std::vector<r
   }
 }
 
-// Why the memory of a domain in such a state cannot be saved, if so.
-std::optional<base::Error> refuse_state(const std::string& name, hypervisor::DomainState state) {
-  // QEMU lets go of its disks when memory is saved, and takes them back only when the guest runs: until then no
-  // overlay can be merged.
-  if (state == hypervisor::DomainState::paused) {
-    base::Error error(Fault::conflict, fmt::format("domain '{}' is paused: with its memory it can only be backed up "
-                                                   "while it runs",
-                                                   name));
-    return error.add_hint("virsh resume " + base::shell_operand(name));
-  }
-  if (state == hypervisor::DomainState::running) return std::nullopt;
-  base::Error error(Fault::usage,
-                    fmt::format("domain '{}' is {}: it has no memory that could be saved", name, to_string(state)));
-  return error.add_hint(k_disks_alone);
-}
-
 std::optional<base::Error> refuse_blocked(const std::string& name, const std::vector<std::string>& blockers) {
   if (blockers.empty()) return std::nullopt;
   base::Error error(Fault::conflict,
@@ -91,10 +75,26 @@ MemoryFinding look_at_memory(hypervisor::Domain& domain, const hypervisor::Domai
     found.free_bytes = free_space(folder).first;
     found.usable_bytes = usable_space(folder, options.overlay_free_share_min);
   }
-  found.refusal = refuse_state(model.name, domain.state());
+  found.refusal = refuse_memory_of(model.name, domain.state());
   if (!found.refusal) found.refusal = refuse_blocked(model.name, found.blockers);
   if (!found.refusal) found.refusal = refuse_room(found);
   return found;
+}
+
+std::optional<base::Error> refuse_memory_of(const std::string& name, hypervisor::DomainState state) {
+  // QEMU lets go of its disks when memory is saved, and takes them back only when the guest runs: until then no
+  // overlay can be merged.
+  if (state == hypervisor::DomainState::paused) {
+    base::Error error(Fault::conflict, fmt::format("domain '{}' is paused: with its memory it can only be backed up "
+                                                   "while it runs",
+                                                   name));
+    return error.add_hint("virsh resume " + base::shell_operand(name));
+  }
+  if (state == hypervisor::DomainState::running) return std::nullopt;
+  if (auto refused = hypervisor::refuse_suspended(name, state)) return refused;
+  base::Error error(Fault::usage,
+                    fmt::format("domain '{}' is {}: it has no memory that could be saved", name, to_string(state)));
+  return error.add_hint(k_disks_alone);
 }
 
 std::string without_memory(const std::string& reason) { return "without memory: " + reason; }

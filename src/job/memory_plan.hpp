@@ -33,6 +33,9 @@ MemoryFinding look_at_memory(hypervisor::Domain& domain, const hypervisor::Domai
                              const std::string& current_xml, const std::vector<repository::SkippedDisk>& skipped,
                              const std::filesystem::path& folder, const BackupOptions& options);
 
+// What a backup that must have the memory of a domain in such a state ends with; nothing while it runs.
+std::optional<base::Error> refuse_memory_of(const std::string& name, hypervisor::DomainState state);
+
 // The note of a backup that was to have it, and goes without.
 std::string without_memory(const std::string& reason);
 

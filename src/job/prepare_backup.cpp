@@ -48,6 +48,7 @@ void require_not_written(hypervisor::Domain& domain, const PreparedBackup& prepa
 
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id) {
   hypervisor::refuse_managed_save(domain);
+  if (auto refused = hypervisor::refuse_suspended(domain.name(), domain.state())) throw std::move(*refused);
   PreparedBackup prepared;
   prepared.current_xml = domain.current_xml();
   prepared.model = domain.model_of(prepared.current_xml);

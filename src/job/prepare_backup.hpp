@@ -28,9 +28,9 @@ struct PreparedBackup {
   bool pauses = false;                // while its memory is saved
 };
 
-// Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a disk that cannot be
-// taken, a next start with other images, an overlay of ours still there), busy (block job), no_space, unavailable (off,
-// and not as `options` require it).
+// Changes nothing. Fault::usage (unknown disk named, nothing to back up), conflict (a suspended domain, a disk that
+// cannot be taken, a next start with other images, an overlay of ours still there), busy (block job), no_space,
+// unavailable (off, and not as `options` require it).
 PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& options, const std::string& job_id);
 
 }  // namespace icecore::job
