@@ -30,8 +30,12 @@ base::Error refusal(const std::string& target, const hypervisor::DiskVerdict& ve
   if (verdict.verdict == Verdict::busy)
     return base::Error(Fault::busy, fmt::format("disk '{}': {}", target, verdict.reason));
   base::Error error(Fault::conflict, fmt::format("disk '{}' cannot be backed up: {}", target, verdict.reason));
-  return error.add_hint(
-      fmt::format("leave it out: --exclude-disk {0}, in a policy <exclude target=\"{0}\"/>", base::shell_word(target)));
+  return error.add_hint(how_to_leave_out(target));
+}
+
+std::string how_to_leave_out(const std::string& target) {
+  return fmt::format("leave it out: --exclude-disk {0}, in a policy <exclude target=\"{0}\"/>",
+                     base::shell_word(target));
 }
 
 void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options) {

@@ -13,6 +13,9 @@ hypervisor::DiskVerdict choose_disk(const hypervisor::DiskModel& disk, bool runn
 // The error of a backup that was asked to take a disk with such a verdict (refuse or busy).
 base::Error refusal(const std::string& target, const hypervisor::DiskVerdict& verdict);
 
+// For a hint: how to be asked for all but this disk.
+std::string how_to_leave_out(const std::string& target);
+
 // Fault::usage unless the domain has all disks that the options name.
 void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options);
 

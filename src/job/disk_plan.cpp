@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/shell_word.hpp"
 #include "hypervisor/domain_edit.hpp"
+#include "job/disk_choice.hpp"
 #include "job/kept_layer.hpp"
 #include "job/overlay_place.hpp"
 #include "job/space_watch.hpp"
@@ -17,15 +18,28 @@ using hypervisor::DiskModel;
 
 namespace {
 
+// What virsh cannot say of a disk in words of its own is left to an editor.
+std::string how_to_have_one_image(const DiskModel& now, const DiskModel* later, const std::string& domain) {
+  const std::string name = base::shell_operand(domain);
+  if (later != nullptr || !now.encryption.empty()) return fmt::format("bring both together with `virsh edit {}`", name);
+  return fmt::format(
+      "attach it for the next start too: `virsh attach-disk --config --targetbus {1} --subdriver {2} {0} {3} {4}`, or "
+      "detach it: `virsh detach-disk --live {0} {4}`",
+      name, base::shell_word(now.bus), base::shell_word(now.source.format), base::shell_word(now.source.path),
+      base::shell_word(now.target));
+}
+
 // The next start must use the image in use now, else a crash in the window would lose what the guest wrote.
-void require_same_next_start(const DiskModel& now, const hypervisor::DomainModel& next) {
+void require_same_next_start(const DiskModel& now, const hypervisor::DomainModel& next, const BackupOptions& options) {
   const DiskModel* later = next.find_disk(now.target);
   if (later != nullptr && later->source.path == now.source.path) return;
-  base::Error error(Fault::conflict,
-                    fmt::format("disk '{}' runs on '{}' but the domain's next start would use '{}'", now.target,
-                                now.source.path, later == nullptr ? "no such disk" : later->source.path));
-  throw error.add_hint(
-      fmt::format("bring both together with `virsh edit {}`, or exclude the disk", base::shell_operand(next.name)));
+  const std::string then = later == nullptr ? "would be without it" : fmt::format("would use '{}'", later->source.path);
+  base::Error error(Fault::conflict, fmt::format("disk '{}' runs on '{}' but the domain's next start {}", now.target,
+                                                 now.source.path, then));
+  // The memory fits nothing less than all disks.
+  const bool may_be_left_out = options.full_state == FullState::off;
+  throw error.add_hint(how_to_have_one_image(now, later, next.name) +
+                       (may_be_left_out ? ", or " + how_to_leave_out(now.target) : ""));
 }
 
 void require_no_overlay_of_ours(const DiskModel& disk, const hypervisor::DomainModel& domain) {
@@ -55,7 +69,7 @@ void plan_layer(DiskPlan& plan, const DiskModel& disk, const DomainView& domain,
 
 DiskPlan plan_disk(const DiskModel& disk, const DomainView& domain, const BackupOptions& options,
                    const std::string& job_id) {
-  if (domain.next_start != nullptr) require_same_next_start(disk, *domain.next_start);
+  if (domain.next_start != nullptr) require_same_next_start(disk, *domain.next_start, options);
   require_no_overlay_of_ours(disk, domain.now);
   const std::filesystem::path folder = overlay_folder_of(disk, options);
   DiskPlan plan{.planned = {.target = disk.target,
