@@ -38,6 +38,17 @@ std::string how_to_leave_out(const std::string& target) {
                      base::shell_word(target));
 }
 
+std::vector<const hypervisor::DiskModel*> only_at_next_start(const hypervisor::DomainModel& now,
+                                                             const hypervisor::DomainModel& next,
+                                                             const BackupOptions& options) {
+  std::vector<const hypervisor::DiskModel*> disks;
+  for (const hypervisor::DiskModel& disk : next.disks) {
+    const bool is_wanted = choose_disk(disk, false, options).verdict != Verdict::skip;
+    if (is_wanted && now.find_disk(disk.target) == nullptr) disks.push_back(&disk);
+  }
+  return disks;
+}
+
 void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options) {
   for (const auto* targets : {&options.include_disks, &options.exclude_disks}) {
     for (const std::string& target : *targets) {

@@ -16,6 +16,14 @@ base::Error refusal(const std::string& target, const hypervisor::DiskVerdict& ve
 // For a hint: how to be asked for all but this disk.
 std::string how_to_leave_out(const std::string& target);
 
+// Why a disk that only_at_next_start() names is in no point.
+inline constexpr const char* k_only_at_next_start = "it is only in the definition for the next start";
+// The disks asked for that the domain has not yet, but will have: what is on them is in no point of it as it is now.
+// They belong to `next`.
+std::vector<const hypervisor::DiskModel*> only_at_next_start(const hypervisor::DomainModel& now,
+                                                             const hypervisor::DomainModel& next,
+                                                             const BackupOptions& options);
+
 // Fault::usage unless the domain has all disks that the options name.
 void require_known_targets(const hypervisor::DomainModel& model, const BackupOptions& options);
 

@@ -172,6 +172,10 @@ class Explainer {
       if (finding.refusal) refuse(*finding.refusal);
       result_.disks.push_back(std::move(finding.disk));
     }
+    if (next_) {
+      for (const hypervisor::DiskModel* disk : only_at_next_start(now_, *next_, options_))
+        result_.disks.push_back(explain_absent_disk(*disk));
+    }
     const auto taken = [](const ExplainedDisk& disk) { return disk.verdict.verdict == Verdict::include; };
     if (result_.would_work() && std::none_of(result_.disks.begin(), result_.disks.end(), taken))
       refuse(base::Error(Fault::usage, fmt::format("domain '{}' has no disk to back up", domain_.name())));

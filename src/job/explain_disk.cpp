@@ -33,6 +33,15 @@ std::string describe_source(const hypervisor::ImageSource& source) {
   return source.path.empty() ? std::string(to_string(source.kind)) : source.path;
 }
 
+ExplainedDisk told_with(const DiskModel& model, hypervisor::DiskVerdict verdict) {
+  ExplainedDisk disk;
+  disk.target = model.target;
+  disk.bus = model.bus;
+  disk.source = describe_source(model.source);
+  disk.verdict = std::move(verdict);
+  return disk;
+}
+
 std::vector<std::string> images_below(const std::string& path, const std::string& format) {
   std::vector<std::string> paths;
   try {
@@ -64,10 +73,7 @@ class DiskExplainer {
 
   DiskFinding run(bool running) {
     ExplainedDisk& disk = finding_.disk;
-    disk.target = model_.target;
-    disk.bus = model_.bus;
-    disk.source = describe_source(model_.source);
-    disk.verdict = choose_disk(model_, running, options_);
+    disk = told_with(model_, choose_disk(model_, running, options_));
     if (disk.verdict.verdict == Verdict::skip) return std::move(finding_);
     if (disk.verdict.verdict != Verdict::include) finding_.refusal = refusal(model_.target, disk.verdict);
     if (disk.verdict.verdict == Verdict::include) plan();
@@ -187,6 +193,10 @@ class DiskExplainer {
 DiskFinding explain_disk(hypervisor::Connection& connection, const DiskModel& disk, const DomainView& domain,
                          bool running, const BackupOptions& options, const HomeCheck& check) {
   return DiskExplainer(connection, disk, domain, options, check).run(running);
+}
+
+ExplainedDisk explain_absent_disk(const DiskModel& disk) {
+  return told_with(disk, {Verdict::skip, k_only_at_next_start});
 }
 
 std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks) {

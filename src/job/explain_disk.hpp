@@ -25,6 +25,9 @@ using HomeCheck = std::function<std::string(const std::filesystem::path& layer, 
 DiskFinding explain_disk(hypervisor::Connection& connection, const hypervisor::DiskModel& disk,
                          const DomainView& domain, bool running, const BackupOptions& options, const HomeCheck& check);
 
+// Of a disk that only the next start has (disk_choice.hpp).
+ExplainedDisk explain_absent_disk(const hypervisor::DiskModel& disk);
+
 // What is to be said of overlays that share a file system too small for the worst case.
 std::vector<Advice> room_advice(const std::vector<ExplainedDisk>& disks);
 

@@ -78,6 +78,10 @@ PreparedBackup prepare_backup(hypervisor::Domain& domain, const BackupOptions& o
     prepared.plan.disks.push_back(std::move(plan.planned));
     prepared.images.push_back(std::move(plan.chain.front()));
   }
+  if (next) {
+    for (const hypervisor::DiskModel* disk : only_at_next_start(prepared.model, *next, options))
+      prepared.skipped.push_back({disk->target, k_only_at_next_start});
+  }
   if (prepared.plan.disks.empty()) {
     base::fail(Fault::usage, "domain '{}' has no disk to back up", prepared.model.name);
   }

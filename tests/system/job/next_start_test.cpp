@@ -63,5 +63,27 @@ TEST_F(NextStart, ADiskAttachedLiveAloneIsTakenOnceItIsAttachedAsTold) {
   subject.expect_at_rest();
 }
 
+TEST_F(NextStart, ADiskOfTheNextStartAloneIsInNoPointAndToldHereAndThere) {
+  constexpr const char* k_reason = "it is only in the definition for the next start";
+  ProtectedDomain subject(with_room_for_disks());
+  begin(subject);
+  attach(subject, "--config");
+  const std::string defined = subject.definition();
+  const base::Json told = subject.must({"explain", subject.domain.name(), "--json"}).json().at("disks");
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_EQ(told[1].at("target"), "sda");
+  EXPECT_EQ(told[1].at("verdict"), "skip");
+  EXPECT_EQ(told[1].at("reason"), k_reason);
+
+  const base::Json done = subject.must({"backup", subject.domain.name(), "--json"}).json().at("results")[0];
+  EXPECT_THAT(done.at("notes").dump(), HasSubstr(std::string("disk 'sda' is skipped: ") + k_reason));
+  const base::Json point = subject.must({"show", "latest", "--json"}).json();
+  ASSERT_EQ(point.at("disks").size(), 1U);
+  ASSERT_EQ(point.at("skipped").size(), 1U);
+  EXPECT_EQ(point.at("skipped")[0].at("target"), "sda");
+  EXPECT_EQ(subject.definition(), defined);
+  subject.expect_at_rest();
+}
+
 }  // namespace
 }  // namespace icecore::system_test
