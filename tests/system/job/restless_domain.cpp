@@ -42,17 +42,39 @@ void define(const ProtectedDomain& subject, virConnectPtr connection, const std:
 }  // namespace
 
 RestlessDomain::RestlessDomain(Dice& dice)
-    : subject({.disks = disks(), .kernel = false}), dice_(dice), targets_({"vda", "vdb", "sda"}) {
+    : subject({.disks = disks(), .kernel = false}),
+      dice_(dice),
+      uuid_(subject.domain.uuid()),
+      targets_({"vda", "vdb", "sda"}) {
   for (const std::string& target : targets_) {
     images_[target] = target;
     sizes_[target] = k_disk_bytes;
   }
 }
 
-RestlessDomain::Content RestlessDomain::content() const {
-  Content now;
-  for (const std::string& target : targets_) now[target] = subject.domain.hash_disk(target);
+void RestlessDomain::read_written() {
+  for (const std::string& target : targets_) {
+    const std::string& image = images_.at(target);
+    if (!hashes_.contains(image)) hashes_[image] = subject.domain.hash_disk(target);
+  }
+}
+
+RestlessDomain::Instant RestlessDomain::instant() {
+  read_written();
+  Instant now{.uuid = uuid_, .disks = {}};
+  for (const std::string& target : targets_) {
+    const std::string& image = images_.at(target);
+    now.disks[target] = {.image = image, .size = sizes_.at(image), .hash = hashes_.at(image)};
+  }
   return now;
+}
+
+void RestlessDomain::expect_kept() const {
+  for (const std::string& target : targets_) {
+    const auto known = hashes_.find(images_.at(target));
+    if (known == hashes_.end()) continue;
+    EXPECT_EQ(subject.domain.hash_disk(target), known->second) << target << " does not hold what it held";
+  }
 }
 
 bool RestlessDomain::is_on_overlay(const std::string& target) const {
@@ -75,15 +97,19 @@ RestlessDomain::Place RestlessDomain::somewhere() {
 void RestlessDomain::write_pattern(unsigned char pattern) {
   const auto [target, offset, length] = somewhere();
   dice_.tell(" {:#x}", pattern);
-  if (subject.domain.is_running()) return subject.domain.monitor_write(target, offset, length, pattern);
-  if (is_on_overlay(target)) return;
+  const bool runs = subject.domain.is_running();
+  if (!runs && is_on_overlay(target)) return;
+  note_written(target);
+  if (runs) return subject.domain.monitor_write(target, offset, length, pattern);
   rig::write_pattern(active_image(target), active_format(target), offset, length, pattern);
 }
 
 void RestlessDomain::discard() {
   const auto [target, offset, length] = somewhere();
-  if (subject.domain.is_running()) return subject.domain.monitor_discard(target, offset, length);
-  if (is_on_overlay(target)) return;
+  const bool runs = subject.domain.is_running();
+  if (!runs && is_on_overlay(target)) return;
+  note_written(target);
+  if (runs) return subject.domain.monitor_discard(target, offset, length);
   rig::discard(active_image(target), active_format(target), offset, length);
 }
 
@@ -94,13 +120,14 @@ void RestlessDomain::grow() {
   const std::string target = dice_.one_of(targets_);
   if (is_on_overlay(target)) return;
   const std::uint64_t size = size_of(target) + some_size();
-  if (!subject.domain.is_running()) return static_cast<void>(resize(target, {}, size));
+  if (!subject.domain.is_running()) return resize(target, {}, size);
   dice_.tell(" {} to {}", target, size);
   if (::virDomainBlockResize(subject.domain.handle(), target.c_str(), size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) != 0) {
     EXPECT_THAT(::virGetLastErrorMessage(), testing::HasSubstr("is inconsistent")) << target;
     return dice_.tell(" refused");
   }
   size_of(target) = size;
+  note_written(target);
 }
 
 void RestlessDomain::shrink() {
@@ -110,17 +137,16 @@ void RestlessDomain::shrink() {
 }
 
 // qemu-img refuses where a killed QEMU left a bitmap in use, as QEMU does in grow().
-bool RestlessDomain::resize(const std::string& target, const std::vector<std::string>& words, std::uint64_t size) {
+void RestlessDomain::resize(const std::string& target, const std::vector<std::string>& words, std::uint64_t size) {
   dice_.tell(" {} to {}", target, size);
   std::vector<std::string> command = {"qemu-img", "resize", "-q", "-f", active_format(target)};
   command.insert(command.end(), words.begin(), words.end());
   command.insert(command.end(), {active_image(target), std::to_string(size)});
   if (base::run({.arguments = command}, k_tool_deadline).exit_code != 0) {
-    dice_.tell(" refused");
-    return false;
+    return dice_.tell(" refused");
   }
   size_of(target) = size;
-  return true;
+  note_written(target);
 }
 
 void RestlessDomain::exchange_image() {
@@ -131,6 +157,7 @@ void RestlessDomain::exchange_image() {
   rig::write_pattern(path.string() + ".other", home_format(target), dice_.below(64) * 16 * k_sector, 64 * k_sector,
                      static_cast<unsigned char>(dice_.below(256)));
   std::filesystem::rename(path.string() + ".other", path);
+  note_written(target);
   dice_.tell(" {}", target);
 }
 
@@ -177,24 +204,28 @@ void RestlessDomain::detach_or_attach() {
   detached_ = element;
   std::erase(targets_, "sda");
   dice_.tell(" detached");
-  if (dice_.below(2) == 0)
-    rig::write_pattern(home("sda"), home_format("sda"), dice_.below(128) * 64 * k_sector, 64 * k_sector, 0x3c);
+  if (dice_.below(2) != 0) return;
+  rig::write_pattern(home("sda"), home_format("sda"), dice_.below(128) * 64 * k_sector, 64 * k_sector, 0x3c);
+  note_written("sda");
 }
 
 // A checkpoint that a killed backup left keeps libvirt from undefining it until the next recovery.
 void RestlessDomain::define_anew(bool with_another_uuid) {
   if (subject.domain.is_running()) return;
   std::string xml = subject.domain.inactive_xml();
+  std::string uuid = uuid_;
   if (with_another_uuid) {
     for (const std::string& target : targets_) {
       if (!is_on_home(target)) return;
     }
     const std::size_t from = xml.find("<uuid>") + 6;
-    xml.replace(from, xml.find("</uuid>") - from, base::random_uuid());
+    uuid = base::random_uuid();
+    xml.replace(from, xml.find("</uuid>") - from, uuid);
   }
   if (::virDomainUndefine(subject.domain.handle()) != 0) return dice_.tell(" refused");
   define(subject, ::virDomainGetConnect(subject.domain.handle()), xml);
   subject.domain.reconnect();
+  uuid_ = uuid;
 }
 
 void RestlessDomain::kill_qemu() {

@@ -41,9 +41,22 @@ class RestlessDomain {
 
   ProtectedDomain subject;
 
-  using Content = std::map<std::string, std::string>;  // target -> hash
-  // What each disk it has now holds.
-  Content content() const;
+  // A disk as its guest sees it.
+  struct Disk {
+    std::string image;  // the target that was made for
+    std::uint64_t size = 0;
+    std::string hash;  // of the content
+  };
+  struct Instant {
+    std::string uuid;
+    std::map<std::string, Disk> disks;  // by target
+  };
+  // The record of what the disks must hold: what was read of each after somebody had written to it last. Only who
+  // writes to a disk takes it out, and read_written() puts it in again.
+  void read_written();
+  Instant instant();
+  // Whatever has happened since, each disk in the record holds what it says.
+  void expect_kept() const;
 
   const std::vector<std::string>& targets() const noexcept { return targets_; }
   // What the guest writes to at the next start: the disk's own image, or a kept layer.
@@ -76,9 +89,10 @@ class RestlessDomain {
     std::uint64_t length = 0;
   };
   Place somewhere();
+  void note_written(const std::string& target) { hashes_.erase(images_.at(target)); }
   void write_pattern(unsigned char pattern);
   std::uint64_t some_size();
-  bool resize(const std::string& target, const std::vector<std::string>& words, std::uint64_t size);
+  void resize(const std::string& target, const std::vector<std::string>& words, std::uint64_t size);
   void define_anew(bool with_another_uuid);
 
   // The image below everything that backups put over it.
@@ -94,9 +108,11 @@ class RestlessDomain {
   std::string element_of(const std::string& target) const;
 
   Dice& dice_;
+  std::string uuid_;
   std::vector<std::string> targets_;
   std::map<std::string, std::string> images_;   // target -> the one its image was made for
   std::map<std::string, std::uint64_t> sizes_;  // of these images
+  std::map<std::string, std::string> hashes_;   // of those that are in the record
   std::string detached_;                        // the element of a disk that is not in the domain now
 };
 

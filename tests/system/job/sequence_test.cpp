@@ -2,20 +2,23 @@
 // A long, seeded series of whatever may happen to a domain and its backups: all that a RestlessDomain does, backups of
 // its disks in every mode, with its memory or without, with writes inside their window, failures, crashes at any step,
 // forgets, prunes. What the disks held at the instant of each point is remembered, and every point that is left must
-// give it back, byte for byte.
+// give it back, byte for byte. Nor do the disks themselves ever lose anything: after each step that works on them they
+// are read, and hold what they held, but for what was written to them.
 //
-// ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one.
+// ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one. A seed means the same series
+// for as long as kinds() and what the steps ask of the dice stay as they are.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
 #include "rig/requirements.hpp"
+#include "system/job/known_points.hpp"
 #include "system/job/restless_domain.hpp"
 
 namespace icecore::system_test {
 namespace {
 
-using Content = RestlessDomain::Content;
+using Instant = RestlessDomain::Instant;
 
 constexpr int k_steps = 100;
 const std::string k_layer_mode = "--change-map=layer";
@@ -27,7 +30,8 @@ unsigned from_environment(const char* name, unsigned otherwise) {
 
 class Series {
  public:
-  Series(unsigned seed, unsigned steps) : dice_(seed), domain_(dice_), subject_(domain_.subject), steps_(steps) {}
+  Series(unsigned seed, unsigned steps)
+      : dice_(seed), domain_(dice_), subject_(domain_.subject), points_(subject_), steps_(steps) {}
 
   void run() {
     subject_.init();
@@ -42,36 +46,45 @@ class Series {
   }
 
  private:
+  // What a step does to what the disks hold.
+  enum class Disks {
+    written,   // it changes, and the domain notes that itself
+    kept,      // nothing, though it works on them: it is read again afterwards
+    untouched  // nothing, from afar
+  };
   struct Kind {
     const char* name;
     unsigned weight;
+    Disks disks;
     void (*act)(Series&);
   };
 
   static const std::vector<Kind>& kinds() {
     static const std::vector<Kind> all = {
-        {"write", 30, [](Series& series) { series.domain_.write(); }},
-        {"write zeroes", 8, [](Series& series) { series.domain_.write_zeroes(); }},
-        {"discard", 10, [](Series& series) { series.domain_.discard(); }},
-        {"backup", 12, [](Series& series) { series.back_up(); }},
-        {"backup with a busy window", 5, [](Series& series) { series.back_up_busily(); }},
-        {"backup that fails", 5, [](Series& series) { series.interrupt_backup("error"); }},
-        {"backup that is killed", 8, [](Series& series) { series.interrupt_backup("kill"); }},
-        {"recover", 4, [](Series& series) { series.recover(); }},
-        {"merge layers", 2, [](Series& series) { series.merge_layers(); }},
-        {"kill QEMU", 3, [](Series& series) { series.domain_.kill_qemu(); }},
-        {"stop or start", 6, [](Series& series) { series.domain_.stop_or_start(); }},
-        {"grow", 2, [](Series& series) { series.domain_.grow(); }},
-        {"shrink", 3, [](Series& series) { series.domain_.shrink(); }},
-        {"exchange", 2, [](Series& series) { series.domain_.exchange_image(); }},
-        {"exchange targets", 3, [](Series& series) { series.if_settled(&RestlessDomain::exchange_targets); }},
-        {"detach or attach", 4, [](Series& series) { series.if_settled(&RestlessDomain::detach_or_attach); }},
-        {"redefine", 3, [](Series& series) { series.domain_.redefine(); }},
-        {"redefine with another UUID", 1,
+        {"write", 30, Disks::written, [](Series& series) { series.domain_.write(); }},
+        {"write zeroes", 8, Disks::written, [](Series& series) { series.domain_.write_zeroes(); }},
+        {"discard", 10, Disks::written, [](Series& series) { series.domain_.discard(); }},
+        {"backup", 12, Disks::kept, [](Series& series) { series.back_up(); }},
+        {"backup with a busy window", 5, Disks::kept, [](Series& series) { series.back_up_busily(); }},
+        {"backup that fails", 5, Disks::kept, [](Series& series) { series.interrupt_backup("error"); }},
+        {"backup that is killed", 8, Disks::kept, [](Series& series) { series.interrupt_backup("kill"); }},
+        {"recover", 4, Disks::kept, [](Series& series) { series.recover(); }},
+        {"merge layers", 2, Disks::kept, [](Series& series) { series.merge_layers(); }},
+        {"kill QEMU", 3, Disks::kept, [](Series& series) { series.domain_.kill_qemu(); }},
+        {"stop or start", 6, Disks::kept, [](Series& series) { series.domain_.stop_or_start(); }},
+        {"grow", 2, Disks::written, [](Series& series) { series.domain_.grow(); }},
+        {"shrink", 3, Disks::written, [](Series& series) { series.domain_.shrink(); }},
+        {"exchange", 2, Disks::written, [](Series& series) { series.domain_.exchange_image(); }},
+        {"exchange targets", 3, Disks::kept,
+         [](Series& series) { series.if_settled(&RestlessDomain::exchange_targets); }},
+        {"detach or attach", 4, Disks::kept,
+         [](Series& series) { series.if_settled(&RestlessDomain::detach_or_attach); }},
+        {"redefine", 3, Disks::kept, [](Series& series) { series.domain_.redefine(); }},
+        {"redefine with another UUID", 1, Disks::kept,
          [](Series& series) { series.if_settled(&RestlessDomain::redefine_with_another_uuid); }},
-        {"forget", 6, [](Series& series) { series.forget(); }},
-        {"prune", 4, [](Series& series) { series.prune(); }},
-        {"restore", 5, [](Series& series) { series.restore_any(); }}};
+        {"forget", 6, Disks::untouched, [](Series& series) { series.forget(); }},
+        {"prune", 4, Disks::untouched, [](Series& series) { series.prune(); }},
+        {"restore", 5, Disks::untouched, [](Series& series) { series.restore_any(); }}};
     return all;
   }
 
@@ -89,7 +102,9 @@ class Series {
   // What throws tells of the steps before it, too.
   void act(const Kind& kind) {
     try {
+      if (kind.disks == Disks::kept) domain_.read_written();
       kind.act(*this);
+      if (kind.disks == Disks::kept) domain_.expect_kept();
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what();
     }
@@ -97,7 +112,7 @@ class Series {
   }
 
   void if_settled(void (RestlessDomain::*event)()) {
-    if (!open_) (domain_.*event)();
+    if (!points_.has_open_job()) (domain_.*event)();
   }
 
   // ---- backups. A killed one that was sealed is published by the next recovery, hence before any later one.
@@ -112,15 +127,8 @@ class Series {
     return words;
   }
 
-  // What the disks hold now, and since when: they change only between steps.
-  struct Instant {
-    Content content;
-    std::string time;
-  };
-  Instant instant() const { return {domain_.content(), base::format_time(base::now())}; }
-
   void back_up() {
-    const Instant now = instant();
+    const Instant now = domain_.instant();
     std::vector<std::string> words = backup_words();
     const bool with_memory = subject_.domain.is_running() && dice_.below(4) == 0;
     if (with_memory) {
@@ -140,7 +148,7 @@ class Series {
                                                     "intent.sealed",     "fact.sealed", "intent.committing"};
     const std::string place = "backup." + dice_.one_of(places);
     dice_.tell(" {}", place);
-    const Instant now = instant();
+    const Instant now = domain_.instant();
     const std::vector<std::string> words = backup_words();
     rig::Environment environment = subject_.environment;
     environment["ICECORE_FAILPOINTS"] = place + "=pause";
@@ -148,21 +156,20 @@ class Series {
     run.wait_failpoint();
     if (!subject_.domain.is_running() && dice_.below(2) == 0) subject_.domain.start_paused();
     for (std::uint64_t writes = dice_.below(4); writes > 0 && subject_.domain.is_running(); --writes) domain_.write();
+    domain_.read_written();
     if (subject_.domain.is_running() && dice_.below(4) == 0) {
       dice_.tell(" killed");
       subject_.domain.kill_qemu();
     }
-    const Content written = domain_.content();
     run.go_on();
     const rig::IcecoreOutcome outcome = run.wait();
     EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
-    EXPECT_EQ(domain_.content(), written) << "the guest's disks are not what they were";
     expect_point(now, words);
   }
 
   void expect_point(const Instant& now, const std::vector<std::string>& words) {
-    attribute(now);
-    EXPECT_FALSE(open_) << "there is no new point";
+    EXPECT_TRUE(points_.note(now)) << "there is no new point";
+    EXPECT_FALSE(points_.has_open_job());
     const bool may_be_on_layers = words.back() == k_layer_mode || words.back() == "--mode=copy";
     may_be_on_layers ? expect_settled() : subject_.expect_at_rest();
   }
@@ -182,34 +189,30 @@ class Series {
         (in_layers ? dice_.one_of(of_layers) : "backup." + dice_.one_of(moments) + "." + dice_.one_of(states)) + "=" +
         action;
     dice_.tell(" {}", failpoint);
-    const Instant now = instant();
+    const Instant now = domain_.instant();
     const rig::IcecoreOutcome outcome = subject_.run(backup_words(), {{"ICECORE_FAILPOINTS", failpoint}});
     EXPECT_TRUE(in_layers || outcome.exit_code != 0);
-    attribute(now);
+    points_.note(now);
   }
 
   // A point that waits for its recovery may have lost blocks to a forget and a prune without grace: that is told, and
-  // ends its job.
+  // ends its job. Every other one that was complete is published.
   void must_recover(std::vector<std::string> words) {
     const rig::IcecoreOutcome outcome = subject_.run(std::move(words));
-    const bool lost = open_ && outcome.exit_code == 3 &&
+    const bool lost = points_.may_have_lost_one() && outcome.exit_code == 3 &&
                       outcome.error_output.find("cannot be published: a prune removed") != std::string::npos;
     EXPECT_TRUE(outcome.exit_code == 0 || lost) << outcome.error_output << outcome.output;
+    EXPECT_FALSE(points_.note(domain_.instant())) << "a point that no backup made";
+    EXPECT_FALSE(points_.has_open_job());
   }
 
   void recover() {
     must_recover({"recover"});
-    attribute(instant());
-    open_.reset();
     expect_settled();
   }
 
   void merge_layers() {
-    const Content before = domain_.content();
     must_recover({"recover", subject_.domain.name(), "--merge-layers"});
-    attribute(instant());
-    open_.reset();
-    EXPECT_EQ(domain_.content(), before);
     subject_.expect_at_rest();
   }
 
@@ -225,66 +228,55 @@ class Series {
     }
     for (const auto& file : std::filesystem::recursive_directory_iterator(subject_.domain.folder())) {
       EXPECT_EQ(file.path().string().find(".ovl.qcow2"), std::string::npos) << file.path();
+      EXPECT_NE(file.path().extension(), ".save") << file.path();
       layers -= file.path().string().ends_with(".layer.qcow2") ? 1 : 0;
     }
     EXPECT_EQ(layers, 0U) << "there are layers that no disk is on";
   }
 
-  // Notes what new points hold: the one of the backup that was interrupted before, and of the one begun at `now`, which
-  // is the open one if it has none yet.
-  void attribute(const Instant& now) {
-    bool of_now = false;
-    const base::Json list = subject_.must({"list", "--json"}).json();
-    for (const base::Json& point : list.at("points")) {
-      const std::string id = point.at("id");
-      if (known_.contains(id)) continue;
-      const bool is_new = point.at("time") >= now.time;
-      ASSERT_TRUE(is_new || open_) << id;
-      known_[id] = is_new ? now.content : open_->content;
-      of_now = of_now || is_new;
-    }
-    open_ = of_now ? std::nullopt : std::optional(now);
-  }
-
   // ---- the repository
+  const KnownPoints::Point& any_point() { return dice_.one_of(points_.all()); }
+
   void forget() {
-    if (known_.size() < 3) return;
-    const std::string id = std::next(known_.begin(), static_cast<long>(dice_.below(known_.size())))->first;
+    if (points_.all().size() < 3) return;
+    const std::string id = any_point().id;
     dice_.tell(" {}", id.substr(0, 8));
     subject_.must({"forget", id, "--even-last"});  // of a UUID that is gone it may be the last
-    known_.erase(id);
+    points_.forget(id);
   }
-  void prune() { subject_.must({"prune", "--grace=0s", "--rewrite-below=80"}); }
+  void prune() {
+    subject_.must({"prune", "--grace=0s", "--rewrite-below=80"});
+    points_.note_prune();
+  }
 
   void restore_any() {
-    if (known_.empty()) return;
-    const auto point = std::next(known_.begin(), static_cast<long>(dice_.below(known_.size())));
-    expect_content(point->first, point->second);
+    if (!points_.all().empty()) expect_content(any_point());
   }
 
-  void expect_content(const std::string& id, const Content& content) {
+  void expect_content(const KnownPoints::Point& point) {
     const std::filesystem::path folder = subject_.domain.folder() / "restored";
-    subject_.must({"restore", id, "--disks-only", "--to", folder.string()});
-    for (const auto& [target, hash] : content) {
+    subject_.must({"restore", point.id, "--disks-only", "--to", folder.string()});
+    for (const auto& [target, disk] : point.instant.disks) {
       const std::string format = std::filesystem::exists(folder / (target + ".raw")) ? "raw" : "qcow2";
-      EXPECT_EQ(rig::content_hash(folder / (target + "." + format), format), hash) << target << " of " << id;
+      EXPECT_EQ(rig::content_hash(folder / (target + "." + format), format), disk.hash) << target << " of " << point.id;
     }
     std::filesystem::remove_all(folder);
   }
 
   void end() {
+    domain_.read_written();
     recover();
     merge_layers();
-    for (const auto& [id, content] : known_) expect_content(id, content);
+    domain_.expect_kept();
+    for (const KnownPoints::Point& point : points_.all()) expect_content(point);
     subject_.must({"verify", "--read-data"});
   }
 
   Dice dice_;
   RestlessDomain domain_;
   ProtectedDomain& subject_;
+  KnownPoints points_;
   unsigned steps_;
-  std::map<std::string, Content> known_;  // point -> what it must give back
-  std::optional<Instant> open_;           // of the backup interrupted last
 };
 
 class Sequence : public testing::TestWithParam<unsigned> {
