@@ -59,14 +59,29 @@ void RestlessDomain::read_written() {
   }
 }
 
-RestlessDomain::Instant RestlessDomain::instant() {
+std::map<std::string, std::string> RestlessDomain::images() const {
+  std::map<std::string, std::string> of_disks;
+  for (const std::string& target : targets_) of_disks[target] = images_.at(target);
+  return of_disks;
+}
+
+RestlessDomain::Instant RestlessDomain::instant_of(const std::vector<std::string>& targets) {
   read_written();
-  Instant now{.uuid = uuid_, .disks = {}};
-  for (const std::string& target : targets_) {
+  Instant now{.uuid = uuid_, .images = images(), .disks = {}};
+  for (const std::string& target : targets) {
     const std::string& image = images_.at(target);
-    now.disks[target] = {.image = image, .size = sizes_.at(image), .hash = hashes_.at(image)};
+    now.disks[target] = {.size = sizes_.at(image), .hash = hashes_.at(image)};
   }
   return now;
+}
+
+bool RestlessDomain::is_laid_out_as(const Instant& then) const { return then.uuid == uuid_ && then.images == images(); }
+
+void RestlessDomain::note_restored(const Instant& then) {
+  for (const auto& [target, disk] : then.disks) {
+    sizes_.at(then.images.at(target)) = disk.size;
+    hashes_[then.images.at(target)] = disk.hash;
+  }
 }
 
 void RestlessDomain::expect_kept() const {

@@ -43,20 +43,25 @@ class RestlessDomain {
 
   // A disk as its guest sees it.
   struct Disk {
-    std::string image;  // the target that was made for
     std::uint64_t size = 0;
     std::string hash;  // of the content
   };
   struct Instant {
     std::string uuid;
-    std::map<std::string, Disk> disks;  // by target
+    std::map<std::string, std::string> images;  // target -> the one its image was made for, of all disks
+    std::map<std::string, Disk> disks;          // by target, of those that are asked for
   };
   // The record of what the disks must hold: what was read of each after somebody had written to it last. Only who
   // writes to a disk takes it out, and read_written() puts it in again.
   void read_written();
-  Instant instant();
+  Instant instant() { return instant_of(targets_); }
+  Instant instant_of(const std::vector<std::string>& targets);
   // Whatever has happened since, each disk in the record holds what it says.
   void expect_kept() const;
+  // It has the UUID and the disks it had then, each with the image it had.
+  bool is_laid_out_as(const Instant& then) const;
+  // The disks that were asked for then were given back what they held.
+  void note_restored(const Instant& then);
 
   const std::vector<std::string>& targets() const noexcept { return targets_; }
   // What the guest writes to at the next start: the disk's own image, or a kept layer.
@@ -89,6 +94,7 @@ class RestlessDomain {
     std::uint64_t length = 0;
   };
   Place somewhere();
+  std::map<std::string, std::string> images() const;
   void note_written(const std::string& target) { hashes_.erase(images_.at(target)); }
   void write_pattern(unsigned char pattern);
   std::uint64_t some_size();

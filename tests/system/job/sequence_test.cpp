@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // A long, seeded series of whatever may happen to a domain and its backups: all that a RestlessDomain does, backups of
-// its disks in every mode, with its memory or without, with writes inside their window, failures, crashes at any step,
-// forgets, prunes. What the disks held at the instant of each point is remembered, and every point that is left must
-// give it back, byte for byte. Nor do the disks themselves ever lose anything: after each step that works on them they
-// are read, and hold what they held, but for what was written to them.
+// all its disks or some in every mode, with its memory or without, with writes inside their window, failures, crashes
+// at any step, forgets and prunes, killed or not, restores beside it and in its place. What the disks held at the
+// instant of each point is remembered, and every point that is left must give it back, byte for byte. Nor do the disks
+// themselves ever lose anything: after each step that works on them they are read, and hold what they held, but for
+// what was written to them.
 //
 // ICECORE_SEQUENCE_SEED and ICECORE_SEQUENCE_STEPS choose another series, or a longer one. A seed means the same series
 // for as long as kinds() and what the steps ask of the dice stay as they are.
 #include <gtest/gtest.h>
+#include <libvirt/virterror.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "rig/requirements.hpp"
+#include "system/job/chosen_backup.hpp"
 #include "system/job/known_points.hpp"
 #include "system/job/restless_domain.hpp"
 
@@ -21,7 +25,6 @@ namespace {
 using Instant = RestlessDomain::Instant;
 
 constexpr int k_steps = 100;
-const std::string k_layer_mode = "--change-map=layer";
 
 unsigned from_environment(const char* name, unsigned otherwise) {
   const char* const text = std::getenv(name);
@@ -35,6 +38,7 @@ class Series {
 
   void run() {
     subject_.init();
+    subject_.domain.undo().domain(copy_name());
     subject_.domain.start_paused();
     for (unsigned step = 1; step <= steps_ && !testing::Test::HasFailure(); ++step) {
       const Kind& kind = choose();
@@ -83,8 +87,12 @@ class Series {
         {"redefine with another UUID", 1, Disks::kept,
          [](Series& series) { series.if_settled(&RestlessDomain::redefine_with_another_uuid); }},
         {"forget", 6, Disks::untouched, [](Series& series) { series.forget(); }},
+        {"forget that is killed", 2, Disks::untouched, [](Series& series) { series.kill_forget(); }},
         {"prune", 4, Disks::untouched, [](Series& series) { series.prune(); }},
-        {"restore", 5, Disks::untouched, [](Series& series) { series.restore_any(); }}};
+        {"prune that is killed", 2, Disks::untouched, [](Series& series) { series.kill_prune(); }},
+        {"restore", 5, Disks::untouched, [](Series& series) { series.restore_any(); }},
+        {"restore as another", 2, Disks::untouched, [](Series& series) { series.restore_as_another(); }},
+        {"restore in place", 3, Disks::kept, [](Series& series) { series.restore_in_place(); }}};
     return all;
   }
 
@@ -115,31 +123,18 @@ class Series {
     if (!points_.has_open_job()) (domain_.*event)();
   }
 
-  // ---- backups. A killed one that was sealed is published by the next recovery, hence before any later one.
-  std::vector<std::string> backup_words() {
-    static const std::vector<std::string> modes = {
-        "",           "",           "",           "",           "--change-map=scan", "--mode=copy",
-        k_layer_mode, k_layer_mode, k_layer_mode, k_layer_mode, "--recheck=1000"};
-    const std::string& mode = dice_.one_of(modes);
-    std::vector<std::string> words = {"backup", subject_.domain.name(), "--quiesce=off"};
-    if (!mode.empty()) words.push_back(mode);
-    dice_.tell(" {}", mode);
-    return words;
+  // ---- backups
+  rig::IcecoreOutcome run(const ChosenBackup& backup, const rig::Environment& environment = {}) {
+    if (backup.takes_memory) domain_.run_vcpus(true);
+    rig::IcecoreOutcome outcome = subject_.run(backup.words, environment);
+    if (backup.takes_memory) domain_.run_vcpus(false);
+    return outcome;
   }
 
   void back_up() {
-    const Instant now = domain_.instant();
-    std::vector<std::string> words = backup_words();
-    const bool with_memory = subject_.domain.is_running() && dice_.below(4) == 0;
-    if (with_memory) {
-      words.insert(words.begin() + 2, {"--full-state"});
-      words.insert(words.begin() + 3, dice_.below(2) == 0 ? "--pause" : "--live");
-      dice_.tell(" with memory");
-      domain_.run_vcpus(true);
-    }
-    subject_.must(words);
-    if (with_memory) domain_.run_vcpus(false);
-    expect_point(now, words);
+    const ChosenBackup backup = choose_whole_backup(dice_, domain_);
+    const Instant now = domain_.instant_of(backup.targets);
+    expect_point(run(backup), now, backup);
   }
 
   // The guest writes, is killed, or is started, while its frozen disks are read.
@@ -148,11 +143,11 @@ class Series {
                                                     "intent.sealed",     "fact.sealed", "intent.committing"};
     const std::string place = "backup." + dice_.one_of(places);
     dice_.tell(" {}", place);
-    const Instant now = domain_.instant();
-    const std::vector<std::string> words = backup_words();
+    const ChosenBackup backup = choose_backup(dice_, domain_);
+    const Instant now = domain_.instant_of(backup.targets);
     rig::Environment environment = subject_.environment;
     environment["ICECORE_FAILPOINTS"] = place + "=pause";
-    rig::IcecoreRun run(subject_.with_options(words), environment);
+    rig::IcecoreRun run(subject_.with_options(backup.words), environment);
     run.wait_failpoint();
     if (!subject_.domain.is_running() && dice_.below(2) == 0) subject_.domain.start_paused();
     for (std::uint64_t writes = dice_.below(4); writes > 0 && subject_.domain.is_running(); --writes) domain_.write();
@@ -162,36 +157,25 @@ class Series {
       subject_.domain.kill_qemu();
     }
     run.go_on();
-    const rig::IcecoreOutcome outcome = run.wait();
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
-    expect_point(now, words);
+    expect_point(run.wait(), now, backup);
   }
 
-  void expect_point(const Instant& now, const std::vector<std::string>& words) {
+  void expect_point(const rig::IcecoreOutcome& outcome, const Instant& now, const ChosenBackup& backup) {
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error_output;
     EXPECT_TRUE(points_.note(now)) << "there is no new point";
     EXPECT_FALSE(points_.has_open_job());
-    const bool may_be_on_layers = words.back() == k_layer_mode || words.back() == "--mode=copy";
-    may_be_on_layers ? expect_settled() : subject_.expect_at_rest();
+    backup.may_leave_layers ? expect_settled() : subject_.expect_at_rest();
   }
 
-  // An error after the point is sealed leaves the job to recover, which may then be the next backup's first step.
+  // A killed one that was sealed is published by the next recovery, hence before any later one. An error after the
+  // point is sealed leaves the job to recover, which may then be the next backup's first step.
   void interrupt_backup(const std::string& action) {
-    static const std::vector<std::string> states = {"frozen",     "snapshotted", "thawed",    "reading",  "sealed",
-                                                    "committing", "committed",   "uploading", "published"};
-    static const std::vector<std::string> moments = {"intent", "acted", "fact"};
-    // Those of layers are passed only where there are some.
-    static const std::vector<std::string> of_layers = {
-        "layer.before_commit", "layer.commit_begun",     "layer.committed_live",
-        "layer.before_unlink", "layer.unlinked",         "layer.committed_offline",
-        "layer.rebased",       "merge.intent.committed", "merge.acted.committed"};
-    const bool in_layers = dice_.below(3) == 0;
-    const std::string failpoint =
-        (in_layers ? dice_.one_of(of_layers) : "backup." + dice_.one_of(moments) + "." + dice_.one_of(states)) + "=" +
-        action;
-    dice_.tell(" {}", failpoint);
-    const Instant now = domain_.instant();
-    const rig::IcecoreOutcome outcome = subject_.run(backup_words(), {{"ICECORE_FAILPOINTS", failpoint}});
-    EXPECT_TRUE(in_layers || outcome.exit_code != 0);
+    const ChosenFailpoint failpoint = choose_failpoint(dice_);
+    dice_.tell(" {}", failpoint.name);
+    const ChosenBackup backup = choose_whole_backup(dice_, domain_);
+    const Instant now = domain_.instant_of(backup.targets);
+    const rig::IcecoreOutcome outcome = run(backup, {{"ICECORE_FAILPOINTS", failpoint.name + "=" + action}});
+    EXPECT_TRUE(outcome.exit_code != 0 || !failpoint.is_passed_by_all);
     points_.note(now);
   }
 
@@ -202,6 +186,10 @@ class Series {
     const bool lost = points_.may_have_lost_one() && outcome.exit_code == 3 &&
                       outcome.error_output.find("cannot be published: a prune removed") != std::string::npos;
     EXPECT_TRUE(outcome.exit_code == 0 || lost) << outcome.error_output << outcome.output;
+    expect_recovered();
+  }
+
+  void expect_recovered() {
     EXPECT_FALSE(points_.note(domain_.instant())) << "a point that no backup made";
     EXPECT_FALSE(points_.has_open_job());
   }
@@ -237,30 +225,102 @@ class Series {
   // ---- the repository
   const KnownPoints::Point& any_point() { return dice_.one_of(points_.all()); }
 
+  // Of a UUID that is gone it may be the last.
+  static std::vector<std::string> forget_words(const std::string& id) { return {"forget", id, "--even-last"}; }
+  static std::vector<std::string> prune_words() { return {"prune", "--grace=0s", "--rewrite-below=80"}; }
+
   void forget() {
     if (points_.all().size() < 3) return;
     const std::string id = any_point().id;
     dice_.tell(" {}", id.substr(0, 8));
-    subject_.must({"forget", id, "--even-last"});  // of a UUID that is gone it may be the last
+    subject_.must(forget_words(id));
     points_.forget(id);
   }
+
+  // Before the point went it is forgotten once more.
+  void kill_forget() {
+    if (points_.all().size() < 3) return;
+    const std::string id = any_point().id;
+    const bool is_gone = dice_.below(2) == 0;
+    const std::string place = is_gone ? "repository.forgotten" : "repository.before_forget";
+    dice_.tell(" {} {}", id.substr(0, 8), place);
+    const rig::IcecoreOutcome killed = subject_.run(forget_words(id), {{"ICECORE_FAILPOINTS", place + "=kill"}});
+    EXPECT_EQ(killed.exit_code, 137) << killed.error_output;
+    const std::vector<std::string> listed = subject_.points();
+    EXPECT_EQ(std::count(listed.begin(), listed.end(), id), is_gone ? 0 : 1);
+    if (!is_gone) subject_.must(forget_words(id));
+    points_.forget(id);
+  }
+
   void prune() {
-    subject_.must({"prune", "--grace=0s", "--rewrite-below=80"});
+    subject_.must(prune_words());
     points_.note_prune();
   }
 
+  // Where it comes to that; then another one follows, or whatever comes next has what it left to cope with.
+  void kill_prune() {
+    static const std::vector<std::string> places = {
+        "prune.marked",        "repository.pack_written", "maintenance.index_written", "prune.index_written",
+        "prune.index_removed", "prune.sweeping",          "prune.pack_deleted",        "prune.mark_removed"};
+    const std::string place = dice_.one_of(places);
+    dice_.tell(" {}", place);
+    const rig::IcecoreOutcome killed = subject_.run(prune_words(), {{"ICECORE_FAILPOINTS", place + "=kill"}});
+    EXPECT_TRUE(killed.exit_code == 137 || killed.exit_code == 0) << killed.error_output << killed.output;
+    points_.note_prune();
+    if (dice_.below(2) == 0) prune();
+  }
+
+  // ---- restores
   void restore_any() {
     if (!points_.all().empty()) expect_content(any_point());
+  }
+
+  // As a domain beside it.
+  void restore_as_another() {
+    if (points_.all().empty()) return;
+    const KnownPoints::Point& point = any_point();
+    const std::filesystem::path folder = subject_.domain.folder() / "copy";
+    subject_.must({"restore", point.id, "--as", copy_name(), "--to", folder, "--verify", "--discard-memory"});
+    expect_images(point, (folder / copy_name()).string() + ".");
+    const virDomainPtr copy =
+        ::virDomainLookupByName(::virDomainGetConnect(subject_.domain.handle()), copy_name().c_str());
+    ASSERT_NE(copy, nullptr) << ::virGetLastErrorMessage();
+    EXPECT_EQ(::virDomainUndefine(copy), 0) << ::virGetLastErrorMessage();
+    ::virDomainFree(copy);
+    std::filesystem::remove_all(folder);
+  }
+  std::string copy_name() const { return subject_.domain.name() + "-copy"; }
+
+  // In its place. A disk that the point does not have, or not of that image, would stay or be left out: such a point is
+  // not taken. What an interrupted backup left is recovered first.
+  void restore_in_place() {
+    std::vector<KnownPoints::Point> fitting;
+    for (const KnownPoints::Point& point : points_.all()) {
+      if (domain_.is_laid_out_as(point.instant)) fitting.push_back(point);
+    }
+    if (fitting.empty()) return;
+    const KnownPoints::Point& point = dice_.one_of(fitting);
+    dice_.tell(" {} of {}", point.id.substr(0, 8), fitting.size());
+    subject_.domain.destroy();
+    subject_.must({"restore", point.id, "--replace", "--discard-memory"});
+    expect_recovered();
+    domain_.note_restored(point.instant);
+    subject_.expect_at_rest();
   }
 
   void expect_content(const KnownPoints::Point& point) {
     const std::filesystem::path folder = subject_.domain.folder() / "restored";
     subject_.must({"restore", point.id, "--disks-only", "--to", folder.string()});
-    for (const auto& [target, disk] : point.instant.disks) {
-      const std::string format = std::filesystem::exists(folder / (target + ".raw")) ? "raw" : "qcow2";
-      EXPECT_EQ(rig::content_hash(folder / (target + "." + format), format), disk.hash) << target << " of " << point.id;
-    }
+    expect_images(point, folder.string() + "/");
     std::filesystem::remove_all(folder);
+  }
+
+  static void expect_images(const KnownPoints::Point& point, const std::string& prefix) {
+    for (const auto& [target, disk] : point.instant.disks) {
+      const std::string path = prefix + target + ".";
+      const std::string format = std::filesystem::exists(path + "raw") ? "raw" : "qcow2";
+      EXPECT_EQ(rig::content_hash(path + format, format), disk.hash) << target << " of " << point.id;
+    }
   }
 
   void end() {
