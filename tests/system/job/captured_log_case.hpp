@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <ostream>
 #include <string_view>
 
@@ -98,11 +97,5 @@ inline std::string case_name(const testing::TestParamInfo<Case>& info) {
 inline void PrintTo(const Case& subject, std::ostream* out) {
   *out << name_of(subject.mode) << ' ' << name_of(subject.disk);
 }
-
-// How many records of the log a point has.
-struct Bounds {
-  std::uint64_t least = 0;
-  std::uint64_t most = 0;
-};
 
 }  // namespace icecore::system_test

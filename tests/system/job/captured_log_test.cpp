@@ -12,6 +12,7 @@
 #include "rig/guest.hpp"
 #include "rig/requirements.hpp"
 #include "system/job/captured_log_case.hpp"
+#include "system/job/log_bounds.hpp"
 #include "system/job/protected_domain.hpp"
 
 namespace icecore::system_test {
@@ -35,7 +36,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
     guest.emplace(subject->domain);
     guest->wait_agent(k_boot_deadline);
     start_writer();
-    wait_for_records(k_more);
+    wait_for_records(*guest, k_more);
   }
 
   static Mode mode() { return GetParam().mode; }
@@ -80,12 +81,6 @@ class CapturedLog : public testing::TestWithParam<Case> {
     if (disk() == Disk::two_buses) return guest->start_paired_writer("/mnt/log", "/disks/sda/log");
     guest->start_writer();
   }
-  void wait_for_records(std::uint64_t count) {
-    const base::Stopwatch watch;
-    while (guest->check_log().records < count) ASSERT_LT(watch.elapsed(), std::chrono::minutes(2));
-  }
-  // The last one may be on its way to the disk.
-  std::uint64_t synced_records() { return guest->check_log().records - 1; }
 
   // ---- the backup
   std::vector<std::string> backup_words() const {
@@ -102,7 +97,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
   Bounds back_up() {
     if (GetParam().is_of_second_point()) {
       subject->must(backup_words());
-      wait_for_records(guest->check_log().records + k_more);
+      wait_for_records(*guest, guest->check_log().records + k_more);
     }
     const Bounds bounds = GetParam().stands_still() ? back_up_standing_still() : back_up_writing();
     if (GetParam().is_of_second_point()) expect_increments();
@@ -115,20 +110,14 @@ class CapturedLog : public testing::TestWithParam<Case> {
   Bounds back_up_writing() {
     rig::IcecoreRun run(subject->with_options(backup_words()),
                         paused_at("backup.intent.frozen=pause,backup.fact.thawed=pause"));
-    Bounds bounds;
-    run.wait_failpoint();
-    bounds.least = synced_records();
-    run.go_on();
-    run.wait_failpoint();
-    bounds.most = guest->check_log().records;
-    run.go_on();
+    const Bounds bounds = bounds_around(run, {&*guest}).front();
     expect_success(run.wait());
     return bounds;
   }
 
   // What is on the disk then is what the point has, to the record.
   Bounds back_up_standing_still() {
-    const std::uint64_t synced = synced_records();
+    const std::uint64_t synced = synced_records(*guest);
     mode() == Mode::paused ? suspend() : guest->shut_down();
     const rig::ChainState log = read_own_disk("vda");
     expect_log(log, {synced, k_no_end});
@@ -169,11 +158,6 @@ class CapturedLog : public testing::TestWithParam<Case> {
   }
 
   // ---- what came back
-  static void expect_log(const rig::ChainState& log, Bounds bounds) {
-    EXPECT_TRUE(log.unbroken);
-    EXPECT_GE(log.records, bounds.least);
-    EXPECT_LE(log.records, bounds.most);
-  }
   // Of two logs that get the same records one after the other.
   static void expect_one_instant(const rig::ChainState& first, const rig::ChainState& second) {
     EXPECT_TRUE(second.unbroken);
@@ -184,7 +168,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
   // The guest writes on behind the point; then the power goes.
   void go_on_and_end(Bounds bounds) {
     if (!subject->domain.is_running()) return;
-    wait_for_records(bounds.most + k_more);
+    wait_for_records(*guest, bounds.most + k_more);
     subject->domain.destroy();
     expect_own_disks({bounds.most + k_more - 1, k_no_end});
   }
@@ -231,7 +215,7 @@ class CapturedLog : public testing::TestWithParam<Case> {
 
   // The restored guest goes on with what it had in memory: its disks are of that instant when nothing on them is amiss.
   void expect_memory_fits_disks(Bounds bounds) {
-    wait_for_records(bounds.most + k_more);
+    wait_for_records(*guest, bounds.most + k_more);
     const rig::ChainState log = expect_in_guest({bounds.most + k_more, k_no_end});
     guest->shut_down();
     expect_own_disks({log.records, log.records}, true);

@@ -10,6 +10,7 @@
 
 #include "base/handle.hpp"
 #include "system/job/group_case.hpp"
+#include "system/job/log_bounds.hpp"
 
 namespace icecore::system_test {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::uint64_t k_mib = 1024 * 1024;
+constexpr std::uint64_t k_records = 20;  // that tell one instant from another
 
 class Group : public GroupCase {};
 
@@ -29,8 +31,14 @@ TEST_F(Group, IsFrozenAndThawedTogether) {
   for (rig::Guest* guest : {&one, &two}) {
     guest->wait_agent();
     guest->start_writer();
+    wait_for_records(*guest, k_records);
   }
-  const base::Json outcome = first->must(words({"--quiesce=required", "--json"})).json();
+  rig::IcecoreRun backup(first->with_options(words({"--quiesce=required", "--json"})),
+                         {{"ICECORE_FAILPOINTS", "backup.ready=pause:2,backup.fact.thawed=pause:2"}});
+  const std::vector<Bounds> bounds = bounds_around(backup, {&one, &two});
+  const rig::IcecoreOutcome ended = backup.wait();
+  ASSERT_EQ(ended.exit_code, 0) << ended.error_output;
+  const base::Json outcome = ended.json();
   for (rig::Guest* guest : {&one, &two}) EXPECT_EQ(guest->freeze_status(), "thawed");
   expect_at_rest();
 
@@ -49,11 +57,8 @@ TEST_F(Group, IsFrozenAndThawedTogether) {
 
   const std::filesystem::path folder = first->domain.folder() / "restored";
   first->must({"restore", point.at("id"), "--group", "--disks-only", "--to", folder});
-  for (const ProtectedDomain* of : {&*first, &*second}) {
-    const rig::ChainState log = rig::read_log(folder / of->domain.name() / "vda.qcow2", "qcow2");
-    EXPECT_TRUE(log.unbroken) << of->domain.name();
-    EXPECT_GT(log.records, 0U) << of->domain.name();
-  }
+  expect_quiesced_log(folder / first->domain.name() / "vda.qcow2", "qcow2", bounds[0]);
+  expect_quiesced_log(folder / second->domain.name() / "vda.qcow2", "qcow2", bounds[1]);
 }
 
 TEST_F(Group, AllAreFrozenBeforeTheFirstSnapshotAndUntilTheLast) {
