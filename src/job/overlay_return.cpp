@@ -10,7 +10,6 @@
 #include "base/failpoint.hpp"
 #include "base/log.hpp"
 #include "base/shell_word.hpp"
-#include "disk/device_identity.hpp"
 #include "disk/image.hpp"
 #include "disk/offline_commit.hpp"
 #include "disk/overlay_image.hpp"
@@ -25,6 +24,7 @@
 #include "job/io_error.hpp"
 #include "job/merge_checks.hpp"
 #include "job/merge_rounds.hpp"
+#include "job/overlay_age.hpp"
 
 namespace icecore::job {
 
@@ -170,7 +170,7 @@ class Return {
         case DiskPlace::committing: return false;  // it was started a moment ago
         case DiskPlace::elsewhere: fail_elsewhere(model, disk);
       }
-      if (is_out_of_date(*planned, model)) {
+      if (may_be_out_of_date(model, disk)) {
         require_merged(to_pair(disk), uuid_, key_of(disk), stop_);
       } else {
         refuse_internal_snapshots(to_pair(disk), domain.name());
@@ -189,12 +189,6 @@ class Return {
     return !domain.active();
   }
 
-  // Perhaps: a pivot writes the base into a definition that names it below the overlay, and only we into another.
-  static bool is_out_of_date(const PlannedDisk& disk, const hypervisor::DomainModel& model) {
-    const hypervisor::DiskModel* now = model.find_disk(disk.target);
-    return disk.merge == MergeState::ending && now != nullptr && now->backing.empty();
-  }
-
   // The disks the domain still has: one that somebody took out of it must not keep the others on their overlays.
   std::vector<PlannedDisk*> attached(const hypervisor::DomainModel& model) {
     std::vector<PlannedDisk*> disks;
@@ -204,17 +198,6 @@ class Return {
       if (now == nullptr || !has_moved_on(now->source, disk)) (now == nullptr ? detached_ : disks).push_back(&disk);
     }
     return disks;
-  }
-
-  // Its overlay is unlinked last of all, once the disk was seen on its base; what lies over that now came later, as the
-  // layer of another backup. The base, if it was a layer itself, may be in its home meanwhile.
-  static bool has_moved_on(const hypervisor::ImageSource& now, const PlannedDisk& disk) {
-    const std::filesystem::path& below = std::filesystem::exists(disk.base_path) ? disk.base_path : disk.home.path;
-    if (std::filesystem::exists(disk.overlay_path) || below.empty()) return false;
-    if (!std::filesystem::exists(now.path) || disk::is_same_image(now.path, disk.base_path)) return false;
-    const std::vector<disk::ImageInfo> chain = disk::inspect_chain(now.path, now.format);
-    return std::any_of(chain.begin(), chain.end(),
-                       [&](const disk::ImageInfo& image) { return disk::is_same_image(image.path, below); });
   }
 
   bool is_detached(const PlannedDisk& disk) const {
