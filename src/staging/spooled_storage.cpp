@@ -24,6 +24,8 @@ constexpr std::uint64_t k_index_size_max = 64 * base::k_mib;
 constexpr base::Milliseconds k_room_poll{100};
 // One uploader takes over from another within a fraction of it.
 constexpr base::Milliseconds k_no_upload_max{3000};
+// The last object that was uploaded is noted as gone a moment before its file is.
+constexpr int k_looks_after_the_last = 10;
 // With less than this on its file system a queue cannot note what is uploaded, so that nothing makes room.
 constexpr std::uint64_t k_noting_room = 256 * base::k_kib;
 
@@ -207,13 +209,20 @@ void SpooledStorage::wait_for_room(std::uint64_t size) {
 
 void SpooledStorage::write_object(const std::string& name, std::span<const base::ByteView> parts) {
   base::Stopwatch since_upload;
+  int in_vain = 0;
   while (true) {
     try {
       return spool_->objects().put(name, parts);
     } catch (const base::Error& error) {
+      if (error.fault() != Fault::no_space) throw;
       // Uploads make room; without any nothing will change.
-      if (error.fault() != Fault::no_space || spool_->queue().bytes_to_go() == 0) throw;
-      wait_a_moment(error.what(), since_upload);
+      if (spool_->queue().bytes_to_go() > 0) {
+        in_vain = 0;
+        wait_a_moment(error.what(), since_upload);
+      } else {
+        if (++in_vain > k_looks_after_the_last) throw;
+        spool_->wait(k_room_poll, {});
+      }
     }
   }
 }
