@@ -108,8 +108,10 @@ void declare(WordList& words, BackupCommandOptions& options) {
 void require_sound_options(const BackupCommandOptions& options) {
   const bool memory = options.backup.full_state != job::FullState::off;
   require_sound_memory(options.backup);
-  // The others would stand frozen for as long as it takes.
-  if (options.group && memory) base::fail(base::Fault::usage, "--group and --full-state exclude each other");
+  if (options.group && memory)
+    base::fail(
+        base::Fault::usage,
+        "--group and --full-state exclude each other: the others would stand frozen while one's memory is saved");
 }
 
 ExitCode run(Session& session, const BackupCommandOptions& options) {
