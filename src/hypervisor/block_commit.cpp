@@ -60,6 +60,7 @@ class CommitRun {
  private:
   // Reads the truth. False when the domain no longer runs.
   bool look() {
+    domain_.connection().listen();  // so that what happens after this look is not waited for in vain
     if (!domain_.active()) return false;
     model_ = domain_.model();
     for (DiskRun& run : runs_) {

@@ -20,6 +20,8 @@ namespace {
 
 using base::Fault;
 
+constexpr base::Milliseconds k_listen_deadline = std::chrono::seconds(1);
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -140,18 +142,12 @@ void Connection::Close::operator()(_virConnect* connection) const noexcept {
 void Connection::open() {
   handle_.reset(loop_->open(uri_, options_.open_deadline));
   ++generation_;
-  listen();
+  listener_.reset();
+  keep_alive();
 }
 
-void Connection::listen() {
-  // Drivers without keepalive or events (test:///) are polled only.
+void Connection::keep_alive() {
   virConnectSetKeepAlive(handle_.get(), options_.keepalive_seconds, options_.keepalive_misses);
-  const auto add = [&](int event, virConnectDomainEventGenericCallback callback) {
-    auto* flag = new std::shared_ptr<EventFlag>(events_);
-    if (virConnectDomainEventRegisterAny(handle_.get(), nullptr, event, callback, flag, free_flag) < 0) delete flag;
-  };
-  add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
-  add(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job));
   // Without a free function: drivers that know no close event take the callback and then forget it. Close unregisters
   // it, under the lock libvirt calls it with, before our flag goes.
   virConnectRegisterCloseCallback(handle_.get(), on_close, events_.get(), nullptr);
@@ -173,7 +169,22 @@ void Connection::reconnect(std::stop_token stop) {
   }
 }
 
+// Drivers without events (test:///) are polled only.
+void Connection::listen() {
+  if (listener_) return;
+  listener_.emplace(uri_, k_listen_deadline, [options = options_, events = events_](_virConnect* connection) {
+    virConnectSetKeepAlive(connection, options.keepalive_seconds, options.keepalive_misses);
+    const auto add = [&](int event, virConnectDomainEventGenericCallback callback) {
+      auto* flag = new std::shared_ptr<EventFlag>(events);
+      if (virConnectDomainEventRegisterAny(connection, nullptr, event, callback, flag, free_flag) < 0) delete flag;
+    };
+    add(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle));
+    add(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job));
+  });
+}
+
 void Connection::wait_for_event(base::Milliseconds at_most, std::stop_token stop) {
+  listen();
   events_->wait_beyond(events_seen_, at_most, std::move(stop));
   events_seen_ = events_->count();
 }

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "hypervisor/event_listener.hpp"
 #include "hypervisor/event_loop.hpp"
 
 struct _virConnect;
@@ -71,7 +73,10 @@ class Connection {
   // Opens anew, trying until options.reconnect_deadline. Domains find themselves again by their UUID.
   void reconnect(std::stop_token stop = {});
 
+  // Domain events are noted from now on, until the daemon goes away. Takes a second at most; doing it twice is nothing.
+  void listen();
   // Returns at once when a domain event came since the last call, else with the next one, at the deadline or on stop.
+  // Listens first if nobody has asked for that.
   void wait_for_event(base::Milliseconds at_most, std::stop_token stop);
 
   // For this room only: an open connection, and a number that changes with each new one.
@@ -84,13 +89,14 @@ class Connection {
   };
   using Handle = std::unique_ptr<_virConnect, Close>;
   void open();
-  void listen();
+  void keep_alive();
 
   std::string uri_;
   ConnectionOptions options_;
   std::shared_ptr<EventLoop> loop_;
   std::shared_ptr<EventFlag> events_ = std::make_shared<EventFlag>();
   std::uint64_t events_seen_ = 0;
+  std::optional<EventListener> listener_;
   Handle handle_;
   unsigned generation_ = 0;
 };

@@ -61,14 +61,15 @@ struct Opened {
 
 // virConnectOpen() has no timeout: before the connection exists no keepalive watches over it, so a stopped daemon
 // would hold us forever. A thread that is left behind closes what it may still get.
-Opened open_within(const std::string& uri, base::Milliseconds deadline) {
+Opened open_within(const std::string& uri, base::Milliseconds deadline, std::function<void(_virConnect*)> then) {
   auto promise = std::make_shared<std::promise<Opened>>();
   auto abandoned = std::make_shared<std::atomic<bool>>(false);
   auto result = promise->get_future();
-  std::thread([promise, abandoned, uri] {
+  std::thread([promise, abandoned, uri, then = std::move(then)] {
     Opened opened;
     opened.connection = virConnectOpen(uri.c_str());
     if (opened.connection == nullptr) opened.error = last_libvirt_error();
+    if (opened.connection != nullptr && then) then(opened.connection);
     if (abandoned->exchange(true)) {
       if (opened.connection != nullptr) virConnectClose(opened.connection);
       return;
@@ -97,8 +98,9 @@ void EventFlag::raise() {
   changed_.notify_all();
 }
 
-_virConnect* EventLoop::open(const std::string& uri, base::Milliseconds deadline) {
-  const Opened opened = open_within(uri, deadline);
+_virConnect* EventLoop::open(const std::string& uri, base::Milliseconds deadline,
+                             std::function<void(_virConnect*)> then) {
+  const Opened opened = open_within(uri, deadline, std::move(then));
   if (opened.connection == nullptr) {
     throw_libvirt_error(opened.error, fmt::format("connecting to libvirt at '{}'", uri));
   }

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -34,8 +35,9 @@ class EventFlag {
 class EventLoop {
  public:
   static std::shared_ptr<EventLoop> shared();
-  // virConnectOpen() with a deadline: Fault::unavailable when it passes. The caller closes what it gets.
-  _virConnect* open(const std::string& uri, base::Milliseconds deadline);
+  // virConnectOpen(), and `then` on what was opened, with a deadline: Fault::unavailable when it passes. The caller
+  // closes what it gets.
+  _virConnect* open(const std::string& uri, base::Milliseconds deadline, std::function<void(_virConnect*)> then = {});
   virtual ~EventLoop() = default;
 };
 

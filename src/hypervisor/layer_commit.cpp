@@ -53,6 +53,7 @@ class LayerCommit {
   // Asks for jobs, then reads the truth, in this order: a layer that the XML still shows, and no job before, has none.
   // False when the domain no longer runs.
   bool look() {
+    domain_.connection().listen();  // so that what happens after this look is not waited for in vain
     if (!domain_.active()) return false;
     ask_for_jobs();
     model_ = domain_.model();

@@ -38,12 +38,13 @@ struct Facts {
   unsigned long long max_downtime = 0;  // ms
 };
 
-std::optional<LibvirtError> take_snapshot(virDomainPtr domain, const Json& request, unsigned flags, Facts& facts) {
-  PauseClock clock(domain);
+std::optional<LibvirtError> take_snapshot(virDomainPtr domain, std::optional<PauseClock>& clock, const Json& request,
+                                          unsigned flags, Facts& facts) {
+  if (clock) clock->restart();
   virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
   if (made == nullptr) return last_libvirt_error();
   virDomainSnapshotFree(made);
-  facts.paused = clock.paused((flags & VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == 0);
+  if (clock) facts.paused = clock->paused((flags & VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == 0);
   return std::nullopt;
 }
 
@@ -54,10 +55,16 @@ std::optional<LibvirtError> read_block_job(virDomainPtr domain, const std::strin
 }
 
 // Returns why libvirt refused; nothing: it is done.
-std::optional<LibvirtError> perform(virDomainPtr domain, const Json& request, Facts& facts) {
+std::optional<LibvirtError> perform(Domain& asked, std::optional<PauseClock>& clock, const Json& request,
+                                    Facts& facts) {
+  virDomainPtr domain = asked.raw();
   const std::string call = text_of(request, "call");
   const auto flags = base::json_field<unsigned>(request, "flags", "worker request");
-  if (call == "snapshot") return take_snapshot(domain, request, flags, facts);
+  if (call == "snapshot") return take_snapshot(domain, clock, request, flags, facts);
+  if (call == "watch_pauses") {
+    clock.emplace(asked.connection().uri(), asked.uuid());
+    return std::nullopt;
+  }
   if (call == "memory_job") return refusal(read_memory_job(domain, facts.memory));
   if (call == "abort_memory_job") return refusal(virDomainAbortJob(domain));
   if (call == "max_downtime") return refusal(virDomainMigrateGetMaxDowntime(domain, &facts.max_downtime, 0));
@@ -82,11 +89,11 @@ std::optional<LibvirtError> perform(virDomainPtr domain, const Json& request, Fa
   return refusal(virDomainBlockCommit(domain, disk.c_str(), or_null(base_image), or_null(top), bandwidth, flags));
 }
 
-Json answer(Domain& domain, const Json& request) {
-  virDomainPtr raw = domain.raw();
+Json answer(Domain& domain, std::optional<PauseClock>& clock, const Json& request) {
+  domain.raw();  // connects anew where it must
   const base::Stopwatch watch;
   Facts facts;
-  const std::optional<LibvirtError> refused = perform(raw, request, facts);
+  const std::optional<LibvirtError> refused = perform(domain, clock, request, facts);
   const LibvirtError error = refused.value_or(LibvirtError{});
   const bool memory = facts.memory.active;
   return {{"ok", !refused},
@@ -160,6 +167,10 @@ CallResult LibvirtWorker::end_job(const std::string& disk, unsigned flags, base:
 
 CallResult LibvirtWorker::block_job(const std::string& disk, base::Milliseconds deadline) {
   return call({{"call", "block_job"}, {"flags", 0}, {"disk", disk}}, deadline);
+}
+
+void LibvirtWorker::watch_pauses(base::Milliseconds deadline) {
+  call({{"call", "watch_pauses"}, {"flags", 0}}, deadline);
 }
 
 void LibvirtWorker::begin_snapshot(const std::string& xml, unsigned flags) {
@@ -244,8 +255,10 @@ int libvirt_worker_main(const std::vector<std::string>& arguments) {
   Connection connection(arguments[0]);
   Domain domain(connection, arguments[1], arguments[1]);
   domain.raw();
+  std::optional<PauseClock> clock;
   say({{"ready", true}});
-  for (std::string line; std::getline(std::cin, line);) say(answer(domain, base::parse_json(line, "worker request")));
+  for (std::string line; std::getline(std::cin, line);)
+    say(answer(domain, clock, base::parse_json(line, "worker request")));
   return 0;
 }
 

@@ -25,7 +25,7 @@ struct CallResult {
   BlockJobProgress progress;           // of block_job() and memory_job(); zero when there is none
   bool saves_memory = false;           // of memory_job(): one is under way
   bool has_job = false;                // of block_job(): libvirt knows of one, though it may not have begun to move
-  base::Milliseconds paused{0};        // of a snapshot: how long its vCPUs stood still
+  base::Milliseconds paused{0};        // of a snapshot after watch_pauses(): how long its vCPUs stood still
   base::Milliseconds max_downtime{0};  // of max_downtime()
 
   // The daemon or the helper process died during the call: it may or may not have been carried out.
@@ -39,6 +39,8 @@ class LibvirtWorker {
   // Returns when the process is connected and knows the domain, so that a call costs only the call.
   LibvirtWorker(Domain& domain, const HelperProgram& helper);
 
+  // From now on a snapshot's answer tells how long the domain stood still; without it, nothing.
+  void watch_pauses(base::Milliseconds deadline);
   CallResult snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline);
   // The same in two steps, for one that saves memory and takes as long as that takes: the answer, or nothing at the
   // deadline; then ask again. Throws nothing but what stops the process.

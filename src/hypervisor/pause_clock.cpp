@@ -8,13 +8,24 @@
 #include <mutex>
 #include <optional>
 
+#include "hypervisor/domain.hpp"
+
 namespace icecore::hypervisor {
+
+namespace {
+
+constexpr base::Milliseconds k_listen_deadline = std::chrono::seconds(10);
+
+}  // namespace
 
 struct PauseClock::State {
   std::mutex mutex;
   std::condition_variable resumed;
   std::optional<base::Stopwatch> since;  // it stands still
   base::Milliseconds total{0};
+
+  // libvirt owns a reference as long as the connection is open.
+  static void listen(_virConnect* connection, const std::string& domain_uuid, const std::shared_ptr<State>& state);
 
   void take(int event) {
     const std::lock_guard lock(mutex);
@@ -26,19 +37,30 @@ struct PauseClock::State {
   }
 };
 
-PauseClock::PauseClock(_virDomain* domain) : domain_(domain), state_(std::make_shared<State>()) {
-  const auto on_event = +[](virConnectPtr, virDomainPtr, int event, int, void* state) {
-    (*static_cast<std::shared_ptr<State>*>(state))->take(event);
+void PauseClock::State::listen(_virConnect* connection, const std::string& domain_uuid,
+                               const std::shared_ptr<State>& state) {
+  const DomainHandle domain(virDomainLookupByUUIDString(connection, domain_uuid.c_str()));
+  if (!domain) return;
+  const auto on_event = +[](virConnectPtr, virDomainPtr, int event, int, void* kept) {
+    (*static_cast<std::shared_ptr<State>*>(kept))->take(event);
   };
-  const auto release = +[](void* state) { delete static_cast<std::shared_ptr<State>*>(state); };
-  auto shared = std::make_unique<std::shared_ptr<State>>(state_);
-  callback_ = virConnectDomainEventRegisterAny(virDomainGetConnect(domain), domain, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                               VIR_DOMAIN_EVENT_CALLBACK(on_event), shared.get(), release);
-  if (callback_ >= 0) static_cast<void>(shared.release());  // libvirt owns it
+  const auto release = +[](void* kept) { delete static_cast<std::shared_ptr<State>*>(kept); };
+  auto kept = std::make_unique<std::shared_ptr<State>>(state);
+  const int callback = virConnectDomainEventRegisterAny(connection, domain.get(), VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                        VIR_DOMAIN_EVENT_CALLBACK(on_event), kept.get(), release);
+  if (callback >= 0) static_cast<void>(kept.release());
 }
 
-PauseClock::~PauseClock() {
-  if (callback_ >= 0) virConnectDomainEventDeregisterAny(virDomainGetConnect(domain_), callback_);
+PauseClock::PauseClock(const std::string& uri, const std::string& domain_uuid)
+    : state_(std::make_shared<State>()),
+      listener_(uri, k_listen_deadline, [state = state_, domain_uuid](_virConnect* connection) {
+        State::listen(connection, domain_uuid, state);
+      }) {}
+
+void PauseClock::restart() {
+  const std::lock_guard lock(state_->mutex);
+  state_->since.reset();
+  state_->total = base::Milliseconds(0);
 }
 
 base::Milliseconds PauseClock::paused(bool has_stood_still) {

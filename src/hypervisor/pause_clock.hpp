@@ -3,21 +3,20 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/clock.hpp"
-
-struct _virDomain;
+#include "hypervisor/event_listener.hpp"
 
 namespace icecore::hypervisor {
 
-// From its making on. One a connection at a time; the connection's event loop must run.
 class PauseClock {
  public:
-  explicit PauseClock(_virDomain* domain);
-  PauseClock(const PauseClock&) = delete;
-  PauseClock& operator=(const PauseClock&) = delete;
-  ~PauseClock();
+  // Listens when it returns, unless libvirt lets nobody; then nothing is counted.
+  PauseClock(const std::string& uri, const std::string& domain_uuid);
 
+  // Counts from now on.
+  void restart();
   // The sum so far, each time at least 1 ms. An event that is still on its way is waited for, at most two seconds; with
   // `has_stood_still`, which the caller knows, also when none has come yet. A domain that stays paused counts until
   // now.
@@ -25,9 +24,8 @@ class PauseClock {
 
  private:
   struct State;
-  _virDomain* domain_;
   std::shared_ptr<State> state_;
-  int callback_ = -1;
+  EventListener listener_;
 };
 
 }  // namespace icecore::hypervisor

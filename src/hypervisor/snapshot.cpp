@@ -17,6 +17,8 @@ namespace {
 
 using base::Fault;
 
+constexpr base::Milliseconds k_watch_deadline = std::chrono::seconds(30);
+
 void check_before(const DomainModel& model, const std::vector<OverlayDisk>& disks, bool overlays_exist) {
   if (disks.empty()) base::fail(Fault::usage, "a snapshot of domain '{}' without any disk makes no sense", model.name);
   for (const OverlayDisk& disk : disks) {
@@ -98,7 +100,9 @@ Snapshot::Snapshot(Domain& domain, std::vector<OverlayDisk> disks, SnapshotOptio
         refuse_managed_save(domain);
         return snapshot_xml(model, disks_, options_.memory ? options_.memory->file : "");
       }()),
-      worker_(domain, options_.helper) {}
+      worker_(domain, options_.helper) {
+  if (options_.memory) worker_.watch_pauses(k_watch_deadline);
+}
 
 // Started a moment ago, it runs on its bases: confirm() finds that.
 SnapshotReport Snapshot::define_on_overlays() {

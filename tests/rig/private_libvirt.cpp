@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "base/durable_file.hpp"
@@ -57,6 +58,15 @@ std::filesystem::path PrivateLibvirt::seen_from_outside(const std::filesystem::p
 
 void PrivateLibvirt::hide(const std::filesystem::path& folder) {
   base::run_checked(command(inside({"mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder})), k_deadline);
+}
+
+std::filesystem::path PrivateLibvirt::log_messages() {
+  const std::filesystem::path log = folder_ / "messages";
+  const std::string admin = fmt::format("libvirtd+unix:///system?socket={}/libvirt-admin-sock", folder_.native());
+  for (const auto& [what, value] : {std::pair("daemon-log-outputs", "2:file:" + log.native()),
+                                    std::pair("daemon-log-filters", std::string("2:rpc.netserverclient"))})
+    base::run_checked(command({"virt-admin", "-q", "-c", admin, what, value}), k_deadline);
+  return log;
 }
 
 void PrivateLibvirt::start() {

@@ -35,6 +35,9 @@ class PrivateLibvirt {
   // Its namespace has an empty folder there from now on. What it makes there is gone with it.
   void hide(const std::filesystem::path& folder);
 
+  // Every message it receives is a line in this file from now on, until it ends.
+  std::filesystem::path log_messages();
+
   void start();    // answers when it returns
   void stop();     // SIGTERM; domains go on running
   void kill();     // SIGKILL, as a crash would
