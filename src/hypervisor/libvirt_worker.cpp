@@ -44,7 +44,7 @@ std::optional<LibvirtError> take_snapshot(virDomainPtr domain, std::optional<Pau
   virDomainSnapshotPtr made = virDomainSnapshotCreateXML(domain, text_of(request, "xml").c_str(), flags);
   if (made == nullptr) return last_libvirt_error();
   virDomainSnapshotFree(made);
-  if (clock) facts.paused = clock->paused((flags & VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == 0);
+  if (clock) facts.paused = clock->paused();
   return std::nullopt;
 }
 

@@ -39,7 +39,7 @@ class LibvirtWorker {
   // Returns when the process is connected and knows the domain, so that a call costs only the call.
   LibvirtWorker(Domain& domain, const HelperProgram& helper);
 
-  // From now on a snapshot's answer tells how long the domain stood still; without it, nothing.
+  // From now on the answer to a snapshot with memory tells how long the domain stood still; without this, nothing.
   void watch_pauses(base::Milliseconds deadline);
   CallResult snapshot(const std::string& xml, unsigned flags, base::Milliseconds deadline);
   // The same in two steps, for one that saves memory and takes as long as that takes: the answer, or nothing at the

@@ -39,6 +39,8 @@ struct PauseClock::State {
 
 void PauseClock::State::listen(_virConnect* connection, const std::string& domain_uuid,
                                const std::shared_ptr<State>& state) {
+  const ConnectionOptions options;
+  virConnectSetKeepAlive(connection, options.keepalive_seconds, options.keepalive_misses);
   const DomainHandle domain(virDomainLookupByUUIDString(connection, domain_uuid.c_str()));
   if (!domain) return;
   const auto on_event = +[](virConnectPtr, virDomainPtr, int event, int, void* kept) {
@@ -63,11 +65,10 @@ void PauseClock::restart() {
   state_->total = base::Milliseconds(0);
 }
 
-base::Milliseconds PauseClock::paused(bool has_stood_still) {
+base::Milliseconds PauseClock::paused() {
   constexpr base::Milliseconds k_event_deadline = std::chrono::seconds(2);
   std::unique_lock lock(state_->mutex);
-  state_->resumed.wait_for(lock, k_event_deadline,
-                           [&] { return !state_->since && (state_->total.count() > 0 || !has_stood_still); });
+  state_->resumed.wait_for(lock, k_event_deadline, [&] { return !state_->since && state_->total.count() > 0; });
   return state_->total + (state_->since ? state_->since->elapsed() : base::Milliseconds(0));
 }
 

@@ -17,10 +17,9 @@ class PauseClock {
 
   // Counts from now on.
   void restart();
-  // The sum so far, each time at least 1 ms. An event that is still on its way is waited for, at most two seconds; with
-  // `has_stood_still`, which the caller knows, also when none has come yet. A domain that stays paused counts until
-  // now.
-  base::Milliseconds paused(bool has_stood_still);
+  // The sum so far, each time at least 1 ms, of a domain that has stood still: an event that is still on its way is
+  // waited for, at most two seconds. One that stays paused counts until now.
+  base::Milliseconds paused();
 
  private:
   struct State;
